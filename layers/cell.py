@@ -1,0 +1,165 @@
+"""What the cells of this package share: their weights, their dropout masks and their configuration."""
+
+from keras import activations, constraints, initializers, layers, ops, random, regularizers, tree
+
+# Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
+
+class RecurrentCell(layers.Layer, DropoutRNNCell):
+    """Base of the cells: one step of a recurrent network with an input and a recurrent kernel.
+
+    A subclass sets `gates`, the number of blocks of `units` columns in its kernels, and writes its equations in
+    `step`. The product with the input is apart from it, in `project`, because it needs no state and so can be taken
+    for all time steps at once.
+
+    Args:
+        units: Positive integer, the dimension of the output and of each state.
+        activation: The activation of the candidate and, in the LSTM, of the output.
+        use_bias: Whether the projections have a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Regularizers of the weights.
+        kernel_constraint, recurrent_constraint, bias_constraint: Constraints of the weights.
+        dropout: Float in [0, 1), the share of the inputs to drop. One mask is drawn a sequence and shared by the gates.
+        recurrent_dropout: Float in [0, 1), the same for the state that enters the recurrent product
+            (Gal and Ghahramani 2016).
+        seed: Seed of the dropout masks.
+
+    Call arguments:
+        inputs: Tensor `(batch, features)`.
+        states: List of tensors `(batch, units)`; a cell with one state takes the bare tensor too.
+        training: Whether dropout applies.
+
+    Returns:
+        `(output, new_states)`: `(batch, units)`, and states of the structure that came in.
+
+    Raises:
+        ValueError: If `units` is not a positive integer or a rate lies outside [0, 1).
+    """
+
+    gates = 1
+    state_count = 1
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(units, int) or units <= 0:
+            raise ValueError(
+                f"Received an invalid value for argument `units`, expected a positive integer, got {units!r}."
+            )
+        for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+            if not 0 <= rate < 1:
+                raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={rate}")
+        self.units = units
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.recurrent_constraint = constraints.get(recurrent_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.seed = seed
+        self.seed_generator = random.SeedGenerator(seed)
+        self.state_size = units if self.state_count == 1 else [units] * self.state_count
+        self.output_size = units
+
+    @property
+    def bias_shape(self):
+        return (self.gates * self.units,)
+
+    def build(self, input_shape):
+        columns = self.gates * self.units
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], columns),
+            name="kernel",
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, columns),
+            name="recurrent_kernel",
+            initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                shape=self.bias_shape,
+                name="bias",
+                initializer=self.initial_bias,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def initial_bias(self, shape, dtype=None):
+        """The first value of the bias; a cell that starts some gates otherwise overrides it."""
+        return self.bias_initializer(shape, dtype=dtype)
+
+    def project(self, inputs):
+        """The part of a step that needs no state: `(..., features)` to `(..., gates * units)`."""
+        projected = ops.matmul(inputs, self.kernel)
+        return projected if self.bias is None else projected + self.bias
+
+    def step(self, projected, states, dropped):
+        """The cell's equations: a projected input, the states, and the state for the recurrent product."""
+        raise NotImplementedError(f"{type(self).__name__} must write its equations in `step`.")
+
+    def call(self, inputs, states, training=False):
+        nested = tree.is_nested(states)
+        states = list(states) if nested else [states]
+        dropped = states[0]
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        if training and self.recurrent_dropout:
+            dropped = dropped * self.get_recurrent_dropout_mask(dropped)
+        new_states = self.step(self.project(inputs), states, dropped)
+        return new_states[0], new_states if nested else new_states[0]
+
+    def get_initial_state(self, batch_size=None):
+        """Zeros, one `(batch_size, units)` a state."""
+        return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.state_count)]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "seed": self.seed,
+        }

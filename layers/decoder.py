@@ -1,0 +1,223 @@
+"""The decoder: from a memory and the tokens so far to the next token."""
+
+import keras
+from keras import layers, ops
+
+from .attention import BahdanauAttention, LuongAttention
+from .family import sequence_layer
+from .loop import scan
+
+ATTENTIONS = ("luong", "bahdanau", "none")
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class Decoder(layers.Layer):
+    """A recurrent language model that is conditioned on a `Memory`.
+
+    Its first state is the memory's summary through a dense layer a state (the bridge). The output `h` of the top
+    recurrent layer and the context `c` that attention reads from the memory give the logits:
+
+        readout = tanh(W_r [h; c] + b_r)
+        logits  = W_o readout + b_o
+
+    With `"luong"` attention, the query is `h` itself, after the recurrent step. With `"bahdanau"` attention, the query
+    is the bottom layer's state before the step, and the context enters that layer beside the token's embedding.
+    With `"none"`, the readout is `h`.
+
+    Args:
+        vocabulary_size: Positive integer, the number of token ids.
+        embedding_dim: Positive integer, the dimension of a token's embedding.
+        units: Positive integer, the dimension of a recurrent layer and of the readout.
+        cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
+        num_layers: Positive integer, how many recurrent layers stand on each other.
+        attention: `"luong"`, `"bahdanau"` or `"none"`.
+        dropout: Float in [0, 1), the share of the embeddings, of each layer's outputs and of the readout to drop in
+            training.
+
+    Call arguments:
+        tokens: Integer tensor `(batch, steps)`: the start token and the target but for its end.
+        memory: What an encoder emitted.
+        training: Whether dropout applies.
+
+    Returns:
+        The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)`.
+
+    Raises:
+        ValueError: If the cell or the attention has no such name.
+
+    Example:
+
+    >>> memory = TextEncoder(vocabulary_size=100, embedding_dim=8, units=16)(ops.array([[5, 6, 3]]))
+    >>> decoder = Decoder(vocabulary_size=90, embedding_dim=8, units=16)
+    >>> decoder(ops.array([[2, 7, 8, 9]]), memory).shape
+    (1, 4, 90)
+    >>> logits, state, weights = decoder.step(ops.array([2]), decoder.initial_state(memory), memory)
+    >>> logits.shape, weights.shape
+    ((1, 90), (1, 3))
+
+    Reference:
+        Luong et al. 2015, section 3.1; Bahdanau et al. 2015, section 3.1. The readout is the former's in both.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        embedding_dim,
+        units,
+        cell="gru",
+        num_layers=1,
+        attention="luong",
+        dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if attention not in ATTENTIONS:
+            raise ValueError(f"Argument `attention` must be one of {', '.join(ATTENTIONS)}. Received: {attention!r}")
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.units = units
+        self.cell = cell
+        self.num_layers = num_layers
+        self.dropout = dropout
+        policy = {"dtype": self.dtype_policy}
+        self.embedding = layers.Embedding(vocabulary_size, embedding_dim, name="embedding", **policy)
+        self.layers = [
+            sequence_layer(cell, units, return_sequences=True, name=f"{cell}_{index}", **policy)
+            for index in range(num_layers)
+        ]
+        states = [state for layer in self.layers for state in layer.state_size]
+        self.bridges = [
+            layers.Dense(size, activation="tanh", name=f"bridge_{index}", **policy) for index, size in enumerate(states)
+        ]
+        self.attention_name = attention
+        self.attention = None
+        if attention != "none":
+            self.attention = (
+                LuongAttention(name="luong", **policy)
+                if attention == "luong"
+                else BahdanauAttention(units, name="bahdanau", **policy)
+            )
+            self.readout = layers.Dense(units, activation="tanh", name="readout", **policy)
+        self.dropouts = [layers.Dropout(dropout, **policy) for _ in range(num_layers + 2)]
+        self.output_projection = layers.Dense(vocabulary_size, name="output_projection", **policy)
+
+    @property
+    def feeds_context(self):
+        """Whether the context enters the recurrence, so that a step needs the step before it."""
+        return self.attention_name == "bahdanau"
+
+    def build(self, tokens_shape, memory_shape):
+        values_shape, *_, summary_shape = memory_shape
+        self.embedding.build(tokens_shape)
+        features = self.embedding_dim + (values_shape[-1] if self.feeds_context else 0)
+        for layer in self.layers:
+            layer.build((None, None, features))
+            features = self.units
+        for bridge in self.bridges:
+            bridge.build(summary_shape)
+        if self.attention is not None:
+            self.attention.build((None, None, self.units), values_shape)
+            self.readout.build((None, None, self.units + values_shape[-1]))
+        self.output_projection.build((None, None, self.units))
+
+    def initial_state(self, memory):
+        """The state before the first token: a tuple with the list of states `(batch, units)` of each layer."""
+        states = iter([bridge(memory.summary) for bridge in self.bridges])
+        return tuple([next(states) for _ in layer.state_size] for layer in self.layers)
+
+    def step(self, token, state, memory):
+        """Reads one token.
+
+        Args:
+            token: Integer tensor `(batch,)`.
+            state: What `initial_state` or the step before returned.
+            memory: What an encoder emitted.
+
+        Returns:
+            `(logits, state, weights)`: `(batch, vocabulary_size)`, the new state, and the attention's weights
+            `(batch, positions)`, None without attention.
+        """
+        return self.reader(memory)(token, state)
+
+    def reader(self, memory):
+        """`step` for many steps over one memory: what depends on the memory alone is computed here, once."""
+        attend = self._attend(memory)
+
+        def step(token, state):
+            bottom, *above = state
+            output, bottom, context, weights = self._bottom_step(self.embedding(token), bottom, attend)
+            states = [bottom]
+            for layer, layer_state in zip(self.layers[1:], above, strict=True):
+                output, layer_state = layer.cell(output, layer_state)
+                states.append(layer_state)
+            if self.attention is not None and not self.feeds_context:
+                context, weights = attend(output)
+            return self._logits(output, context), tuple(states), weights
+
+        return step
+
+    def _attend(self, memory):
+        """Attention over one memory: a function of queries `(batch, units)` or `(batch, steps, units)`."""
+        if self.attention is None:
+            return None
+        keys = self.attention.keys(memory)
+
+        def attend(queries):
+            if len(queries.shape) == 3:
+                return self.attention(queries, memory, keys)
+            context, weights = self.attention(ops.expand_dims(queries, 1), memory, keys)
+            return ops.squeeze(context, 1), ops.squeeze(weights, 1)
+
+        return attend
+
+    def _bottom_step(self, embedded, states, attend):
+        """One step of the bottom layer, with the context beside its input where that is fed."""
+        context, weights = None, None
+        if self.feeds_context:
+            context, weights = attend(states[0])
+            embedded = ops.concatenate([embedded, context], axis=-1)
+        output, states = self.layers[0].cell(embedded, states)
+        return output, states, context, weights
+
+    def _bottom_loop(self, embedded, states, attend):
+        """`_bottom_step` over all time steps: outputs and contexts, `(batch, steps, ...)`."""
+
+        def step(states, embedded):
+            output, states, context, _ = self._bottom_step(embedded, states, attend)
+            return states, (output, context)
+
+        _, (outputs, contexts) = scan(step, states, ops.transpose(embedded, (1, 0, 2)))
+        return ops.transpose(outputs, (1, 0, 2)), ops.transpose(contexts, (1, 0, 2))
+
+    def _logits(self, output, context, training=False):
+        if context is not None:
+            output = self.readout(ops.concatenate([output, context], axis=-1))
+        return self.output_projection(self.dropouts[-1](output, training=training))
+
+    def call(self, tokens, memory, training=False):
+        attend = self._attend(memory)
+        bottom, *above = self.initial_state(memory)
+        embedded = self.dropouts[0](self.embedding(tokens), training=training)
+        context = None
+        if self.feeds_context:
+            output, context = self._bottom_loop(embedded, bottom, attend)
+        else:
+            output = self.layers[0](embedded, initial_state=bottom, training=training)
+        for layer, states, dropout in zip(self.layers[1:], above, self.dropouts[1:-2], strict=True):
+            output = layer(dropout(output, training=training), initial_state=states, training=training)
+        output = self.dropouts[-2](output, training=training)
+        if self.attention is not None and not self.feeds_context:
+            context, _ = attend(output)
+        return self._logits(output, context, training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "units": self.units,
+            "cell": self.cell,
+            "num_layers": self.num_layers,
+            "attention": self.attention_name,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,173 @@
+"""The gated recurrent unit (Cho et al. 2014), in both of its variants."""
+
+import keras
+from keras import activations, ops
+
+from .cell import RecurrentCell
+from .recurrent import CellLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class GRUCell(RecurrentCell):
+    """One step of the GRU.
+
+    With the input `x`, the state `h`, and the columns of `W` (`kernel`), `U` (`recurrent_kernel`) and the biases in
+    the order update gate, reset gate, candidate:
+
+        z  = recurrent_activation(x W_z + h U_z + b_z + d_z)
+        r  = recurrent_activation(x W_r + h U_r + b_r + d_r)
+        g  = activation(x W_g + b_g + r * (h U_g + d_g))        with reset_after, the default
+        g  = activation(x W_g + b_g + (r * h) U_g)              without it, and without any d
+        h' = z * h + (1 - z) * g
+
+    The candidate's weight is `1 - z`, as in Keras and cuDNN; in the paper's text it is `z`. `reset_after` is version 1
+    of the paper (and cuDNN's), its absence version 3. `b` and `d` are the rows of `bias`.
+
+    Args:
+        units: Positive integer, the dimension of `h`.
+        activation: The activation of the candidate.
+        recurrent_activation: The activation of the gates.
+        use_bias: Whether there are `b` and `d`.
+        reset_after: Whether the reset gate applies after the recurrent product or before it.
+        **kwargs: The other arguments of `RecurrentCell`.
+
+    Example:
+
+    >>> from keras_recurrent.layers import GRUCell
+    >>> cell = GRUCell(8)
+    >>> output, states = cell(keras.ops.ones((2, 3)), cell.get_initial_state(2))
+    >>> output.shape
+    (2, 8)
+
+    Reference:
+        Cho et al. 2014, Learning phrase representations using RNN encoder-decoder for statistical machine translation.
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        reset_after=True,
+        **kwargs,
+    ):
+        super().__init__(units, activation=activation, use_bias=use_bias, **kwargs)
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.reset_after = reset_after
+
+    @property
+    def bias_shape(self):
+        columns = self.gates * self.units
+        return (2, columns) if self.reset_after else (columns,)
+
+    def project(self, inputs):
+        projected = ops.matmul(inputs, self.kernel)
+        if self.bias is None:
+            return projected
+        return projected + (self.bias[0] if self.reset_after else self.bias)
+
+    def step(self, projected, states, dropped):
+        (h,) = states
+        x_z, x_r, x_g = ops.split(projected, 3, axis=-1)
+        if self.reset_after:
+            inner = ops.matmul(dropped, self.recurrent_kernel)
+            if self.bias is not None:
+                inner = inner + self.bias[1]
+            h_z, h_r, h_g = ops.split(inner, 3, axis=-1)
+            z = self.recurrent_activation(x_z + h_z)
+            r = self.recurrent_activation(x_r + h_r)
+            g = self.activation(x_g + r * h_g)
+        else:
+            u_zr, u_g = ops.split(self.recurrent_kernel, [2 * self.units], axis=-1)
+            h_z, h_r = ops.split(ops.matmul(dropped, u_zr), 2, axis=-1)
+            z = self.recurrent_activation(x_z + h_z)
+            r = self.recurrent_activation(x_r + h_r)
+            g = self.activation(x_g + ops.matmul(r * dropped, u_g))
+        return [z * h + (1 - z) * g]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "recurrent_activation": activations.serialize(self.recurrent_activation),
+            "reset_after": self.reset_after,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class GRU(CellLayer):
+    """The GRU over a sequence: `Recurrent` around a `GRUCell`.
+
+    Arguments, their order, defaults, weights and outputs are those of `keras.layers.GRU`; what the cell's mean stands
+    at `GRUCell` and `RecurrentCell`, the others and the call arguments at `Recurrent`.
+
+    Example:
+
+    >>> from keras_recurrent.layers import GRU
+    >>> GRU(8, return_sequences=True)(keras.ops.ones((2, 5, 3))).shape
+    (2, 5, 8)
+    """
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        return_sequences=False,
+        return_state=False,
+        go_backwards=False,
+        stateful=False,
+        unroll=False,
+        reset_after=True,
+        use_cudnn="auto",
+        **kwargs,
+    ):
+        cell = GRUCell(
+            units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            reset_after=reset_after,
+            seed=seed,
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+            name="gru_cell",
+        )
+        super().__init__(
+            cell,
+            use_cudnn=use_cudnn,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
