@@ -1,0 +1,170 @@
+"""The command line: `keras-recurrent APP VERB ...`."""
+
+import functools
+import importlib
+import inspect
+import json
+import os
+import sys
+import time
+
+import docstring_parser
+import jsonargparse
+from rich.console import Console
+from rich.progress import track
+
+from ..datasets import DataError
+from . import folders
+
+APPS = {"translation": "sentences of one language in, sentences of another out"}
+
+
+def main(arguments=None):
+    """Runs a command and returns its exit status: 2 after a mistake that its user can mend."""
+    try:
+        run = _parse(sys.argv[1:] if arguments is None else arguments)
+        _import_tensorflow()
+        run()
+    except (jsonargparse.ArgumentError, DataError, folders.ModelFolderError, OSError) as error:
+        print(f"keras-recurrent: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("keras-recurrent: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _import_tensorflow():
+    """Imports TensorFlow without its greeting, which no setting of its own silences: standard error is for people."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def progress(items, total, description):
+    """`items`, with a progress bar on standard error."""
+    return track(items, description, total, console=Console(stderr=True))
+
+
+def report(folder, split, metrics):
+    """Ends an evaluation: metrics into the model's folder, and as one line of JSON on standard output."""
+    folders.write_metrics(folder, split, metrics)
+    print(json.dumps(metrics, ensure_ascii=False), flush=True)
+
+
+class Stopwatch:
+    """`with Stopwatch() as watch: ...`, then `watch.seconds`."""
+
+    def __enter__(self):
+        self.start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.perf_counter() - self.start
+
+
+def _train(app, options):
+    """Trains a model and writes its folder."""
+    output, overwrite, _ = (options.pop(name) for name in ("output", "overwrite", "config"))
+    folders.check_new(output, overwrite)
+    config = app.Config(**options)
+    model = importlib.import_module(f"{app.__package__}.model")
+    with folders.whole(output) as partial:
+        model.train(config, partial)
+    print(f"keras-recurrent: the model is in {output}", file=sys.stderr)
+
+
+def _export(app, options):
+    """Writes a model as a SavedModel that needs nothing but TensorFlow."""
+    to = options["to"] or os.path.join(options["model"], "export")
+    folders.read_config(options["model"], app.Config.app)
+    folders.check_new(to, options["overwrite"])
+    importlib.import_module(f"{app.__package__}.model").load(options["model"]).export(to)
+    print(f"keras-recurrent: the SavedModel is in {to}", file=sys.stderr)
+
+
+def _train_parser(app):
+    parser = _parser(docstring_parser.parse(app.Config.__doc__))
+    parser.add_argument("--config", action="config", help="YAML file with values for the options below")
+    parser.add_argument("--output", required=True, help="folder to write the model into, such as saved_models/NAME")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder")
+    _add_options(parser, app.Config)
+    return parser
+
+
+def _export_parser():
+    parser = jsonargparse.ArgumentParser(description=_export.__doc__, exit_on_error=False)
+    parser.add_argument("model", help="the model's folder")
+    parser.add_argument("--to", help="folder to write the SavedModel into (default: export/ in the model's folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace that folder")
+    return parser
+
+
+def _function_parser(function):
+    parser = _parser(docstring_parser.parse(function.__doc__))
+    _add_options(parser, function)
+    return parser
+
+
+def _parser(docstring):
+    parts = (docstring.short_description, docstring.long_description)
+    return jsonargparse.ArgumentParser(
+        description="\n\n".join(part for part in parts if part),
+        exit_on_error=False,
+        formatter_class=jsonargparse.DefaultHelpFormatter,
+    )
+
+
+def _add_options(parser, described):
+    """An option for each parameter of a function or field of a dataclass, with its help from the docstring.
+
+    A parameter without a default is a positional argument, `*texts` is any number of them.
+    """
+    helps = {entry.arg_name: entry.description for entry in docstring_parser.parse(described.__doc__).params}
+    for name, parameter in inspect.signature(described).parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            parser.add_argument(name, nargs="*", type=str, default=[], help=helps[f"*{name}"])
+        elif parameter.default is parameter.empty:
+            parser.add_argument(name, type=parameter.annotation, help=helps[name])
+        elif parameter.annotation is bool:
+            action = jsonargparse.ActionYesNo(no_prefix="no-")
+            parser.add_argument(option, action=action, default=parameter.default, help=helps[name])
+        else:
+            parser.add_argument(option, type=parameter.annotation, default=parameter.default, help=helps[name])
+
+
+def _parse(arguments):
+    """The chosen verb as a function, and its options."""
+    parser = jsonargparse.ArgumentParser(
+        prog="keras-recurrent",
+        usage="keras-recurrent APP VERB ...",
+        description="Trains, evaluates, runs and exports recurrent networks.",
+        epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options.",
+        exit_on_error=False,
+    )
+    helps = "; ".join(f"{name}: {what}" for name, what in APPS.items())
+    parser.add_argument("app", choices=list(APPS), metavar="APP", help=helps)
+    name = parser.parse_args(arguments[:1]).app
+
+    app = importlib.import_module(f".{name}.__main__", __package__)
+    parser = jsonargparse.ArgumentParser(prog=f"keras-recurrent {name}", description=app.__doc__, exit_on_error=False)
+    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
+    verbs.add_subcommand("train", _train_parser(app), help=_train.__doc__)
+    for function in (app.evaluate, app.predict):
+        help = docstring_parser.parse(function.__doc__).short_description
+        verbs.add_subcommand(function.__name__, _function_parser(function), help=help)
+    verbs.add_subcommand("export", _export_parser(), help=_export.__doc__)
+
+    chosen = parser.parse_args(arguments[1:])
+    options = dict(chosen[chosen.verb])
+    if chosen.verb in ("train", "export"):
+        return functools.partial({"train": _train, "export": _export}[chosen.verb], app, options)
+    positional = [options.pop("model"), *options.pop("texts", [])]
+    return functools.partial(getattr(app, chosen.verb), *positional, **options)

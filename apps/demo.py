@@ -1,0 +1,29 @@
+"""Loads an exported translator with TensorFlow alone and translates ten sentences of its test split."""
+
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from ..datasets import read_pairs
+from .folders import read_config
+
+
+def main(folder):
+    config = read_config(folder, "translation")
+    pairs = read_pairs(config["data"], "test", config["source"], config["target"])[:10]
+    sources, references = zip(*pairs, strict=True)
+
+    model = tf.saved_model.load(Path(folder) / "export")
+    answers = model.signatures["serving_default"](text=tf.constant(sources))
+
+    table = Table("sentence", "translation", "reference", title=f"{folder}/export, loaded with TensorFlow alone")
+    for source, text, reference in zip(sources, answers["text"].numpy(), references, strict=True):
+        table.add_row(source, text.decode(), reference)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,152 @@
+"""Texts as token ids, and token ids as texts: the same TensorFlow graph in training and inside an export."""
+
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+PADDING, UNKNOWN, START, END = range(4)
+SPECIAL = ("", "[UNK]", "<start>", "<end>")
+
+# Marks the side of a punctuation token on which there was no space, so that the text can be put together again.
+JOINER = "￭"
+
+
+class Tokenizer:
+    """Splits texts and numbers the pieces, with 0 for padding, 1 for the unknown, 2 for the start and 3 for the end.
+
+    Built on `keras.layers.TextVectorization`, so that it runs inside an exported model. A subclass says how texts are
+    split (`split`, `standardize`) and put together (`join`).
+
+    Args:
+        vocabulary: The tokens from id 4 on, each once.
+        lowercase: Whether texts are lowercased first.
+    """
+
+    split = None
+
+    def __init__(self, vocabulary, lowercase=False):
+        self.vocabulary = list(vocabulary)
+        self.lowercase = lowercase
+        self.vectorizer = self._vectorizer(vocabulary=[*SPECIAL[2:], *self.vocabulary])
+        self.vectorizer(tf.constant([""]))  # creates its tables before anything tracks it
+        self.tokens = tf.constant([*SPECIAL, *self.vocabulary])
+
+    @classmethod
+    def fit(cls, texts, vocabulary_size, lowercase=False):
+        """The tokenizer of the commonest tokens of `texts`, with at most `vocabulary_size` ids."""
+        tokenizer = cls([], lowercase)
+        counts = tokenizer._vectorizer(max_tokens=vocabulary_size - 2)
+        counts.adapt(tf.data.Dataset.from_tensor_slices(texts).batch(1024))
+        return cls(counts.get_vocabulary(include_special_tokens=False), lowercase)
+
+    def _vectorizer(self, **arguments):
+        return layers.TextVectorization(standardize=self._standardize, split=self.split, ragged=True, **arguments)
+
+    def _standardize(self, texts):
+        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))
+        return self.standardize(tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts)
+
+    def standardize(self, texts):
+        """What happens to texts before they are split."""
+        return texts
+
+    def join(self, tokens):
+        """Strings from a ragged tensor of tokens."""
+        raise NotImplementedError
+
+    def __len__(self):
+        return len(SPECIAL) + len(self.vocabulary)
+
+    def encode(self, texts):
+        """Ids of texts `(batch,)`, each closed by the end token: an int32 ragged tensor `(batch, None)`."""
+        ids = tf.cast(self.vectorizer(texts), tf.int32)
+        return tf.concat([ids, tf.fill([ids.nrows(), 1], END)], axis=1)
+
+    def encode_padded(self, texts):
+        """`encode` as a dense tensor `(batch, positions)`, 0 after each end; of no texts, too, it has a position."""
+        ids = self.encode(texts).to_tensor()
+        return tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
+
+    def decode(self, ids):
+        """Texts of ids `(batch, positions)`, without padding, start and end tokens: strings `(batch,)`."""
+        is_text = tf.logical_and(ids != PADDING, tf.logical_and(ids != START, ids != END))
+        return self.join(tf.gather(self.tokens, tf.ragged.boolean_mask(ids, is_text)))
+
+    def save(self, path):
+        """Writes the vocabulary, one token a line, the token with id 4 first."""
+        path.write_text("".join(f"{token}\n" for token in self.vocabulary), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path, lowercase):
+        """Reads what `save` wrote."""
+        return cls(path.read_text(encoding="utf-8").split("\n")[:-1], lowercase)
+
+
+class WordTokenizer(Tokenizer):
+    """Words, with punctuation split off.
+
+    A punctuation token carries a joiner on each side where no space stood, so that decoding attaches it again:
+    `"(Well, no.)"` is `(￭ Well ￭, no ￭. ￭)`.
+    """
+
+    split = "whitespace"
+
+    def standardize(self, texts):
+        texts = tf.strings.regex_replace(texts, JOINER, "")
+        # \x01 and \x02 stand at the left and right side of each punctuation mark until it is known what is beside it.
+        texts = tf.strings.regex_replace(texts, r"([\pP\pS])", "\x01\\1\x02")
+        texts = tf.strings.regex_replace(texts, "\x02\x01", f" {JOINER}")
+        texts = tf.strings.regex_replace(texts, "^\x01|\x02$", "")
+        texts = tf.strings.regex_replace(texts, "\x02 ", " ")
+        texts = tf.strings.regex_replace(texts, " \x01", " ")
+        texts = tf.strings.regex_replace(texts, "\x01", f" {JOINER}")
+        return tf.strings.regex_replace(texts, "\x02", f"{JOINER} ")
+
+    def join(self, tokens):
+        texts = tf.strings.reduce_join(tokens, axis=-1, separator=" ")
+        return tf.strings.regex_replace(texts, f" ?{JOINER} ?", "")
+
+
+class CharacterTokenizer(Tokenizer):
+    """Characters, the space among them."""
+
+    split = "character"
+
+    def join(self, tokens):
+        return tf.strings.reduce_join(tokens, axis=-1)
+
+
+TOKENIZERS = {"words": WordTokenizer, "characters": CharacterTokenizer}
+
+
+def pad(sequences):
+    """A list of id arrays as one int32 array `(batch, longest)`, 0 after each end."""
+    longest = max(map(len, sequences))
+    padded = np.zeros((len(sequences), longest), "int32")
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return padded
+
+
+def length_batches(lengths, batch_size, generator=None):
+    """Groups examples of like length.
+
+    Args:
+        lengths: Integer array `(examples, keys)`: an example's lengths, the most important key last.
+        batch_size: Positive integer, the examples of a batch; the last of a pool has what is left.
+        generator: A `numpy.random.Generator` that shuffles: the examples into pools of 100 batches, sorted by length
+            inside a pool, and then the batches. Without it all are sorted by length.
+
+    Returns:
+        List of index arrays, which together hold each example once.
+    """
+    order = np.arange(len(lengths)) if generator is None else generator.permutation(len(lengths))
+    pool_size = len(lengths) if generator is None else 100 * batch_size
+    batches = []
+    for start in range(0, len(order), max(pool_size, 1)):
+        pool = order[start : start + pool_size]
+        pool = pool[np.lexsort(lengths[pool].T)]
+        batches += [pool[first : first + batch_size] for first in range(0, len(pool), batch_size)]
+    if generator is not None:
+        generator.shuffle(batches)
+    return batches

@@ -1,0 +1,70 @@
+"""Translates sentences with an encoder, attention and a decoder."""
+
+import dataclasses
+import sys
+
+from .. import cli
+from ..folders import read_config
+from .config import Config
+
+
+def evaluate(model: str, *, data: str | None = None, split: str = "test", lowercase: bool = False, beam_size: int = 5):
+    """Scores a model's translations of a split against its references.
+
+    Ends with one line of JSON: bleu, chrf, sacrebleu's signature, sentences, and the speed of the search.
+
+    Args:
+        model: The model's folder.
+        data: A folder or a TFDS name; the default is what the model was trained on.
+        split: The split to translate.
+        lowercase: Score without regard to upper and lower case.
+        beam_size: Hypotheses that the search keeps; 1 is greedy.
+    """
+    read_config(model, Config.app)
+    from ..metrics import translation_metrics
+    from .data import read
+    from .model import load
+
+    translator = load(model, beam_size=beam_size)
+    config = dataclasses.replace(translator.config, data=data or translator.config.data)
+    sources, references = read(config, split)
+    translator.translate(sources[:1])  # builds the graph
+    answers = [""] * len(sources)
+    with cli.Stopwatch() as watch:
+        for index, translation in cli.progress(translator.translate_sorted(sources), len(sources), "translating"):
+            answers[index] = translation.text
+    tokens = int(translator.target.encode(answers).row_lengths().numpy().sum())
+    cli.report(
+        model,
+        split,
+        {
+            **translation_metrics(answers, references, lowercase),
+            "sentences": len(answers),
+            "sentences_per_second": round(len(answers) / watch.seconds, 1),
+            "tokens_per_second": round(tokens / watch.seconds, 1),
+        },
+    )
+
+
+def predict(model: str, *texts: str, beam_size: int = 5):
+    """Translates sentences, a line each.
+
+    Args:
+        model: The model's folder.
+        *texts: The sentences; without any, the lines of standard input.
+        beam_size: Hypotheses that the search keeps; 1 is greedy.
+    """
+    read_config(model, Config.app)
+    from .model import load
+
+    translator = load(model, beam_size=beam_size)
+    # A person at a terminal waits for each answer; a file's lines go together.
+    lines = list(texts) or ([] if sys.stdin.isatty() else sys.stdin.read().splitlines())
+    batches = [lines[first : first + 64] for first in range(0, len(lines), 64)]
+    for batch in batches or ([line.rstrip("\n")] for line in sys.stdin):
+        for translation in translator.translate(batch):
+            print(translation.text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["translation", *sys.argv[1:]]))

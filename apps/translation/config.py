@@ -1,0 +1,79 @@
+"""The options of a translator."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt, restricted_number_type
+
+Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Trains a translator on pairs of sentences.
+
+    The command
+
+        keras-recurrent translation train --output saved_models/en-ko
+
+    trains on the generated set `english_korean` in about two minutes on two CPU cores, and
+
+        keras-recurrent translation evaluate saved_models/en-ko --split test
+
+    then prints a BLEU above 95.
+
+    Args:
+        app: The app that this configuration is for.
+        data: A folder with the files {split}.{language} (or .gz), line for line; or a TFDS name.
+        source: Language code of the sentences that go in.
+        target: Language code of the sentences that come out.
+        tokenizer: The pieces that sentences are split into.
+        lowercase: Lowercase all text.
+        vocabulary_size: The most tokens a language has; the rarest are unknown.
+        max_length: The most tokens of a sentence. Longer ones are left out of training; translations are cut there.
+        cell: The recurrent cell of encoder and decoder.
+        embedding_dim: Dimension of a token's embedding.
+        encoder_units: Dimension of the encoder's recurrent layers, in one direction.
+        decoder_units: Dimension of the decoder's recurrent layers.
+        num_layers: Recurrent layers on each other, in the encoder and in the decoder.
+        bidirectional: Let the encoder read in both directions.
+        attention: How the decoder looks back at the source.
+        dropout: Share of the embeddings and outputs to drop in training.
+        label_smoothing: Share of the target's probability to spread over all tokens.
+        learning_rate: Adam's step size, at first.
+        schedule: Keep the learning rate, or lower it along a cosine to 0 at the last epoch.
+        clip_norm: The norm to which the gradient of all weights together is cut.
+        batch_size: Sentence pairs of a batch.
+        epochs: The most passes over the training data.
+        patience: Epochs without a better validation loss before training stops.
+        beam_size: Hypotheses that the search keeps; 1 is greedy.
+        length_penalty: Exponent of the penalty that evens out short and long hypotheses; 0 is none.
+        seed: Seed of all that is random.
+    """
+
+    app: Literal["translation"] = "translation"
+    data: str = "english_korean"
+    source: str = "en"
+    target: str = "ko"
+    tokenizer: Literal["words", "characters"] = "words"
+    lowercase: bool = False
+    vocabulary_size: PositiveInt = 8000
+    max_length: PositiveInt = 60
+    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
+    embedding_dim: PositiveInt = 128
+    encoder_units: PositiveInt = 128
+    decoder_units: PositiveInt = 256
+    num_layers: PositiveInt = 1
+    bidirectional: bool = True
+    attention: Literal["luong", "bahdanau", "none"] = "luong"
+    dropout: Rate = 0.1
+    label_smoothing: Rate = 0.0
+    learning_rate: PositiveFloat = 0.002
+    schedule: Literal["constant", "cosine"] = "cosine"
+    clip_norm: PositiveFloat = 1.0
+    batch_size: PositiveInt = 64
+    epochs: PositiveInt = 8
+    patience: PositiveInt = 3
+    beam_size: PositiveInt = 5
+    length_penalty: NonNegativeFloat = 1.0
+    seed: int = 0

@@ -1,0 +1,105 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from keras_recurrent.apps import cli
+
+COMMAND = [sys.executable, "-P", "-c", "import sys; from keras_recurrent.apps.cli import main; sys.exit(main())"]
+
+
+def run(*arguments, **options):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: app"),
+        (["cooking"], "invalid choice: 'cooking'"),
+        (["translation", "fry"], "invalid choice: 'fry'"),
+        (["translation", "train"], "required: train.output"),
+        (["translation", "train", "--output", "x", "--colour", "red"], "unrecognized arguments: --colour red"),
+        (["translation", "train", "--output", "x", "--cell", "quantum"], "Got value: quantum"),
+        (["translation", "train", "--output", "x", "--dropout", "1.0"], "Rate"),
+        (["translation", "train", "--output", "x", "--batch-size", "0"], "PositiveInt"),
+        (["translation", "train", "--output", "x", "--config", "no.yaml"], "no.yaml"),
+        (["translation", "train", "--output", "x", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
+        (["translation", "train", "--output", "."], ". exists already; --overwrite replaces it"),
+        (["translation", "predict", "no-model", "hello"], "no-model: no such model folder"),
+        (["translation", "evaluate", "no-model"], "no-model: no such model folder"),
+        (["translation", "export", "no-model", "--to", "x"], "no-model: no such model folder"),
+    ],
+)
+def test_a_mistake_gives_one_clear_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("keras-recurrent: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_key_in_a_config_file(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("colour: red\n")
+    arguments = ["translation", "train", "--config", str(tmp_path / "config.yaml"), "--output", str(tmp_path / "x")]
+    assert cli.main(arguments) == 2
+    assert "does not accept option 'colour'" in capsys.readouterr().err
+
+
+def test_a_process_prints_nothing_but_the_line():
+    result = run("translation", "train", "--output", "x", "--data", "/no/data")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["translation"], ["translation", "train"], ["translation", "predict"]])
+def test_help_is_quick_and_loads_no_tensorflow(arguments):
+    script = (
+        "import sys; from keras_recurrent.apps.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\nassert 'tensorflow' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", script, *arguments, "--help"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("usage: keras-recurrent")
+
+
+def test_all_verbs_on_a_folder_of_ones_own(data, config, tmp_path):
+    folder = tmp_path / "model"
+    (tmp_path / "config.yaml").write_text(f"data: {data}\nsource: de\ntarget: en\nepochs: 3\n")
+    sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--epochs", "2"]
+    trained = run("translation", "train", "--config", tmp_path / "config.yaml", "--output", folder, *sizes)
+    assert trained.returncode == 0, trained.stderr
+    assert len((folder / "history.csv").read_text().splitlines()) == 3  # an option overrides the file
+
+    evaluated = run("translation", "evaluate", folder, "--lowercase")
+    metrics = json.loads(evaluated.stdout.splitlines()[-1])
+    assert metrics["sentences"] == 48
+    assert "case:lc" in metrics["signature"]
+    assert json.loads((folder / "metrics.json").read_text())["test"] == metrics
+
+    arguments = run("translation", "predict", folder, "ein Hund schläft hier.", "ein Kind rennt dort.")
+    lines = run("translation", "predict", folder, input="ein Hund schläft hier.\nein Kind rennt dort.\n")
+    assert arguments.stdout == lines.stdout
+    assert arguments.stdout.count("\n") == 2
+
+    assert run("translation", "export", folder, "--to", tmp_path / "export").returncode == 0
+    assert (tmp_path / "export" / "saved_model.pb").exists()
+    again = run("translation", "export", folder, "--to", tmp_path / "export")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+
+
+def test_a_bad_line_in_the_data_leaves_nothing_behind(data, tmp_path):
+    bad = tmp_path / "data"
+    bad.mkdir()
+    for path in data.iterdir():
+        (bad / path.name).write_bytes(path.read_bytes())
+    (bad / "val.en").write_text("only one line\n")
+    result = run("translation", "train", "--data", bad, "--source", "de", "--target", "en", "--output", tmp_path / "m")
+    assert result.returncode == 2
+    assert "val.de has 48 lines, but" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

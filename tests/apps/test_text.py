@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_recurrent.apps.text import END, UNKNOWN, CharacterTokenizer, WordTokenizer, length_batches, pad
+
+TEXTS = [
+    "a man , sleeping.",
+    "(Well, no.) ... «yes»?!",
+    "don't  do\tthat - it costs 3.50 €",
+    "나는 사과를 먹었어요.",
+    "x",
+    ". leading and trailing ,",
+    "\"'nested'\" quotes",
+]
+
+
+@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer])
+def test_decoding_gives_the_text_back(tokenizer_type):
+    tokenizer = tokenizer_type.fit(TEXTS, 1000)
+    ids = tokenizer.encode(tf.constant(TEXTS))
+    expected = [" ".join(text.split()) for text in TEXTS]  # but for runs of white space
+    assert [text.decode() for text in tokenizer.decode(ids.to_tensor()).numpy()] == expected
+
+
+def test_words_are_split_from_punctuation():
+    tokenizer = WordTokenizer.fit(["(Well, no.) yes . 3-4"], 1000)
+    assert set(tokenizer.vocabulary) == {"(￭", "Well", "￭,", "no", "￭.", "￭)", "yes", ".", "3", "￭-￭", "4"}
+
+
+def test_ids():
+    tokenizer = WordTokenizer.fit(["b b b a a c"], 1000)
+    assert tokenizer.vocabulary == ["b", "a", "c"]
+    assert tokenizer.encode(tf.constant(["a b new", ""])).to_list() == [[5, 4, UNKNOWN, END], [END]]
+
+
+def test_vocabulary_size_counts_all_ids_and_keeps_the_commonest():
+    tokenizer = WordTokenizer.fit(["b b b a a c"], 6)
+    assert tokenizer.vocabulary == ["b", "a"]
+    assert len(tokenizer) == 6
+
+
+def test_lowercase_reaches_beyond_ascii():
+    assert WordTokenizer.fit(["ÄPFEL äpfel"], 1000, lowercase=True).vocabulary == ["äpfel"]
+
+
+def test_special_tokens_cannot_be_typed():
+    tokenizer = WordTokenizer.fit(["<start> <end> [UNK]"], 1000)
+    assert min(tokenizer.encode(tf.constant(["<start> <end> [UNK]"])).values.numpy()[:-1]) > END
+
+
+def test_no_texts_and_empty_texts():
+    tokenizer = WordTokenizer.fit(["a"], 1000)
+    assert tokenizer.encode(tf.constant([], tf.string)).to_list() == []
+    assert tokenizer.decode(tf.zeros((0, 5), tf.int32)).shape == (0,)
+    assert tokenizer.decode(tf.constant([[END, 0, 0]])).numpy().tolist() == [b""]
+
+
+@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer])
+def test_vocabulary_round_trip(tokenizer_type, tmp_path):
+    texts = [*TEXTS, "a\u2028b \x0b c"]
+    tokenizer = tokenizer_type.fit(texts, 1000)
+    tokenizer.save(tmp_path / "vocabulary.txt")
+    assert tokenizer_type.load(tmp_path / "vocabulary.txt", lowercase=False).vocabulary == tokenizer.vocabulary
+
+
+def test_pad():
+    assert pad([np.array([1, 2]), np.array([3])]).tolist() == [[1, 2], [3, 0]]
+
+
+def test_length_batches_hold_each_example_once_and_like_lengths_together():
+    lengths = np.random.default_rng(0).integers(1, 40, (5000, 2))
+    batches = length_batches(lengths, 32, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches)) == list(range(5000))
+    padded = sum(len(batch) * lengths[batch, 1].max() for batch in batches)
+    assert padded < 1.1 * lengths[:, 1].sum()
+    again = length_batches(lengths, 32, np.random.default_rng(1))
+    assert all((a == b).all() for a, b in zip(batches, again, strict=True))
+    other = length_batches(lengths, 32, np.random.default_rng(2))
+    assert any(len(a) != len(b) or (a != b).any() for a, b in zip(batches, other, strict=True))
+
+
+def test_length_batches_without_shuffling_are_sorted():
+    lengths = np.array([[1, 3], [1, 1], [2, 2]])
+    assert [batch.tolist() for batch in length_batches(lengths, 2)] == [[1, 2], [0]]

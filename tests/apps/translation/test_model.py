@@ -1,0 +1,135 @@
+import dataclasses
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras_recurrent.apps import folders, load
+from keras_recurrent.apps.translation import data as translation_data
+from keras_recurrent.apps.translation import model
+from keras_recurrent.datasets import DataError
+
+TEXTS = ["ein Hund schläft hier.", "eine Katze isst draußen.", "ein Kind rennt dort."]
+
+
+def test_translates_what_it_learned(saved, config):
+    translations = load(saved).translate(TEXTS)
+    expected = ["a dog sleeps here.", "a cat eats outside.", "a child runs there."]
+    assert [translation.text for translation in translations] == expected
+    assert all(-1 < translation.score < 0 for translation in translations)
+
+
+def test_folder_holds_all_that_the_design_names(saved):
+    names = {path.name for path in saved.iterdir()}
+    assert names >= {"config.yaml", "model.keras", "source.vocabulary.txt", "history.csv", "figures"}
+    assert (saved / "figures" / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_saved_weights_are_those_of_the_best_epoch(saved, config):
+    translator = load(saved)
+    history = np.genfromtxt(saved / "history.csv", delimiter=",", names=True)
+    tokenizers = translator.source, translator.target
+    batches = translation_data.batches(*translation_data.read(config, "validation"), tokenizers, config, shuffle=False)
+    translator.model.compile(loss=model.training.TokenCrossentropy(config.label_smoothing))
+    assert translator.model.evaluate(batches, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"cell": "lstm", "attention": "bahdanau", "tokenizer": "characters"}, {"cell": "simple_rnn"}]
+)
+def test_every_kind_trains_and_is_read_back(config, tmp_path, options):
+    translator = model.train(dataclasses.replace(config, epochs=1, **options), tmp_path)
+    assert load(tmp_path).translate(TEXTS) == translator.translate(TEXTS)
+
+
+def test_a_seed_makes_a_training_repeatable(config, tmp_path):
+    short = dataclasses.replace(config, epochs=2)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    first, second = (model.train(short, tmp_path / name).model.get_weights() for name in ("a", "b"))
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+
+
+def test_batch_of_translations_is_each_alone(saved):
+    translator = load(saved)
+    texts = ["", "ein Hund", "völlig unbekannt", " ".join(["Hund"] * 500), *TEXTS]
+    together = translator.translate(texts)
+    for text, translation in zip(texts, together, strict=True):
+        (alone,) = translator.translate([text])
+        assert alone.text == translation.text
+        assert alone.score == pytest.approx(translation.score, rel=1e-4)
+    assert translator.translate([]) == []
+    assert dict(translator.translate_sorted(texts, batch_size=2)).keys() == set(range(len(texts)))
+
+
+SERVE = """
+import json, sys
+sys.modules["keras_recurrent"] = None  # cannot be imported
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+serve = model.signatures["serving_default"]
+answers = []
+for batch in json.load(sys.stdin):
+    answer = serve(text=tf.constant(batch, tf.string, shape=(len(batch),)))
+    assert set(answer) == {"text", "score"}
+    answers.append([[text.decode() for text in answer["text"].numpy()], answer["score"].numpy().tolist()])
+json.dump(answers, sys.stdout)
+"""
+
+
+def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, tmp_path):
+    translator = load(saved)
+    translator.export(tmp_path / "export")
+    batches = [TEXTS[:1], TEXTS, [], [""], ["Quastenflosser"], [" ".join(["Hund"] * 500)]]
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", SERVE, tmp_path / "export"],
+        input=json.dumps(batches),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    for batch, (texts, scores) in zip(batches, json.loads(result.stdout), strict=True):
+        expected = translator.translate(batch)
+        assert texts == [translation.text for translation in expected]
+        assert scores == pytest.approx([translation.score for translation in expected], rel=1e-4)
+
+
+def test_batches(config, saved):
+    translator = load(saved)
+    sources = ["ein Hund.", "eine Katze schläft hier.", "", "ein Hund " * 11]
+    targets = ["a dog.", "a cat sleeps here.", "nothing", "a dog " * 11]
+    tokenizers = translator.source, translator.target
+    batches = translation_data.batches(sources, targets, tokenizers, config, shuffle=False)
+    assert int(batches.cardinality()) == 1
+    ((((source, read), target, weights)),) = batches.as_numpy_iterator()
+    # The empty and the overlong pair are left out; the decoder reads the target shifted by the start token.
+    assert source.shape == (2, 6)
+    assert (read[:, 0] == 2).all()
+    assert (read[:, 1:] == target[:, :-1]).all()
+    assert (target[1] == translator.target.encode(["a cat sleeps here."]).to_tensor().numpy()[0]).all()
+    assert ((target != 0) == weights).all()
+    with pytest.raises(DataError, match="no sentence pair has text on both sides and at most 20 tokens"):
+        translation_data.batches([""], ["a"], tokenizers, config, shuffle=False)
+
+
+def test_incomplete_folder(saved, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in saved.iterdir():
+        if path.is_file():
+            (copy / path.name).write_bytes(path.read_bytes())
+    content = (copy / "model.keras").read_bytes()
+    (copy / "model.keras").write_bytes(content[: len(content) // 2])
+    with pytest.raises(folders.ModelFolderError, match="cannot be read"):
+        load(copy)
+    (copy / "model.keras").unlink()
+    with pytest.raises(folders.ModelFolderError, match=r"missing: model\.keras"):
+        load(copy)
+
+
+def test_model_loads_in_any_keras_project(saved):
+    loaded = keras.models.load_model(saved / "model.keras")
+    assert loaded.search(np.array([[4, 5, 3]]), beam_size=2, max_length=5).tokens.shape == (1, 2, 5)

@@ -1,0 +1,106 @@
+import gzip
+
+import pytest
+import tensorflow_datasets as tfds
+from keras_recurrent.datasets import DataError, read_pairs
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def test_folder_is_read_line_for_line(tmp_path):
+    write(tmp_path, train_de="ein Hund\neine Katze\n", train_en="a dog\na cat\n")
+    assert read_pairs(tmp_path, "train", "de", "en") == [("ein Hund", "a dog"), ("eine Katze", "a cat")]
+    assert read_pairs(str(tmp_path), "train", "en", "de")[1] == ("a cat", "eine Katze")
+
+
+def test_gzip_byte_order_mark_and_crlf_are_accepted(tmp_path):
+    (tmp_path / "train.de.gz").write_bytes(gzip.compress("\ufeffein Hund\r\neine Katze\r\n".encode()))
+    write(tmp_path, train_en="a dog\na cat")
+    assert read_pairs(tmp_path, "train", "de", "en") == [("ein Hund", "a dog"), ("eine Katze", "a cat")]
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path):
+    write(tmp_path, train_de="ein\u2028Hund\n\neine\x0bKatze\n", train_en="a dog\n\na cat\n")
+    assert [source for source, _ in read_pairs(tmp_path, "train", "de", "en")] == ["ein\u2028Hund", "", "eine\x0bKatze"]
+
+
+@pytest.mark.parametrize("name", ["validation", "val", "valid", "dev"])
+def test_validation_goes_by_many_names(tmp_path, name):
+    write(tmp_path, **{f"{name}_de": "ja\n", f"{name}_en": "yes\n"})
+    assert read_pairs(tmp_path, "validation", "de", "en") == [("ja", "yes")]
+
+
+def test_missing_folder():
+    with pytest.raises(DataError, match="'/no/such/place' is neither a folder nor a TFDS data set"):
+        read_pairs("/no/such/place", "train", "de", "en")
+
+
+def test_file_instead_of_a_folder(tmp_path):
+    with pytest.raises(DataError, match=r"train\.de is a file; the data must be a folder"):
+        read_pairs(write(tmp_path, train_de="ja\n") / "train.de", "train", "de", "en")
+
+
+def test_missing_split(tmp_path):
+    write(tmp_path, train_de="ja\n", train_en="yes\n")
+    with pytest.raises(DataError, match="no split 'test'; splits there: train"):
+        read_pairs(tmp_path, "test", "de", "en")
+    with pytest.raises(DataError, match="no split 'validation or val or valid or dev'"):
+        read_pairs(tmp_path, "validation", "de", "en")
+
+
+def test_missing_language(tmp_path):
+    write(tmp_path, train_de="ja\n", train_en="yes\n")
+    with pytest.raises(DataError, match=r"for the language fr .* languages there: de, en"):
+        read_pairs(tmp_path, "train", "de", "fr")
+
+
+def test_files_of_different_length(tmp_path):
+    write(tmp_path, train_de="ja\nnein\n", train_en="yes\n")
+    with pytest.raises(DataError, match=r"train\.de has 2 lines, but .*train\.en has 1"):
+        read_pairs(tmp_path, "train", "de", "en")
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff", "\r\n \r\n"])
+def test_empty_file(tmp_path, content):
+    write(tmp_path, train_de=content, train_en="yes\n")
+    with pytest.raises(DataError, match=r"train\.de: the file is empty"):
+        read_pairs(tmp_path, "train", "de", "en")
+
+
+def test_bytes_that_are_not_utf8(tmp_path):
+    write(tmp_path, train_de="ja\nschön\n".encode("latin-1"), train_en="yes\nbeautiful\n")
+    with pytest.raises(DataError, match=r"train\.de, line 2: not UTF-8 text \(byte 0xf6\)"):
+        read_pairs(tmp_path, "train", "de", "en")
+
+
+def test_gzip_file_cut_short(tmp_path):
+    (tmp_path / "train.de.gz").write_bytes(gzip.compress(b"ja\n" * 1000)[:-9])
+    write(tmp_path, train_en="yes\n" * 1000)
+    with pytest.raises(DataError, match=r"train\.de\.gz: not a whole gzip file"):
+        read_pairs(tmp_path, "train", "de", "en")
+
+
+def test_tfds_name():
+    with tfds.testing.mock_data(num_examples=3):
+        pairs = read_pairs("ted_hrlr_translate/pt_to_en", "validation", "pt", "en")
+        assert len(pairs) == 3
+        assert all(isinstance(text, str) and text for pair in pairs for text in pair)
+        with pytest.raises(DataError, match="no language 'ko'; languages there: en, pt"):
+            read_pairs("ted_hrlr_translate/pt_to_en", "train", "pt", "ko")
+
+
+def test_generated_data_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    pairs = read_pairs("english_korean", "test", "en", "ko")
+    assert len(pairs) == 1000
+    with pytest.raises(DataError, match="no split 'dev'; splits there: test, train, validation"):
+        read_pairs("english_korean", "dev", "en", "ko")
+
+
+def test_tfds_name_without_sentence_pairs():
+    with pytest.raises(DataError, match="'mnist' holds no sentence pairs"):
+        read_pairs("mnist", "train", "de", "en")
