@@ -4,8 +4,6 @@ import sys
 from pathlib import Path
 
 import tensorflow as tf
-from rich.console import Console
-from rich.table import Table
 
 from ..datasets import read_pairs
 from .folders import read_config
@@ -19,10 +17,9 @@ def main(folder):
     model = tf.saved_model.load(Path(folder) / "export")
     answers = model.signatures["serving_default"](text=tf.constant(sources))
 
-    table = Table("sentence", "translation", "reference", title=f"{folder}/export, loaded with TensorFlow alone")
+    print(f"{folder}/export, loaded with TensorFlow alone:")
     for source, text, reference in zip(sources, answers["text"].numpy(), references, strict=True):
-        table.add_row(source, text.decode(), reference)
-    Console().print(table)
+        print(f"\nsentence     {source}\ntranslation  {text.decode()}\nreference    {reference}")
 
 
 if __name__ == "__main__":

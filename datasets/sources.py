@@ -119,7 +119,9 @@ def _read_tfds_pairs(name, split, source, target):
         raise DataError(f"'{name}' holds no sentence pairs: TFDS gives it the features {sorted(features)}")
     for language in (source, target):
         if language not in features.languages:
-            raise DataError(f"'{name}' has no language '{language}'; languages there: {', '.join(sorted(features.languages))}")
+            raise DataError(
+                f"'{name}' has no language '{language}'; languages there: {', '.join(sorted(features.languages))}"
+            )
     builder.download_and_prepare()
     # A builder without metadata does not know its splits, and is taken at its word.
     split = resolve_split(split, set(builder.info.splits) or {split}, f"'{name}'")

@@ -16,11 +16,11 @@ class Config:
 
         keras-recurrent translation train --output saved_models/en-ko
 
-    trains on the generated set `english_korean` in about two minutes on two CPU cores, and
+    trains on the generated set `english_korean` in about three minutes on two CPU cores, and
 
         keras-recurrent translation evaluate saved_models/en-ko --split test
 
-    then prints a BLEU above 95.
+    then prints a BLEU of 96 or more.
 
     Args:
         app: The app that this configuration is for.
@@ -72,7 +72,7 @@ class Config:
     schedule: Literal["constant", "cosine"] = "cosine"
     clip_norm: PositiveFloat = 1.0
     batch_size: PositiveInt = 64
-    epochs: PositiveInt = 8
+    epochs: PositiveInt = 12
     patience: PositiveInt = 3
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 1.0

@@ -1,0 +1,169 @@
+"""`SimpleRNN`, `LSTM` and `GRU` keep the contract of their namesakes in Keras: one table of layers, one of options."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras_recurrent import layers
+
+BATCH, STEPS, FEATURES, UNITS = 5, 6, 3, 4
+
+NAMES = ["SimpleRNN", "LSTM", "GRU"]
+
+LAYERS = [
+    pytest.param("SimpleRNN", {}, id="simple_rnn"),
+    pytest.param("LSTM", {}, id="lstm"),
+    pytest.param("GRU", {}, id="gru"),
+    pytest.param("GRU", {"reset_after": False}, id="gru_reset_before"),
+]
+
+OPTIONS = [
+    {},
+    {"use_bias": False},
+    {"go_backwards": True},
+    {"return_sequences": True},
+    {"return_state": True},
+    {"return_sequences": True, "return_state": True, "go_backwards": True},
+    {"activation": "relu", "return_sequences": True},
+    {"activation": None, "use_bias": False, "return_state": True},
+    {"unroll": True, "return_sequences": True},
+    # Not without `return_sequences`, where Keras zeroes the last output.
+    {"zero_output_for_mask": True, "return_sequences": True, "return_state": True},
+]
+
+# Row by row: all steps, padding at the right, at the left, gaps, no step at all.
+MASK = np.array(
+    [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1], [0, 1, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0]], dtype="bool"
+)
+
+
+def option_id(options):
+    return "-".join(f"{name}={value}" for name, value in options.items()) or "defaults"
+
+
+def pair(name, **options):
+    """Ours and Keras's layer with the same random weights."""
+    theirs, ours = (getattr(module, name)(UNITS, **options) for module in (keras.layers, layers))
+    for layer in (theirs, ours):
+        layer.build((BATCH, STEPS, FEATURES))
+    rng = np.random.default_rng(2)
+    theirs.set_weights([rng.normal(0, 0.5, weight.shape) for weight in theirs.weights])
+    ours.set_weights(theirs.get_weights())
+    return ours, theirs
+
+
+def outputs_and_gradients(gradients, layer, sequences, initial_state, mask):
+    """Everything the layer computes, and the derivative of a weighted sum of it by everything that goes in."""
+
+    def outputs(sequences, *states):
+        found = layer(sequences, initial_state=list(states) or None, mask=mask)
+        return list(found) if isinstance(found, list | tuple) else [found]
+
+    def loss(*inputs):
+        found = outputs(*inputs)
+        weights = [np.random.default_rng(3).normal(size=output.shape).astype("float32") for output in found]
+        return sum(ops.sum(output * weight) for output, weight in zip(found, weights, strict=True))
+
+    inputs = [sequences, *initial_state]
+    found = outputs(*(ops.convert_to_tensor(x) for x in inputs))
+    return [ops.convert_to_numpy(x) for x in found], gradients(loss, layer.trainable_variables, inputs)
+
+
+def assert_all_close(found, expected, **tolerance):
+    assert len(found) == len(expected)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, **tolerance)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["no_mask", "mask"])
+@pytest.mark.parametrize("options", OPTIONS, ids=option_id)
+@pytest.mark.parametrize(("name", "variant"), LAYERS)
+def test_outputs_states_and_gradients(name, variant, options, masked, gradients, rng):
+    ours, theirs = pair(name, **variant, **options)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    # A given initial state half of the time: with the mask, which is where it shows in the outputs.
+    states = [rng.normal(size=(BATCH, UNITS)).astype("float32") for _ in theirs.state_size] if masked else []
+    mask = ops.convert_to_tensor(MASK) if masked else None
+    outputs, derivatives = outputs_and_gradients(gradients, ours, sequences, states, mask)
+    expected, expected_derivatives = outputs_and_gradients(gradients, theirs, sequences, states, mask)
+    assert_all_close(outputs, expected, atol=1e-5)
+    assert len(derivatives) == len(ours.weights) + 1 + len(states)
+    assert_all_close(derivatives, expected_derivatives, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "jit"])
+@pytest.mark.parametrize(("name", "variant"), LAYERS)
+def test_training_step_in_a_graph(name, variant, jit_compile, rng):
+    batch = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32"), rng.normal(size=(BATCH, UNITS))
+    batch[0][1:3, 4:] = 0
+    weights = []
+    for layer in pair(name, **variant):
+        # An unknown number of steps, as in every model of texts.
+        model = keras.Sequential([keras.Input((None, FEATURES)), keras.layers.Masking(), layer])
+        # PyTorch's compiler takes minutes.
+        model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=jit_compile and keras.config.backend() != "torch")
+        model.train_on_batch(*batch)
+        weights.append(model.get_weights())
+    assert_all_close(*weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signature(name):
+    ours, theirs = (inspect.signature(getattr(module, name)).parameters.values() for module in (layers, keras.layers))
+    assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cell_takes_every_keyword_of_keras(name):
+    ours, theirs = (getattr(module, f"{name}Cell") for module in (layers, keras.layers))
+    parameters = inspect.signature(theirs).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    config = ours(UNITS, name="cell").get_config()
+    assert ours(UNITS, name="cell", **defaults).get_config() == config
+    assert config == theirs(UNITS, name="cell").get_config()
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(("name", "variant"), LAYERS)
+def test_weights_move_both_ways(name, variant, use_bias):
+    ours, theirs = pair(name, **variant, use_bias=use_bias)
+    assert [(w.name, w.shape) for w in ours.weights] == [(w.name, w.shape) for w in theirs.weights]
+    # Saved models and optimizers find weights by path.
+    assert [w.path.split("/")[1:] for w in ours.weights] == [w.path.split("/")[1:] for w in theirs.weights]
+    weights = [weight + 1 for weight in ours.get_weights()]
+    ours.set_weights(weights)
+    theirs.set_weights(ours.get_weights())
+    assert_all_close(theirs.get_weights(), weights)
+
+
+@pytest.mark.parametrize("unit_forget_bias", [True, False])
+def test_first_bias_of_the_lstm(unit_forget_bias):
+    options = {"bias_initializer": keras.initializers.Constant(0.5), "unit_forget_bias": unit_forget_bias}
+    ours, theirs = (module.LSTM(UNITS, **options) for module in (layers, keras.layers))
+    for layer in (ours, theirs):
+        layer.build((BATCH, STEPS, FEATURES))
+    np.testing.assert_array_equal(ours.cell.bias, theirs.cell.bias)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stateful(name, rng):
+    ours, theirs = pair(name, stateful=True)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    first = ours(sequences)
+    np.testing.assert_allclose(first, theirs(sequences), atol=1e-5)
+    np.testing.assert_allclose(ours(sequences), theirs(sequences), atol=1e-5)
+    ours.reset_state()
+    np.testing.assert_allclose(ours(sequences), first, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("policy", ["float64", "mixed_float16", "mixed_bfloat16"])
+def test_dtype_policy(name, policy, rng):
+    layer = getattr(layers, name)(UNITS, dtype=policy, return_state=True)
+    found = layer(rng.normal(size=(BATCH, STEPS, FEATURES)), mask=ops.convert_to_tensor(MASK))
+    dtypes = [keras.backend.standardize_dtype(x.dtype) for x in found]
+    if policy == "float64" and keras.config.backend() == "jax":
+        policy = "float32"  # unless JAX is told otherwise
+    assert dtypes == [policy.removeprefix("mixed_")] * len(found)

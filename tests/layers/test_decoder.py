@@ -1,0 +1,143 @@
+"""The decoder: teacher forcing and single steps are the same function, and it looks at the past only."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops, tree
+from keras_recurrent.layers import Decoder, Memory
+
+VOCABULARY, UNITS, FEATURES, POSITIONS = 11, 5, 6, 4
+CELLS = ["simple_rnn", "lstm", "gru"]
+ATTENTIONS = ["luong", "bahdanau", "none"]
+TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
+BATCH, STEPS = TOKENS.shape
+
+
+@pytest.fixture(params=CELLS)
+def cell(request):
+    return request.param
+
+
+@pytest.fixture(params=ATTENTIONS)
+def attention(request):
+    return request.param
+
+
+@pytest.fixture(params=[1, 2])
+def num_layers(request):
+    return request.param
+
+
+@pytest.fixture
+def memory(rng):
+    values, summary = (rng.normal(size=(BATCH, *shape)) for shape in ((POSITIONS, FEATURES), (FEATURES,)))
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 1, 1, 0]], dtype="bool")
+    return Memory(ops.cast(values, "float32"), ops.convert_to_tensor(mask), ops.cast(summary, "float32"))
+
+
+def build(rng, **options):
+    decoder = Decoder(VOCABULARY, 3, UNITS, **options)
+    decoder.build((BATCH, STEPS), Memory((BATCH, POSITIONS, FEATURES), (BATCH, POSITIONS), (BATCH, FEATURES)))
+    decoder.set_weights([rng.normal(0, 0.7, weight.shape) for weight in decoder.weights])
+    return decoder
+
+
+def logits_of(decoder, tokens, memory, **options):
+    return ops.convert_to_numpy(decoder(ops.convert_to_tensor(tokens), memory, **options))
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["mask", "no_mask"])
+def test_call_is_step_unrolled(cell, attention, num_layers, masked, memory, rng):
+    memory = memory if masked else memory._replace(mask=None)
+    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+    logits = logits_of(decoder, TOKENS, memory)
+    assert logits.shape == (BATCH, STEPS, VOCABULARY)
+    state = decoder.initial_state(memory)
+    for time in range(STEPS):
+        step_logits, new_state, weights = decoder.step(ops.convert_to_tensor(TOKENS[:, time]), state, memory)
+        np.testing.assert_allclose(step_logits, logits[:, time], atol=1e-5)
+        tree.assert_same_structure(new_state, state)
+        state = new_state
+        if attention == "none":
+            assert weights is None
+        else:
+            np.testing.assert_allclose(np.sum(weights, axis=-1), 1, rtol=1e-5)
+            if masked:
+                assert np.all(ops.convert_to_numpy(weights)[~ops.convert_to_numpy(memory.mask)] == 0)
+
+
+def test_logits_see_the_past_only(cell, attention, num_layers, memory, rng):
+    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+    logits = logits_of(decoder, TOKENS, memory)
+    for time in (1, 3):
+        changed = TOKENS.copy()
+        changed[:, time] = (TOKENS[:, time] + 1) % VOCABULARY
+        differ = np.any(logits_of(decoder, changed, memory) != logits, axis=(0, 2))
+        np.testing.assert_array_equal(differ, np.arange(STEPS) >= time)
+
+
+def test_every_part_of_the_memory_is_read(attention, memory, rng):
+    decoder = build(rng, attention=attention)
+    logits = logits_of(decoder, TOKENS, memory)
+    assert np.any(logits_of(decoder, TOKENS, memory._replace(summary=-memory.summary))[:, 0] != logits[:, 0])
+    values_matter = np.any(logits_of(decoder, TOKENS, memory._replace(values=-memory.values)) != logits)
+    assert values_matter == (attention != "none")
+
+
+def test_every_variable_learns(cell, attention, num_layers, memory, rng, gradients):
+    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+    weights = rng.normal(size=(BATCH, STEPS, VOCABULARY)).astype("float32")
+
+    def loss(values, summary):
+        return ops.sum(decoder(ops.convert_to_tensor(TOKENS), Memory(values, memory.mask, summary)) * weights)
+
+    # The embedding has sparse gradients on TensorFlow.
+    variables = [variable for variable in decoder.trainable_variables if "embedding" not in variable.path]
+    inputs = [ops.convert_to_numpy(x) for x in (memory.values, memory.summary)]
+    if attention == "none":
+        found = gradients(lambda summary: loss(memory.values, summary), variables, inputs[1:])
+    else:
+        found = gradients(loss, variables, inputs)
+    assert all(np.all(np.isfinite(gradient)) and np.any(gradient != 0) for gradient in found)
+
+
+def test_dropout_in_training_only(cell, attention, memory, rng):
+    decoder = build(rng, cell=cell, attention=attention, num_layers=2, dropout=0.5)
+    logits = logits_of(decoder, TOKENS, memory, training=False)
+    np.testing.assert_array_equal(logits_of(decoder, TOKENS, memory), logits)
+    first, second = (logits_of(decoder, TOKENS, memory, training=True) for _ in range(2))
+    assert np.any(first != logits)
+    assert np.any(first != second)
+
+
+@pytest.mark.parametrize(("cell", "states"), [("simple_rnn", 1), ("lstm", 2), ("gru", 1)])
+def test_initial_state(cell, states, num_layers, memory, rng):
+    state = build(rng, cell=cell, num_layers=num_layers).initial_state(memory)
+    assert [len(layer_state) for layer_state in state] == [states] * num_layers
+    assert {tuple(x.shape) for x in tree.flatten(state)} == {(BATCH, UNITS)}
+    assert all(np.any(ops.convert_to_numpy(x) != 0) for x in tree.flatten(state))
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_mixed_precision(attention, half, memory, rng):
+    decoder = build(rng, attention=attention, dtype=f"mixed_{half}")
+    memory = Memory(ops.cast(memory.values, half), memory.mask, ops.cast(memory.summary, half))
+    logits = decoder(ops.convert_to_tensor(TOKENS), memory)
+    assert keras.backend.standardize_dtype(logits.dtype) == half
+    step_logits, *_ = decoder.step(ops.convert_to_tensor(TOKENS[:, 0]), decoder.initial_state(memory), memory)
+    assert keras.backend.standardize_dtype(step_logits.dtype) == half
+    first = ops.cast(logits[:, 0], "float32")
+    np.testing.assert_allclose(ops.cast(step_logits, "float32"), first, atol=0.1)
+
+
+def test_config_round_trip(cell, attention):
+    decoder = Decoder(VOCABULARY, 3, UNITS, cell=cell, num_layers=2, attention=attention, dropout=0.1, name="decoder")
+    config = decoder.get_config()
+    assert (config["attention"], config["cell"], config["num_layers"], config["dropout"]) == (attention, cell, 2, 0.1)
+    assert Decoder.from_config(config).get_config() == config
+
+
+@pytest.mark.parametrize("argument", ["attention", "cell"])
+def test_unknown_name(argument):
+    with pytest.raises(ValueError, match=f"`{argument}` must be one of"):
+        Decoder(VOCABULARY, 3, UNITS, **{argument: "no_such"})

@@ -1,0 +1,100 @@
+"""The time loop."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras_recurrent.layers.loop import scan
+
+
+class Carry(NamedTuple):
+    count: Any
+    sums: Any
+
+
+def cumulative(total, x):
+    return total + x, total + x
+
+
+def test_cumulative_sum(rng):
+    inputs = rng.normal(size=(7, 2, 3)).astype("float32")
+    total, sums = scan(cumulative, ops.ones((2, 3)), ops.convert_to_tensor(inputs))
+    np.testing.assert_allclose(sums, 1 + np.cumsum(inputs, axis=0), atol=1e-5)
+    np.testing.assert_allclose(total, sums[-1])
+
+
+def test_nests(rng):
+    inputs = rng.normal(size=(4, 2)).astype("float32")
+
+    def step(carry, x):
+        count, (total, product) = carry
+        new = Carry(count + 1, [total + x["a"], product * x["b"][0]])
+        return new, {"before": total, "pair": (x["a"], ops.expand_dims(count, 0))}
+
+    carry = Carry(ops.zeros((), "int32"), [ops.zeros(2), ops.ones(2)])
+    carry, outputs = scan(step, carry, {"a": ops.convert_to_tensor(inputs), "b": [ops.convert_to_tensor(-inputs)]})
+    assert isinstance(carry, Carry)
+    assert int(carry.count) == 4
+    np.testing.assert_allclose(carry.sums[0], inputs.sum(axis=0), atol=1e-5)
+    np.testing.assert_allclose(carry.sums[1], np.prod(-inputs, axis=0), atol=1e-5)
+    sums = np.concatenate([np.zeros((1, 2)), np.cumsum(inputs, axis=0)[:-1]])
+    np.testing.assert_allclose(outputs["before"], sums, atol=1e-5)
+    np.testing.assert_allclose(outputs["pair"][0], inputs)
+    np.testing.assert_array_equal(outputs["pair"][1], [[0], [1], [2], [3]])
+
+
+def test_zero_steps():
+    total, (sums, pairs) = scan(
+        lambda total, x: (total + x, (total, ops.stack([x, x]))), ops.full((3,), 5.0), ops.zeros((0, 3))
+    )
+    np.testing.assert_array_equal(total, [5, 5, 5])
+    assert tuple(sums.shape) == (0, 3)
+    assert tuple(pairs.shape) == (0, 2, 3)
+
+
+def test_gradient(gradients, rng):
+    inputs, carry, weights = (rng.normal(size=shape).astype("float32") for shape in ((4, 3), (3,), (4, 3)))
+
+    def loss(inputs, carry):
+        carry, outputs = scan(lambda h, x: (ops.tanh(h * x + x), ops.sin(h) * x), carry, inputs)
+        return ops.sum(outputs * weights) + ops.sum(carry)
+
+    def loss_by_hand(inputs, carry):
+        total = 0.0
+        for x, weight in zip(inputs, weights, strict=True):
+            total += np.sum(np.sin(carry) * x * weight)
+            carry = np.tanh(carry * x + x)
+        return total + np.sum(carry)
+
+    found = gradients(loss, inputs=[inputs, carry])
+    at = [inputs.astype("float64"), carry.astype("float64")]
+    for x, gradient in zip(at, found, strict=True):
+        expected = np.zeros_like(x)
+        for index in np.ndindex(x.shape):
+            value = x[index]
+            x[index] = value + 1e-5
+            above = loss_by_hand(*at)
+            x[index] = value - 1e-5
+            expected[index] = (above - loss_by_hand(*at)) / 2e-5
+            x[index] = value
+        np.testing.assert_allclose(gradient, expected, atol=1e-4)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class CumulativeSum(keras.layers.Layer):
+    def call(self, x):
+        _, sums = scan(cumulative, ops.zeros_like(x[:, 0]), ops.transpose(x, (1, 0, 2)))
+        return ops.transpose(sums, (1, 0, 2))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "jit"])
+def test_compiled_with_an_unknown_number_of_steps(jit_compile, rng):
+    model = keras.Sequential([keras.Input((None, 2)), CumulativeSum()])
+    # PyTorch's compiler takes minutes.
+    model.compile(jit_compile=jit_compile and keras.config.backend() != "torch")
+    assert model.output_shape == (None, None, 2)
+    for steps in (3, 6, 1):
+        inputs = rng.normal(size=(4, steps, 2)).astype("float32")
+        np.testing.assert_allclose(model.predict_on_batch(inputs), np.cumsum(inputs, axis=1), atol=1e-5)

@@ -1,0 +1,234 @@
+"""Beam search against scripted steps with a known answer, and against the enumeration of all sequences."""
+
+import itertools
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras_recurrent.layers import Hypotheses, beam_search, greedy_search
+
+END, START = 0, 1
+
+
+def log(probabilities):
+    return np.log(np.maximum(probabilities, 1e-30)).astype("float32")
+
+
+def markov(logits):
+    """A step of logits by the token before the last and the last; its state is the former."""
+    logits = ops.convert_to_tensor(np.asarray(logits, "float32"))
+    size = logits.shape[0]
+
+    def step(token, state):
+        return ops.take(ops.reshape(logits, (size * size, -1)), state * size + token, axis=0), token
+
+    return step
+
+
+def first_order(probabilities):
+    """A step of probabilities by the last token; it has no need of its state."""
+    table = ops.convert_to_tensor(log(probabilities))
+    return lambda token, state: (ops.take(table, token, axis=0), state)
+
+
+def start_state(batch=1):
+    return ops.full((batch,), START, dtype="int32")
+
+
+def arrays(hypotheses):
+    return Hypotheses(*(ops.convert_to_numpy(x) for x in hypotheses))
+
+
+def penalty(length, alpha):
+    return ((5 + length) / 6) ** alpha
+
+
+def log_probability(logits, tokens):
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    total, before, last = 0.0, START, START
+    for token in tokens:
+        total, before, last = total + log_softmax[before, last, token], last, token
+    return total
+
+
+def all_sequences(logits, vocabulary, max_length, alpha):
+    """Each sequence that ends, or is cut at `max_length`, with its score; the best first."""
+    words = range(1, vocabulary)
+    found = [(*body, END) for n in range(max_length) for body in itertools.product(words, repeat=n)]
+    found += itertools.product(words, repeat=max_length)
+    return sorted(((log_probability(logits, s) / penalty(len(s), alpha), s) for s in found), reverse=True)
+
+
+def random_logits(seed, vocabulary, size=None):
+    """Of the tokens after the vocabulary none is possible: they make room for a beam wider than it."""
+    size = size or vocabulary
+    logits = np.full((size, size, size), -1e9)
+    logits[:, :, :vocabulary] = 2 * np.random.default_rng(seed).normal(size=(size, size, vocabulary))
+    return logits
+
+
+# Greedily 2 (0.6), then 3 or 4 (0.5 each), then the end (0.9): 0.27. Better: 3 (0.4), then the end (0.9): 0.36.
+TRAP = [[1, 0, 0, 0, 0], [0, 0, 0.6, 0.4, 0], [0, 0, 0, 0.5, 0.5], [0.9, 0.1, 0, 0, 0], [0.9, 0.1, 0, 0, 0]]
+
+
+def test_beam_finds_what_greed_misses():
+    step = first_order(TRAP)
+    options = {"start": START, "end": END, "max_length": 4}
+    greedy = arrays(greedy_search(step, start_state(), **options))
+    assert greedy.tokens.shape == (1, 1, 4)
+    assert greedy.tokens[0, 0, 0] == 2
+    beam = arrays(beam_search(step, start_state(), beam_size=2, **options))
+    np.testing.assert_array_equal(beam.tokens[0, 0], [3, END, 0, 0])
+    assert beam.lengths[0, 0] == 2
+    assert beam.scores[0, 0] == pytest.approx(np.log(0.36), abs=1e-5)
+    assert beam.scores[0, 0] > greedy.scores[0, 0]
+
+
+def test_greedy_takes_the_likeliest_token():
+    logits = random_logits(3, 5)
+    logits[:, :, END] = -1e9
+    found = arrays(greedy_search(markov(logits), start_state(), start=START, end=END, max_length=6))
+    expected, before, last = [], START, START
+    for _ in range(6):
+        before, last = last, int(np.argmax(logits[before, last]))
+        expected.append(last)
+    np.testing.assert_array_equal(found.tokens[0, 0], expected)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_wide_beam_is_exhaustive(seed, alpha):
+    vocabulary, max_length, beam_size = 4, 4, 128  # of 3 + ... + 3^4 open and 1 + ... + 3^3 ended hypotheses
+    logits = random_logits(seed, vocabulary, size=beam_size)
+    options = {"start": START, "end": END, "max_length": max_length, "beam_size": beam_size, "alpha": alpha}
+    found = arrays(beam_search(markov(logits), start_state(), **options))
+    expected = all_sequences(logits[:vocabulary, :vocabulary, :vocabulary], vocabulary, max_length, alpha)
+    np.testing.assert_allclose(found.scores[0, : len(expected)], [score for score, _ in expected], atol=1e-4)
+    assert np.all(found.scores[0, len(expected) :] < -1e8)
+    for row, (_, sequence) in enumerate(expected[:5]):
+        assert tuple(found.tokens[0, row, : found.lengths[0, row]]) == sequence
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_hypotheses_are_what_they_say(seed, alpha):
+    vocabulary, max_length, beam_size = 6, 7, 4
+    logits = random_logits(seed, vocabulary)
+    options = {"start": START, "end": END, "max_length": max_length, "beam_size": beam_size, "alpha": alpha}
+    tokens, lengths, scores = (x[0] for x in arrays(beam_search(markov(logits), start_state(), **options)))
+    assert np.all(np.diff(scores) <= 0)
+    assert len({tuple(row) for row in tokens}) == beam_size
+    for row, length, score in zip(tokens, lengths, scores, strict=True):
+        ends = np.flatnonzero(row == END)
+        assert length == (ends[0] + 1 if ends.size else max_length)
+        assert np.all(row[length:] == 0)
+        expected = log_probability(logits, row[:length]) / penalty(length, alpha)
+        assert score == pytest.approx(expected, abs=1e-4)
+
+
+def test_cut_at_max_length():
+    found = arrays(
+        beam_search(
+            first_order([[0.5, 0, 0.5], [0, 0, 1], [1e-4, 0, 1 - 1e-4]]),
+            start_state(),
+            start=START,
+            end=END,
+            max_length=5,
+            beam_size=2,
+        )
+    )
+    np.testing.assert_array_equal(found.tokens[0, 0], [2, 2, 2, 2, 2])
+    assert found.lengths[0, 0] == 5
+
+
+def test_end_other_than_zero():
+    step = first_order([[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 1, 0, 0]])
+    found = arrays(greedy_search(step, start_state(), start=START, end=3, max_length=5))
+    np.testing.assert_array_equal(found.tokens, [[[2, 3, 0, 0, 0]]])
+    np.testing.assert_array_equal(found.lengths, [[2]])
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_rows_do_not_mix(beam_size):
+    batch, vocabulary = 5, 6
+    logits = np.stack([random_logits(seed, vocabulary)[START] for seed in range(batch)])
+
+    def search(rows):
+        def step(token, state):
+            return ops.squeeze(ops.take_along_axis(state, ops.reshape(token, (-1, 1, 1)), axis=1), 1), state
+
+        state = ops.convert_to_tensor(logits[rows].astype("float32"))
+        return arrays(beam_search(step, state, start=START, end=END, max_length=6, beam_size=beam_size, alpha=0.5))
+
+    together = search(range(batch))
+    for row in range(batch):
+        alone = search([row])
+        np.testing.assert_array_equal(alone.tokens[0], together.tokens[row])
+        np.testing.assert_array_equal(alone.lengths[0], together.lengths[row])
+        np.testing.assert_allclose(alone.scores[0], together.scores[row], atol=1e-5)
+
+
+@pytest.mark.skipif(keras.config.backend() == "jax", reason="JAX calls the step once, to trace it")
+def test_stops_when_all_have_ended():
+    calls = []
+    # 1 -> 2 -> the end, for certain.
+    table = first_order([[1, 0, 0], [0, 0, 1], [1, 0, 0]])
+
+    def step(token, state):
+        calls.append(token)
+        return table(token, state)
+
+    greedy_search(step, start_state(2), start=START, end=END, max_length=50)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_no_rows(beam_size):
+    options = {"start": START, "end": END, "max_length": 4, "beam_size": beam_size}
+    found = arrays(beam_search(markov(random_logits(0, 4)), start_state(0), **options))
+    assert [x.shape for x in found] == [(0, beam_size, 4), (0, beam_size), (0, beam_size)]
+
+
+class Trail(NamedTuple):
+    total: Any
+    rest: Any
+
+
+def test_state_follows_its_hypothesis():
+    """The logits depend on the sum of the tokens so far, which the state alone knows."""
+    vocabulary = 5
+    table = 2 * np.random.default_rng(4).normal(size=(64, vocabulary)).astype("float32")
+
+    def step(token, state):
+        total = state.total + token
+        tokens = [ops.concatenate([state.rest["tokens"][0][:, 1:], ops.expand_dims(token, 1)], axis=1)]
+        again = ops.sum(tokens[0], axis=1)
+        # Zero unless two parts of the state went separate ways.
+        difference = ops.expand_dims(ops.cast(total - again, "float32"), 1) * ops.arange(vocabulary, dtype="float32")
+        return ops.take(ops.convert_to_tensor(table), total, axis=0) + difference, Trail(total, {"tokens": tokens})
+
+    state = Trail(ops.zeros((2,), "int32"), {"tokens": [ops.zeros((2, 8), "int32")]})
+    found = arrays(beam_search(step, state, start=START, end=END, max_length=6, beam_size=4))
+    log_softmax = table - np.log(np.exp(table).sum(axis=-1, keepdims=True))
+    for tokens, length, score in zip(found.tokens[0], found.lengths[0], found.scores[0], strict=True):
+        totals = np.cumsum([START, *tokens[: length - 1]])
+        assert score == pytest.approx(log_softmax[totals, tokens[:length]].sum(), abs=1e-4)
+
+
+class Searcher(keras.Model):
+    def call(self, state):
+        return tuple(beam_search(markov(random_logits(1, 6)), state, **self.options))
+
+    options = {"start": START, "end": END, "max_length": 7, "beam_size": 4, "alpha": 0.7}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "jit"])
+def test_compiled(jit_compile):
+    model = Searcher()
+    # PyTorch's compiler takes minutes.
+    model.compile(jit_compile=jit_compile and keras.config.backend() != "torch")
+    found = model.predict_on_batch(np.full((3,), START, "int32"))
+    for x, expected in zip(found, arrays(model(start_state(3))), strict=True):
+        np.testing.assert_allclose(x, expected, atol=1e-5)
