@@ -3,6 +3,7 @@
 from .attention import BahdanauAttention, LuongAttention
 from .conditional_lm import ConditionalLM
 from .decoder import Decoder
+from .embedding import ScaledEmbedding
 from .encoders import TextEncoder
 from .family import sequence_layer
 from .gru import GRU, GRUCell
@@ -24,6 +25,7 @@ __all__ = [
     "LuongAttention",
     "Memory",
     "Recurrent",
+    "ScaledEmbedding",
     "SimpleRNN",
     "SimpleRNNCell",
     "TextEncoder",

@@ -29,7 +29,7 @@ from keras import ops
 from .loop import scan, with_gradient
 
 
-def run(cell, projected, states, dropout_mask=None, time_mask=None):
+def run(cell, projected, states, dropout_mask=None, time_mask=None, by_hand=True):
     """Runs a cell over the time steps of its projected inputs.
 
     Args:
@@ -38,63 +38,72 @@ def run(cell, projected, states, dropout_mask=None, time_mask=None):
         states: List of tensors `(batch, units)`, the states before the first step.
         dropout_mask: Tensor `(batch, units)` that multiplies the state which enters the recurrent product, or None.
         time_mask: Boolean tensor `(steps, batch)`, False where the states stay as they are, or None.
+        by_hand: Whether to keep, step by step, what the derivative above needs. Without it the backend differentiates
+            the loop, if anybody asks; a cell without `linearize` can only be run so.
 
     Returns:
         `(outputs, states)`: the first state after each step, `(steps, batch, units)`, and the last states.
     """
-    if time_mask is not None:
-        time_mask = ops.expand_dims(time_mask, -1)  # (steps, batch, 1)
-    weights = [ops.cast(weight, projected.dtype) for weight in cell.inner_weights]
-    arguments = [projected, *weights, *states] + ([] if dropout_mask is None else [dropout_mask])
+    masks = () if time_mask is None else (ops.expand_dims(time_mask, -1),)  # (steps, batch, 1)
+    drops = [] if dropout_mask is None else [dropout_mask]
+    weights = [ops.convert_to_tensor(weight) for weight in cell.inner_weights]
+
+    def drop(h, *masks):
+        return h * masks[0] if masks else h
+
+    def loop(projected, weights, states, drops, keep_all):
+        def step(states, inputs):
+            projected, *keep = inputs
+            inner = cell.inner(drop(states[0], *drops), *weights)
+            new_states = cell.step(projected, inner, states)
+            if keep:
+                new_states = [ops.where(keep[0], new, old) for new, old in zip(new_states, states, strict=True)]
+            return new_states, (new_states, inner) if keep_all else new_states[0]
+
+        return scan(step, states, (projected, *masks))
+
+    if not by_hand:
+        states, outputs = loop(projected, weights, states, drops, keep_all=False)
+        return outputs, states
+
     n_weights, n_states = len(weights), len(states)
 
-    def unpack(arguments):
-        projected, *rest = arguments
+    def forward(projected, *rest):
         weights, rest = rest[:n_weights], rest[n_weights:]
-        return projected, weights, rest[:n_states], rest[n_states] if dropout_mask is not None else None
-
-    def drop(h, mask):
-        return h if mask is None else h * mask
-
-    def forward(*arguments):
-        projected, weights, states, dropout_mask = unpack(arguments)
-
-        def step(states, inputs):
-            projected, keep = inputs
-            inner = cell.inner(drop(states[0], dropout_mask), *weights)
-            new_states = cell.step(projected, inner, states)
-            if keep is not None:
-                new_states = [ops.where(keep, new, old) for new, old in zip(new_states, states, strict=True)]
-            return new_states, (new_states, inner)
-
-        last, (history, inner) = scan(step, states, (projected, time_mask))
-        return (history[0], *last), (arguments, history, inner)
+        states, drops = list(rest[:n_states]), rest[n_states:]
+        last, (history, inner) = loop(projected, weights, states, drops, keep_all=True)
+        return (history[0], *last), (projected, weights, states, drops, history, inner)
 
     def backward(saved, upstream):
-        arguments, history, inner = saved
-        projected, weights, first, dropout_mask = unpack(arguments)
-        before = [ops.concatenate([ops.expand_dims(s, 0), h[:-1]]) for s, h in zip(first, history, strict=True)]
+        projected, weights, states, drops, history, inner = saved
+        before = [ops.concatenate([ops.expand_dims(s, 0), h[:-1]]) for s, h in zip(states, history, strict=True)]
         coefficients = cell.linearize(projected, inner, before, history)
+        recurrent_kernel = ops.cast(ops.transpose(weights[0]), projected.dtype)
         d_outputs, *d_last = upstream
-        recurrent_kernel = ops.transpose(weights[0])
 
         def step(d_states, inputs):
-            coefficients, d_output, keep = inputs
+            coefficients, d_output, *keep = inputs
             d_states = [d_states[0] + d_output, *d_states[1:]]
-            d_active = d_states if keep is None else [ops.where(keep, d, 0) for d in d_states]
+            d_active = [ops.where(keep[0], d, 0) for d in d_states] if keep else d_states
             d_projected, d_before = cell.step_gradient(coefficients, d_active)
             d_inner = cell.inner_gradient(coefficients, d_projected)
-            d_h = drop(ops.matmul(d_inner, recurrent_kernel), dropout_mask)
-            d_before[0] = d_h if d_before[0] is None else d_before[0] + d_h
-            if keep is not None:
-                d_before = [ops.where(keep, d, passed) for d, passed in zip(d_before, d_states, strict=True)]
+            d_h = drop(ops.matmul(d_inner, recurrent_kernel), *drops)
+            d_before = [d_h if d_before[0] is None else d_before[0] + d_h, *d_before[1:]]
+            if keep:
+                d_before = [ops.where(keep[0], d, passed) for d, passed in zip(d_before, d_states, strict=True)]
             return d_before, d_projected
 
-        d_first, d_projected = scan(step, d_last, (coefficients, d_outputs, time_mask), reverse=True)
-        d_inner = cell.inner_gradient(coefficients, d_projected)
-        d_weights = cell.inner_weight_gradients(drop(before[0], dropout_mask), d_inner)
-        d_dropout_mask = [] if dropout_mask is None else [ops.zeros_like(dropout_mask)]
-        return [d_projected, *d_weights, *d_first, *d_dropout_mask]
+        d_first, d_projected = scan(step, d_last, (coefficients, d_outputs, *masks), reverse=True)
+        d_weights = _weight_gradients(weights, drop(before[0], *drops), cell.inner_gradient(coefficients, d_projected))
+        return [d_projected, *d_weights, *d_first, *(ops.zeros_like(d) for d in drops)]
 
-    outputs, *states = with_gradient(forward, backward, *arguments)
+    outputs, *states = with_gradient(forward, backward, projected, *weights, *states, *drops)
     return outputs, states
+
+
+def _weight_gradients(weights, dropped, d_inner):
+    """Of the recurrent kernel, and of the bias where there is one, in the weights' own precision."""
+    dropped, d_inner = (
+        ops.cast(ops.reshape(x, (-1, x.shape[-1])), weights[0].dtype) for x in (dropped, d_inner)
+    )  # (steps * batch, ...)
+    return [ops.matmul(ops.transpose(dropped), d_inner), ops.sum(d_inner, axis=0)][: len(weights)]

@@ -5,13 +5,32 @@ from keras import activations, constraints, initializers, layers, ops, random, r
 # Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+# The derivatives of the activations that have one as a function of their value `y`.
+_DERIVATIVES = {
+    activations.linear: ops.ones_like,
+    activations.tanh: lambda y: 1 - y * y,
+    activations.sigmoid: lambda y: y * (1 - y),
+    activations.relu: lambda y: ops.cast(y > 0, y.dtype),
+    activations.hard_sigmoid: lambda y: ops.cast(ops.logical_and(y > 0, y < 1), y.dtype) / 6,
+    activations.softsign: lambda y: ops.square(1 - ops.abs(y)),
+    activations.softplus: lambda y: 1 - ops.exp(-y),
+    activations.elu: lambda y: ops.where(y > 0, 1, y + 1),
+}
+
+
+def derivative(activation, y):
+    """The derivative of an activation where its value is `y`."""
+    return _DERIVATIVES[activation](y)
+
 
 class RecurrentCell(layers.Layer, DropoutRNNCell):
     """Base of the cells: one step of a recurrent network with an input and a recurrent kernel.
 
     A subclass sets `gates`, the number of blocks of `units` columns in its kernels, and writes its equations in
-    `step`. The product with the input is apart from it, in `project`, because it needs no state and so can be taken
-    for all time steps at once.
+    `step`, elementwise. The product with the input is apart from it, in `project`, because it needs no state and so
+    can be taken for all time steps at once; the product with the state is in `inner`. A subclass that also writes the
+    step's derivative, in `linearize` and `step_gradient`, is run by the fast loop of `backprop.py`, which says what
+    they mean.
 
     Args:
         units: Positive integer, the dimension of the output and of each state.
@@ -92,12 +111,14 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
 
     def build(self, input_shape):
         columns = self.gates * self.units
+        # Not cast by Keras but where they are used, so that the fast loop sums their gradients in their own precision.
         self.kernel = self.add_weight(
             shape=(input_shape[-1], columns),
             name="kernel",
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
+            autocast=False,
         )
         self.recurrent_kernel = self.add_weight(
             shape=(self.units, columns),
@@ -105,6 +126,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
+            autocast=False,
         )
         self.bias = None
         if self.use_bias:
@@ -114,20 +136,59 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
                 initializer=self.initial_bias,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
+                autocast=False,
             )
 
     def initial_bias(self, shape, dtype=None):
         """The first value of the bias; a cell that starts some gates otherwise overrides it."""
         return self.bias_initializer(shape, dtype=dtype)
 
+    @property
+    def input_bias(self):
+        """The bias of `project`, or None."""
+        return self.bias
+
+    @property
+    def inner_weights(self):
+        """The weights of `inner`: the recurrent kernel, and the bias of its product where there is one."""
+        return [self.recurrent_kernel]
+
+    @property
+    def activations(self):
+        """The activations of the equations."""
+        return [self.activation]
+
+    @property
+    def has_step_gradient(self):
+        """Whether the fast loop can run the cell as it is configured."""
+        return all(activation in _DERIVATIVES for activation in self.activations)
+
     def project(self, inputs):
         """The part of a step that needs no state: `(..., features)` to `(..., gates * units)`."""
-        projected = ops.matmul(inputs, self.kernel)
-        return projected if self.bias is None else projected + self.bias
+        projected = ops.matmul(inputs, ops.cast(self.kernel, inputs.dtype))
+        bias = self.input_bias
+        return projected if bias is None else projected + ops.cast(bias, inputs.dtype)
 
-    def step(self, projected, states, dropped):
-        """The cell's equations: a projected input, the states, and the state for the recurrent product."""
+    def inner(self, dropped, recurrent_kernel, bias=None):
+        """The recurrent product: the state `(batch, units)` to `(batch, gates * units)`."""
+        inner = ops.matmul(dropped, ops.cast(recurrent_kernel, dropped.dtype))
+        return inner if bias is None else inner + ops.cast(bias, dropped.dtype)
+
+    def step(self, projected, inner, states):
+        """The cell's equations: from a projected input, the recurrent product and the states to the new states."""
         raise NotImplementedError(f"{type(self).__name__} must write its equations in `step`.")
+
+    def linearize(self, projected, inner, before, after):
+        """The coefficients of the step's derivative, for all steps at once; see `backprop.py`."""
+        raise NotImplementedError(f"{type(self).__name__} must write its derivative in `linearize`.")
+
+    def step_gradient(self, coefficients, d_states):
+        """`(d_projected, d_before)`: what `linearize` found, applied; None in `d_before` for no direct path."""
+        raise NotImplementedError(f"{type(self).__name__} must write its derivative in `step_gradient`.")
+
+    def inner_gradient(self, coefficients, d_projected):
+        """The derivative with respect to the recurrent product; the projected input's where the two are added."""
+        return d_projected
 
     def call(self, inputs, states, training=False):
         nested = tree.is_nested(states)
@@ -137,7 +198,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             dropped = dropped * self.get_recurrent_dropout_mask(dropped)
-        new_states = self.step(self.project(inputs), states, dropped)
+        new_states = self.step(self.project(inputs), self.inner(dropped, *self.inner_weights), states)
         return new_states[0], new_states if nested else new_states[0]
 
     def get_initial_state(self, batch_size=None):

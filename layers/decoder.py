@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from .attention import BahdanauAttention, LuongAttention
+from .embedding import ScaledEmbedding
 from .family import sequence_layer
 from .loop import scan
 
@@ -80,7 +81,7 @@ class Decoder(layers.Layer):
         self.num_layers = num_layers
         self.dropout = dropout
         policy = {"dtype": self.dtype_policy}
-        self.embedding = layers.Embedding(vocabulary_size, embedding_dim, name="embedding", **policy)
+        self.embedding = ScaledEmbedding(vocabulary_size, embedding_dim, name="embedding", **policy)
         self.layers = [
             sequence_layer(cell, units, return_sequences=True, name=f"{cell}_{index}", **policy)
             for index in range(num_layers)

@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from .embedding import ScaledEmbedding
 from .family import sequence_layer
 from .memory import Memory
 
@@ -55,7 +56,7 @@ class TextEncoder(layers.Layer):
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.dropout = dropout
-        self.embedding = layers.Embedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
+        self.embedding = ScaledEmbedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
         self.layers = [self._layer(index) for index in range(num_layers)]
         self.dropouts = [layers.Dropout(dropout, dtype=self.dtype_policy) for _ in range(num_layers + 1)]
 

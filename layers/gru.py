@@ -3,7 +3,7 @@
 import keras
 from keras import activations, ops
 
-from .cell import RecurrentCell
+from .cell import RecurrentCell, derivative
 from .recurrent import CellLayer
 
 
@@ -63,30 +63,59 @@ class GRUCell(RecurrentCell):
         columns = self.gates * self.units
         return (2, columns) if self.reset_after else (columns,)
 
-    def project(self, inputs):
-        projected = ops.matmul(inputs, self.kernel)
-        if self.bias is None:
-            return projected
-        return projected + (self.bias[0] if self.reset_after else self.bias)
+    @property
+    def input_bias(self):
+        return self.bias[0] if self.use_bias and self.reset_after else self.bias
 
-    def step(self, projected, states, dropped):
-        (h,) = states
-        x_z, x_r, x_g = ops.split(projected, 3, axis=-1)
+    @property
+    def inner_weights(self):
+        return [self.recurrent_kernel, self.bias[1]] if self.use_bias and self.reset_after else [self.recurrent_kernel]
+
+    @property
+    def activations(self):
+        return [self.activation, self.recurrent_activation]
+
+    @property
+    def has_step_gradient(self):
+        # Before the reset, the candidate's product is in the middle of the step, and its derivative with it.
+        return self.reset_after and super().has_step_gradient
+
+    def inner(self, dropped, recurrent_kernel, bias=None):
         if self.reset_after:
-            inner = ops.matmul(dropped, self.recurrent_kernel)
-            if self.bias is not None:
-                inner = inner + self.bias[1]
-            h_z, h_r, h_g = ops.split(inner, 3, axis=-1)
-            z = self.recurrent_activation(x_z + h_z)
-            r = self.recurrent_activation(x_r + h_r)
-            g = self.activation(x_g + r * h_g)
-        else:
-            u_zr, u_g = ops.split(self.recurrent_kernel, [2 * self.units], axis=-1)
-            h_z, h_r = ops.split(ops.matmul(dropped, u_zr), 2, axis=-1)
-            z = self.recurrent_activation(x_z + h_z)
-            r = self.recurrent_activation(x_r + h_r)
-            g = self.activation(x_g + ops.matmul(r * dropped, u_g))
-        return [z * h + (1 - z) * g]
+            return super().inner(dropped, recurrent_kernel, bias)
+        u_zr = recurrent_kernel[:, : 2 * self.units]
+        return ops.concatenate([super().inner(dropped, u_zr), dropped], axis=-1)
+
+    def gates_of(self, projected, inner):
+        """The activated `z, r, g`, each `(..., units)`, and the inner product's part of the candidate."""
+        x_z, x_r, x_g = ops.split(projected, 3, axis=-1)
+        h_z, h_r, h_g = ops.split(inner, 3, axis=-1)
+        z = self.recurrent_activation(x_z + h_z)
+        r = self.recurrent_activation(x_r + h_r)
+        reset = r * h_g
+        if not self.reset_after:
+            reset = super().inner(reset, self.recurrent_kernel[:, 2 * self.units :])
+        return z, r, self.activation(x_g + reset), h_g
+
+    def step(self, projected, inner, states):
+        z, _, g, _ = self.gates_of(projected, inner)
+        return [z * states[0] + (1 - z) * g]
+
+    def linearize(self, projected, inner, before, after):
+        z, r, g, h_g = self.gates_of(projected, inner)
+        d_z = (before[0] - g) * derivative(self.recurrent_activation, z)
+        d_g = (1 - z) * derivative(self.activation, g)
+        d_r = d_g * h_g * derivative(self.recurrent_activation, r)
+        return ops.concatenate([d_z, d_r, d_g], axis=-1), z, r
+
+    def step_gradient(self, coefficients, d_states):
+        d_gates, z, _ = coefficients
+        (d_h,) = d_states
+        return d_gates * ops.concatenate([d_h, d_h, d_h], axis=-1), [d_h * z]
+
+    def inner_gradient(self, coefficients, d_projected):
+        d_z, d_r, d_g = ops.split(d_projected, 3, axis=-1)
+        return ops.concatenate([d_z, d_r, d_g * coefficients[2]], axis=-1)
 
     def get_config(self):
         return {

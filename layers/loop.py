@@ -1,10 +1,10 @@
 """The one time loop, over TensorFlow, JAX or PyTorch: the only file here that names a backend."""
 
 import keras
-from keras import ops, tree
+from keras import tree
 
 
-def scan(step, carry, inputs):
+def scan(step, carry, inputs, reverse=False):
     """Runs `step` over the leading axis of `inputs`.
 
     Args:
@@ -12,9 +12,10 @@ def scan(step, carry, inputs):
             output is any nest of tensors.
         carry: The nest of tensors that enters the first step.
         inputs: Nest of tensors `(steps, ...)`. `steps` may be unknown until the loop runs, and may be 0.
+        reverse: Whether the steps are taken from the last to the first. Outputs keep the order of the inputs.
 
     Returns:
-        `(carry, outputs)`: what left the last step, and the outputs of all steps, each `(steps, ...)`.
+        `(carry, outputs)`: what left the last step taken, and the outputs of all steps, each `(steps, ...)`.
 
     Example:
 
@@ -22,52 +23,125 @@ def scan(step, carry, inputs):
     >>> [float(s) for s in sums]
     [1.0, 2.0, 3.0]
     """
-    return _SCANS[keras.config.backend()](step, carry, inputs)
+    return _BACKENDS[keras.config.backend()][0](step, carry, inputs, reverse)
 
 
-def _scan_tensorflow(step, carry, inputs):
+def with_gradient(forward, backward, *arguments):
+    """Calls `forward` with a derivative of one's own.
+
+    Args:
+        forward: Function `(*arguments) -> (outputs, saved)`, a tuple of tensors and what `backward` needs.
+        backward: Function `(saved, upstream) -> gradients`: from the derivatives with respect to the outputs, a tuple,
+            to those with respect to the arguments, a list.
+        *arguments: Tensors.
+
+    Returns:
+        The outputs of `forward`.
+
+    Example:
+
+    >>> def forward(x):
+    ...     return (x * x,), x
+    >>> def backward(x, upstream):
+    ...     return [2 * x * upstream[0]]
+    >>> (square,) = with_gradient(forward, backward, ops.convert_to_tensor(3.0))
+    >>> float(square)
+    9.0
+    """
+    return _BACKENDS[keras.config.backend()][1](forward, backward, *arguments)
+
+
+def _scan_tensorflow(step, carry, inputs, reverse):
     import tensorflow as tf
 
     # Tells the outputs' shapes, also where there are no steps. A graph prunes it: nothing reads its values.
     example = tree.map_structure(lambda x: tf.zeros(tf.shape(x)[1:], x.dtype), inputs)
+    example = tree.map_structure(lambda x, y: tf.ensure_shape(x, y.shape[1:]), example, inputs)
     _, outputs = step(carry, example)
 
-    steps = ops.shape(tree.flatten(inputs)[0])[0]
+    first = tree.flatten(inputs)[0]
+    steps = first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
     reads = tree.map_structure(lambda x: tf.TensorArray(x.dtype, steps).unstack(x), inputs)
     writes = [tf.TensorArray(x.dtype, steps, element_shape=x.shape) for x in tree.flatten(outputs)]
 
-    def body(time, carry, writes):
+    def body(count, carry, writes):
+        time = steps - 1 - count if reverse else count
         new_carry, output = step(carry, tree.map_structure(lambda array: array.read(time), reads))
         # The loop wants the very structure that entered it: a namedtuple stays one, and a tuple of states a tuple.
         new_carry = tree.pack_sequence_as(carry, tree.flatten(new_carry))
         writes = [array.write(time, x) for array, x in zip(writes, tree.flatten(output), strict=True)]
-        return time + 1, new_carry, writes
+        return count + 1, new_carry, writes
 
     _, carry, writes = tf.while_loop(
-        lambda time, carry, writes: time < steps, body, (0, carry, writes), maximum_iterations=steps
+        lambda count, carry, writes: count < steps, body, (0, carry, writes), maximum_iterations=steps
     )
     return carry, tree.pack_sequence_as(outputs, [array.stack() for array in writes])
 
 
-def _scan_jax(step, carry, inputs):
+def _with_gradient_tensorflow(forward, backward, *arguments):
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def function(*arguments):
+        outputs, saved = forward(*arguments)
+        return outputs, lambda *upstream: backward(saved, upstream)
+
+    return function(*(tf.convert_to_tensor(x) for x in arguments))  # values: a variable would want a gradient itself
+
+
+def _scan_jax(step, carry, inputs, reverse):
     import jax
 
-    return jax.lax.scan(step, carry, inputs)
+    return jax.lax.scan(step, carry, inputs, reverse=reverse)
 
 
-def _scan_torch(step, carry, inputs):
+def _with_gradient_jax(forward, backward, *arguments):
+    import jax
+
+    @jax.custom_gradient
+    def function(*arguments):
+        outputs, saved = forward(*arguments)
+        return outputs, lambda upstream: tuple(backward(saved, upstream))
+
+    return function(*arguments)
+
+
+def _scan_torch(step, carry, inputs, reverse):
     import torch
 
     steps = tree.flatten(inputs)[0].shape[0]
     if steps == 0:
-        example = tree.map_structure(lambda x: torch.zeros(x.shape[1:], dtype=x.dtype, device=x.device), inputs)
+        example = tree.map_structure(lambda x: x.new_zeros(x.shape[1:]), inputs)
         _, output = step(carry, example)
         return carry, tree.map_structure(lambda x: x.new_zeros((0, *x.shape)), output)
     outputs = []
-    for time in range(steps):
+    for time in reversed(range(steps)) if reverse else range(steps):
         carry, output = step(carry, tree.map_structure(lambda x, time=time: x[time], inputs))
         outputs.append(output)
+    if reverse:
+        outputs.reverse()
     return carry, tree.map_structure(lambda *xs: torch.stack(xs), *outputs)
 
 
-_SCANS = {"tensorflow": _scan_tensorflow, "jax": _scan_jax, "torch": _scan_torch}
+def _with_gradient_torch(forward, backward, *arguments):
+    import torch
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(context, *arguments):
+            outputs, context.saved = forward(*arguments)
+            return outputs
+
+        @staticmethod
+        def backward(context, *upstream):
+            with torch.no_grad():
+                return tuple(backward(context.saved, upstream))
+
+    return Function.apply(*arguments)
+
+
+_BACKENDS = {
+    "tensorflow": (_scan_tensorflow, _with_gradient_tensorflow),
+    "jax": (_scan_jax, _with_gradient_jax),
+    "torch": (_scan_torch, _with_gradient_torch),
+}

@@ -3,7 +3,7 @@
 import keras
 from keras import activations, ops
 
-from .cell import RecurrentCell
+from .cell import RecurrentCell, derivative
 from .recurrent import CellLayer
 
 
@@ -70,15 +70,38 @@ class LSTMCell(RecurrentCell):
         g_o = self.bias_initializer((2 * self.units,), dtype=dtype)
         return ops.concatenate([i, f, g_o])
 
-    def step(self, projected, states, dropped):
-        _, c = states
-        i, f, g, o = ops.split(projected + ops.matmul(dropped, self.recurrent_kernel), 4, axis=-1)
+    @property
+    def activations(self):
+        return [self.activation, self.recurrent_activation]
+
+    def gates_of(self, projected, inner):
+        """The activated `i, f, g, o`, each `(..., units)`."""
+        i, f, g, o = ops.split(projected + inner, 4, axis=-1)
         i = self.recurrent_activation(i)
         f = self.recurrent_activation(f)
         g = self.activation(g)
         o = self.recurrent_activation(o)
-        c = f * c + i * g
+        return i, f, g, o
+
+    def step(self, projected, inner, states):
+        i, f, g, o = self.gates_of(projected, inner)
+        c = f * states[1] + i * g
         return [o * self.activation(c), c]
+
+    def linearize(self, projected, inner, before, after):
+        i, f, g, o = self.gates_of(projected, inner)
+        y = self.activation(after[1])
+        d_i = g * derivative(self.recurrent_activation, i)
+        d_f = before[1] * derivative(self.recurrent_activation, f)
+        d_g = i * derivative(self.activation, g)
+        d_o = y * derivative(self.recurrent_activation, o)
+        return ops.concatenate([d_i, d_f, d_g, d_o], axis=-1), o * derivative(self.activation, y), f
+
+    def step_gradient(self, coefficients, d_states):
+        d_gates, d_c_by_h, f = coefficients
+        d_h, d_c = d_states
+        d_c = d_c + d_h * d_c_by_h
+        return d_gates * ops.concatenate([d_c, d_c, d_c, d_h], axis=-1), [None, d_c * f]
 
     def get_config(self):
         return {

@@ -1,6 +1,10 @@
 """The sequence layer that SimpleRNN, LSTM and GRU share."""
 
 import keras
+from keras import ops, tree
+
+from . import backprop
+from .cell import RecurrentCell
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -32,21 +36,122 @@ class Recurrent(keras.layers.RNN):
     (2, 5, 8)
     """
 
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        self._check_call(sequences, initial_state, mask)
+        if sequences.shape[1] == 0:
+            return self._call_without_steps(sequences, initial_state)
+        return super().call(sequences, initial_state, mask, training)
+
+    def _check_call(self, sequences, initial_state, mask):
+        """Raises a `ValueError` where the arguments of a call do not fit together."""
+        if mask is not None:
+            mask = tree.flatten(mask)[0]
+        if mask is not None and not _same_shape(mask.shape, sequences.shape[:2]):
+            raise ValueError(
+                f"Argument `mask` must have the shape (batch, steps) of the sequences, {tuple(sequences.shape[:2])}. "
+                f"Received: mask.shape={tuple(mask.shape)}"
+            )
+        if initial_state is None:
+            return
+        states, sizes = tree.flatten(initial_state), tree.flatten(self.state_size)
+        if len(states) != len(sizes):
+            raise ValueError(
+                f"Argument `initial_state` must hold {len(sizes)} tensors, one a state. Received: {len(states)} tensors"
+            )
+        for state, size in zip(states, sizes, strict=True):
+            if not _same_shape(state.shape, (sequences.shape[0], size)):
+                raise ValueError(
+                    f"Argument `initial_state` must hold tensors of the shape (batch, units), "
+                    f"{(sequences.shape[0], size)}. Received one of the shape {tuple(state.shape)}"
+                )
+
+    def _call_without_steps(self, sequences, initial_state):
+        """What a sequence of no steps leaves: the initial state, whose first part is the last output."""
+        batch = ops.shape(sequences)[0]
+        if initial_state is None:
+            initial_state = self.states if self.stateful else self.get_initial_state(batch)
+        states = [ops.convert_to_tensor(state) for state in tree.flatten(initial_state)]
+        output = (
+            ops.zeros((batch, 0, self.cell.output_size), self.compute_dtype) if self.return_sequences else states[0]
+        )
+        return (output, *states) if self.return_state else output
+
+    def reset_state(self, states=None):
+        """Sets the states of a stateful layer.
+
+        Args:
+            states: List of arrays `(batch, units)`, one a state; zeros where it is missing.
+
+        Raises:
+            ValueError: If the layer is not stateful or not built, or if `states` are not as many as the layer's.
+        """
+        if states is None:
+            return super().reset_state()
+        variables = [] if self.states is None else tree.flatten(self.states)
+        states = tree.flatten(states)
+        if not self.stateful or len(states) != len(variables):
+            raise ValueError(
+                f"Argument `states` must hold an array for each of the {len(variables)} states of a stateful, built "
+                f"layer. Received: {len(states)} arrays"
+            )
+        for variable, state in zip(variables, states, strict=True):
+            variable.assign(ops.cast(state, variable.dtype))
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        """Runs the cell over the time steps: by `backprop.py` if it is one of ours, else as Keras does."""
+        cell = self.cell
+        if not isinstance(cell, RecurrentCell):
+            return super().inner_loop(sequences, initial_state, mask, training)
+        sequences = ops.cast(sequences, cell.compute_dtype)
+        if training and cell.dropout:
+            sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
+        dropout_mask = None
+        if training and cell.recurrent_dropout:
+            dropout_mask = cell.get_recurrent_dropout_mask(initial_state[0])
+        mask = tree.flatten(mask)[0]  # a list of masks where Keras passes on those of the initial state, too
+        if mask is not None:
+            mask = ops.transpose(ops.cast(mask, "bool"))  # (steps, batch)
+        sequences = ops.transpose(sequences, (1, 0, 2))  # (steps, batch, features)
+        if self.go_backwards:
+            sequences = ops.flip(sequences, 0)
+            mask = None if mask is None else ops.flip(mask, 0)
+
+        by_hand = training and cell.has_step_gradient
+        projected = cell.project(sequences)
+        outputs, states = backprop.run(cell, projected, initial_state, dropout_mask, mask, by_hand)
+        last = states[0]
+        if mask is not None:
+            # Keras's output is zero until the first step that counts; the state is the initial one.
+            seen = ops.expand_dims(ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0, -1)
+            shown = ops.expand_dims(mask, -1) if self.zero_output_for_mask else seen
+            outputs = ops.where(shown, outputs, 0)
+            last = ops.where(seen[-1], last, 0)
+        return last, ops.transpose(outputs, (1, 0, 2)), states
+
+
+def _same_shape(shape, expected):
+    """Whether two shapes agree where both are known."""
+    if len(shape) != len(expected):
+        return False
+    return all(size == other or None in (size, other) for size, other in zip(shape, expected, strict=True))
+
 
 class CellLayer(Recurrent):
     """A `Recurrent` that made its own cell, so that the cell's arguments are its own.
 
     Args:
         cell: The cell that the subclass built from its arguments.
-        use_cudnn: `"auto"` or `False`. Taken and saved for Keras's sake: the loop is this package's own everywhere.
+        use_cudnn: Taken and saved where Keras's layer has it, and without effect: the loop is this package's own.
+        implementation: Taken for the sake of Keras's older configurations, and without effect.
         **kwargs: The arguments of `Recurrent`.
     """
 
-    def __init__(self, cell, use_cudnn="auto", **kwargs):
-        if use_cudnn not in ("auto", False):
-            raise ValueError(f"Argument `use_cudnn` must be 'auto' or False: no cuDNN here. Received: {use_cudnn!r}")
+    def __init__(self, cell, use_cudnn=None, implementation=None, **kwargs):
+        if use_cudnn not in (None, "auto", True, False):
+            raise ValueError(f"Argument `use_cudnn` must be 'auto', True or False. Received: use_cudnn={use_cudnn!r}")
         super().__init__(cell, **kwargs)
-        self.use_cudnn = use_cudnn
+        if use_cudnn is not None:
+            self.use_cudnn = use_cudnn
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def __getattr__(self, name):
@@ -58,13 +163,10 @@ class CellLayer(Recurrent):
     def get_config(self):
         config = super().get_config()
         del config["cell"]
-        activity_regularizer = keras.regularizers.serialize(self.activity_regularizer)
-        return {
-            **self.cell.get_config(),
-            **config,
-            "activity_regularizer": activity_regularizer,
-            "use_cudnn": self.use_cudnn,
-        }
+        config["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
+        if "use_cudnn" in self.__dict__:
+            config["use_cudnn"] = self.use_cudnn
+        return {**self.cell.get_config(), **config}
 
     @classmethod
     def from_config(cls, config):

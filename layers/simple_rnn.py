@@ -1,9 +1,8 @@
 """The vanilla recurrent network (Elman 1990)."""
 
 import keras
-from keras import ops
 
-from .cell import RecurrentCell
+from .cell import RecurrentCell, derivative
 from .recurrent import CellLayer
 
 
@@ -29,8 +28,14 @@ class SimpleRNNCell(RecurrentCell):
         Elman 1990, Finding structure in time.
     """
 
-    def step(self, projected, states, dropped):
-        return [self.activation(projected + ops.matmul(dropped, self.recurrent_kernel))]
+    def step(self, projected, inner, states):
+        return [self.activation(projected + inner)]
+
+    def linearize(self, projected, inner, before, after):
+        return derivative(self.activation, after[0])
+
+    def step_gradient(self, coefficients, d_states):
+        return coefficients * d_states[0], [None]
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")

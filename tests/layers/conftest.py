@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from keras import ops, tree
 
 
 def _gradients_tensorflow(function, variables, inputs):
@@ -46,6 +46,20 @@ def gradients():
         return [ops.convert_to_numpy(gradient) for gradient in found]
 
     return gradients
+
+
+@pytest.fixture(scope="session")
+def assert_close():
+    """`assert_close(found, expected, atol)`, of tensors, arrays or nests of them."""
+
+    def assert_close(found, expected, atol=1e-6):
+        # PyTorch's tensors do not become arrays by themselves where they have gradients.
+        found, expected = ([ops.convert_to_numpy(x) for x in tree.flatten(nest)] for nest in (found, expected))
+        assert len(found) == len(expected)
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y, atol=atol, rtol=1e-5)
+
+    return assert_close
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def logits_of(decoder, tokens, memory, **options):
 
 
 @pytest.mark.parametrize("masked", [True, False], ids=["mask", "no_mask"])
-def test_call_is_step_unrolled(cell, attention, num_layers, masked, memory, rng):
+def test_call_is_step_unrolled(cell, attention, num_layers, masked, memory, rng, assert_close):
     memory = memory if masked else memory._replace(mask=None)
     decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
     logits = logits_of(decoder, TOKENS, memory)
@@ -55,15 +55,16 @@ def test_call_is_step_unrolled(cell, attention, num_layers, masked, memory, rng)
     state = decoder.initial_state(memory)
     for time in range(STEPS):
         step_logits, new_state, weights = decoder.step(ops.convert_to_tensor(TOKENS[:, time]), state, memory)
-        np.testing.assert_allclose(step_logits, logits[:, time], atol=1e-5)
+        assert_close(step_logits, logits[:, time], atol=1e-5)
         tree.assert_same_structure(new_state, state)
         state = new_state
         if attention == "none":
             assert weights is None
         else:
-            np.testing.assert_allclose(np.sum(weights, axis=-1), 1, rtol=1e-5)
+            weights = ops.convert_to_numpy(weights)
+            np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)
             if masked:
-                assert np.all(ops.convert_to_numpy(weights)[~ops.convert_to_numpy(memory.mask)] == 0)
+                assert np.all(weights[~ops.convert_to_numpy(memory.mask)] == 0)
 
 
 def test_logits_see_the_past_only(cell, attention, num_layers, memory, rng):
@@ -84,12 +85,25 @@ def test_every_part_of_the_memory_is_read(attention, memory, rng):
     assert values_matter == (attention != "none")
 
 
+@pytest.mark.parametrize("attention", ["luong", "bahdanau"])
+def test_query_is_the_papers(cell, attention, num_layers, memory, rng, assert_close):
+    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+    # Not the first state, where the two states of an LSTM come from one summary.
+    _, state, _ = decoder.step(ops.convert_to_tensor(TOKENS[:, 0]), decoder.initial_state(memory), memory)
+    _, new_state, weights = decoder.step(ops.convert_to_tensor(TOKENS[:, 1]), state, memory)
+    # Luong: the top layer's output after the step. Bahdanau: the bottom layer's before it.
+    query = new_state[-1][0] if attention == "luong" else state[0][0]
+    _, expected = decoder.attention(ops.expand_dims(query, 1), memory, decoder.attention.keys(memory))
+    assert_close(weights, ops.squeeze(expected, 1), atol=1e-5)
+
+
 def test_every_variable_learns(cell, attention, num_layers, memory, rng, gradients):
     decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
     weights = rng.normal(size=(BATCH, STEPS, VOCABULARY)).astype("float32")
 
     def loss(values, summary):
-        return ops.sum(decoder(ops.convert_to_tensor(TOKENS), Memory(values, memory.mask, summary)) * weights)
+        logits = decoder(ops.convert_to_tensor(TOKENS), Memory(values, memory.mask, summary))
+        return ops.sum(ops.multiply(logits, weights))
 
     # The embedding has sparse gradients on TensorFlow.
     variables = [variable for variable in decoder.trainable_variables if "embedding" not in variable.path]
@@ -119,15 +133,14 @@ def test_initial_state(cell, states, num_layers, memory, rng):
 
 
 @pytest.mark.parametrize("half", ["bfloat16", "float16"])
-def test_mixed_precision(attention, half, memory, rng):
+def test_mixed_precision(attention, half, memory, rng, assert_close):
     decoder = build(rng, attention=attention, dtype=f"mixed_{half}")
     memory = Memory(ops.cast(memory.values, half), memory.mask, ops.cast(memory.summary, half))
     logits = decoder(ops.convert_to_tensor(TOKENS), memory)
     assert keras.backend.standardize_dtype(logits.dtype) == half
     step_logits, *_ = decoder.step(ops.convert_to_tensor(TOKENS[:, 0]), decoder.initial_state(memory), memory)
     assert keras.backend.standardize_dtype(step_logits.dtype) == half
-    first = ops.cast(logits[:, 0], "float32")
-    np.testing.assert_allclose(ops.cast(step_logits, "float32"), first, atol=0.1)
+    assert_close(ops.cast(step_logits, "float32"), ops.cast(logits[:, 0], "float32"), atol=0.1)
 
 
 def test_config_round_trip(cell, attention):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_recurrent.layers.loop import scan
+from keras_recurrent.layers.loop import scan, with_gradient
 
 
 class Carry(NamedTuple):
@@ -23,6 +23,32 @@ def test_cumulative_sum(rng):
     total, sums = scan(cumulative, ops.ones((2, 3)), ops.convert_to_tensor(inputs))
     np.testing.assert_allclose(sums, 1 + np.cumsum(inputs, axis=0), atol=1e-5)
     np.testing.assert_allclose(total, sums[-1])
+
+
+def test_reverse(rng):
+    inputs = rng.normal(size=(7, 2)).astype("float32")
+    total, sums = scan(cumulative, ops.zeros((2,)), ops.convert_to_tensor(inputs), reverse=True)
+    np.testing.assert_allclose(sums, np.cumsum(inputs[::-1], axis=0)[::-1], atol=1e-5)
+    np.testing.assert_allclose(total, sums[0])
+
+
+def test_gradient_of_ones_own(gradients, rng):
+    x, y = rng.normal(size=(2, 3)).astype("float32")
+
+    def forward(x, y):
+        return (x * y, x + y), (x, y)
+
+    def backward(saved, upstream):
+        # Not the derivative, to tell it from that of autodiff.
+        return [10 * saved[1] * upstream[0], 20 * upstream[1]]
+
+    def loss(x, y):
+        product, total = with_gradient(forward, backward, x, y)
+        return ops.sum(product) + 3 * ops.sum(total)
+
+    d_x, d_y = gradients(loss, inputs=[x, y])
+    np.testing.assert_allclose(d_x, 10 * y, rtol=1e-5)
+    np.testing.assert_allclose(d_y, [60, 60, 60], rtol=1e-5)
 
 
 def test_nests(rng):
@@ -59,7 +85,7 @@ def test_gradient(gradients, rng):
 
     def loss(inputs, carry):
         carry, outputs = scan(lambda h, x: (ops.tanh(h * x + x), ops.sin(h) * x), carry, inputs)
-        return ops.sum(outputs * weights) + ops.sum(carry)
+        return ops.sum(ops.multiply(outputs, weights)) + ops.sum(carry)
 
     def loss_by_hand(inputs, carry):
         total = 0.0

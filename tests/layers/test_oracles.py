@@ -83,7 +83,7 @@ def randomize(layer, rng):
 
 
 @pytest.mark.parametrize(("oracle", "cell_class", "layer_class", "options"), ORACLES)
-def test_cell(oracle, cell_class, layer_class, options, rng):
+def test_cell(oracle, cell_class, layer_class, options, rng, assert_close):
     cell = cell_class(UNITS, **options)
     cell.build((BATCH, FEATURES))
     weights = randomize(cell, rng)
@@ -91,15 +91,13 @@ def test_cell(oracle, cell_class, layer_class, options, rng):
     states = [rng.normal(size=(BATCH, UNITS)).astype("float32") for _ in cell.get_initial_state(BATCH)]
     output, new_states = cell(ops.convert_to_tensor(inputs), [ops.convert_to_tensor(state) for state in states])
     expected = oracle(inputs, states, *weights)
-    np.testing.assert_allclose(output, expected[0], atol=1e-6)
-    assert len(new_states) == len(expected)
-    for state, expected_state in zip(new_states, expected, strict=True):
-        np.testing.assert_allclose(state, expected_state, atol=1e-6)
+    assert_close(output, expected[0])
+    assert_close(new_states, expected)
 
 
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize(("oracle", "cell_class", "layer_class", "options"), ORACLES)
-def test_sequence(oracle, cell_class, layer_class, options, go_backwards, rng):
+def test_sequence(oracle, cell_class, layer_class, options, go_backwards, rng, assert_close):
     layer = layer_class(UNITS, return_sequences=True, return_state=True, go_backwards=go_backwards, **options)
     layer.build((BATCH, STEPS, FEATURES))
     weights = randomize(layer, rng)
@@ -109,6 +107,5 @@ def test_sequence(oracle, cell_class, layer_class, options, go_backwards, rng):
     mask[0] = False
     outputs, *last_states = layer(sequences, initial_state=states, mask=ops.convert_to_tensor(mask))
     expected, expected_states = masked_sequence(oracle, sequences, mask, states, weights, go_backwards)
-    np.testing.assert_allclose(outputs, expected, atol=1e-6)
-    for state, expected_state in zip(last_states, expected_states, strict=True):
-        np.testing.assert_allclose(state, expected_state, atol=1e-6)
+    assert_close(outputs, expected)
+    assert_close(last_states, expected_states)
