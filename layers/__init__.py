@@ -7,28 +7,48 @@ from .embedding import ScaledEmbedding
 from .encoders import TextEncoder
 from .family import sequence_layer
 from .gru import GRU, GRUCell
+from .initializers import Chrono, GateConstants, PerGate
 from .lstm import LSTM, LSTMCell
 from .memory import Memory
 from .recurrent import Recurrent
 from .search import Hypotheses, beam_search, greedy_search
 from .simple_rnn import SimpleRNN, SimpleRNNCell
+from .variants import (
+    LayerNormGRUCell,
+    LayerNormLSTMCell,
+    LayerNormSimpleRNNCell,
+    PeepholeLSTMCell,
+    ProjectedLSTMCell,
+)
+from .wrappers import DropConnectCell, ResidualCell, ZoneoutCell
 
 __all__ = [
     "GRU",
     "LSTM",
     "BahdanauAttention",
+    "Chrono",
     "ConditionalLM",
     "Decoder",
+    "DropConnectCell",
     "GRUCell",
+    "GateConstants",
     "Hypotheses",
     "LSTMCell",
+    "LayerNormGRUCell",
+    "LayerNormLSTMCell",
+    "LayerNormSimpleRNNCell",
     "LuongAttention",
     "Memory",
+    "PeepholeLSTMCell",
+    "PerGate",
+    "ProjectedLSTMCell",
     "Recurrent",
+    "ResidualCell",
     "ScaledEmbedding",
     "SimpleRNN",
     "SimpleRNNCell",
     "TextEncoder",
+    "ZoneoutCell",
     "beam_search",
     "greedy_search",
     "sequence_layer",

@@ -21,7 +21,8 @@ After the loop, the weights' derivatives are one product each (those of `W`, `b`
     dU = sum over t of (m * h_{t-1})^T dq_t
     dd = sum over t of dq_t
 
-Where the time mask is False, `s_t = s_{t-1}`, so `ds_t` passes to `ds_{t-1}` untouched and `dp_t` and `dq_t` are 0.
+Where a mask is False, a state stays as it is, and its `ds_t` passes to `ds_{t-1}` instead of through the step. A time
+mask is the same for all units; zoneout has one for each.
 """
 
 from keras import ops
@@ -29,24 +30,27 @@ from keras import ops
 from .loop import scan, with_gradient
 
 
-def run(cell, projected, states, dropout_mask=None, time_mask=None, by_hand=True):
+def run(cell, projected, states, weights, dropout_mask=None, masks=None, mix=None, by_hand=True):
     """Runs a cell over the time steps of its projected inputs.
 
     Args:
         cell: A cell with `inner`, `step`, `linearize`, `step_gradient` and `inner_gradient`.
         projected: Tensor `(steps, batch, gates * units)`, what `cell.project` made of the inputs.
         states: List of tensors `(batch, units)`, the states before the first step.
+        weights: List of the weights of `cell.inner`.
         dropout_mask: Tensor `(batch, units)` that multiplies the state which enters the recurrent product, or None.
-        time_mask: Boolean tensor `(steps, batch)`, False where the states stay as they are, or None.
+        masks: Boolean tensor, False where the states stay as they are: `(steps, batch, 1)`, or a list with one of
+            `(steps, batch, units)` a state; or None.
+        mix: Function of a step's old and new states to those that stay; not by hand.
         by_hand: Whether to keep, step by step, what the derivative above needs. Without it the backend differentiates
             the loop, if anybody asks; a cell without `linearize` can only be run so.
 
     Returns:
         `(outputs, states)`: the first state after each step, `(steps, batch, units)`, and the last states.
     """
-    masks = () if time_mask is None else (ops.expand_dims(time_mask, -1),)  # (steps, batch, 1)
+    masks = () if masks is None else (masks if isinstance(masks, list) else [masks] * len(states),)
     drops = [] if dropout_mask is None else [dropout_mask]
-    weights = [ops.convert_to_tensor(weight) for weight in cell.inner_weights]
+    weights = [ops.convert_to_tensor(weight) for weight in weights]
 
     def drop(h, *masks):
         return h * masks[0] if masks else h
@@ -56,8 +60,10 @@ def run(cell, projected, states, dropout_mask=None, time_mask=None, by_hand=True
             projected, *keep = inputs
             inner = cell.inner(drop(states[0], *drops), *weights)
             new_states = cell.step(projected, inner, states)
+            if mix is not None:
+                new_states = mix(states, new_states)
             if keep:
-                new_states = [ops.where(keep[0], new, old) for new, old in zip(new_states, states, strict=True)]
+                new_states = _choose(keep[0], new_states, states)
             return new_states, (new_states, inner) if keep_all else new_states[0]
 
         return scan(step, states, (projected, *masks))
@@ -84,13 +90,14 @@ def run(cell, projected, states, dropout_mask=None, time_mask=None, by_hand=True
         def step(d_states, inputs):
             coefficients, d_output, *keep = inputs
             d_states = [d_states[0] + d_output, *d_states[1:]]
-            d_active = [ops.where(keep[0], d, 0) for d in d_states] if keep else d_states
+            d_active = _choose(keep[0], d_states, [0] * n_states) if keep else d_states
             d_projected, d_before = cell.step_gradient(coefficients, d_active)
             d_inner = cell.inner_gradient(coefficients, d_projected)
             d_h = drop(ops.matmul(d_inner, recurrent_kernel), *drops)
             d_before = [d_h if d_before[0] is None else d_before[0] + d_h, *d_before[1:]]
             if keep:
-                d_before = [ops.where(keep[0], d, passed) for d, passed in zip(d_before, d_states, strict=True)]
+                d_passed = _choose(keep[0], [0] * n_states, d_states)
+                d_before = [d + passed for d, passed in zip(d_before, d_passed, strict=True)]
             return d_before, d_projected
 
         d_first, d_projected = scan(step, d_last, (coefficients, d_outputs, *masks), reverse=True)
@@ -99,6 +106,10 @@ def run(cell, projected, states, dropout_mask=None, time_mask=None, by_hand=True
 
     outputs, *states = with_gradient(forward, backward, projected, *weights, *states, *drops)
     return outputs, states
+
+
+def _choose(masks, states, others):
+    return [ops.where(mask, state, other) for mask, state, other in zip(masks, states, others, strict=True)]
 
 
 def _weight_gradients(weights, dropped, d_inner):

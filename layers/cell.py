@@ -5,6 +5,8 @@ from keras import activations, constraints, initializers, layers, ops, random, r
 # Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from . import backprop
+
 # The derivatives of the activations that have one as a function of their value `y`.
 _DERIVATIVES = {
     activations.linear: ops.ones_like,
@@ -121,7 +123,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             autocast=False,
         )
         self.recurrent_kernel = self.add_weight(
-            shape=(self.units, columns),
+            shape=(self.output_size, columns),
             name="recurrent_kernel",
             initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
@@ -190,7 +192,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         """The derivative with respect to the recurrent product; the projected input's where the two are added."""
         return d_projected
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs, states, training=False, weights=None):
         nested = tree.is_nested(states)
         states = list(states) if nested else [states]
         dropped = states[0]
@@ -198,12 +200,42 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             dropped = dropped * self.get_recurrent_dropout_mask(dropped)
-        new_states = self.step(self.project(inputs), self.inner(dropped, *self.inner_weights), states)
+        new_states = self.step(self.project(inputs), self.inner(dropped, *(weights or self.inner_weights)), states)
         return new_states[0], new_states if nested else new_states[0]
+
+    def run(self, sequences, states, mask=None, training=False, weights=None, mix=None):
+        """The cell over all time steps of a sequence.
+
+        Args:
+            sequences: Tensor `(steps, batch, features)`.
+            states: List of tensors `(batch, units)`.
+            mask: Boolean tensor, False where the states stay as they are: `(steps, batch, 1)`, or a list with one of
+                `(steps, batch, units)` a state; or None.
+            training: Whether dropout applies.
+            weights: What stands for `inner_weights`.
+            mix: Function of a step's old and new states to those that stay, not in training.
+
+        Returns:
+            `(last_output, outputs, states)`: `(batch, units)`, `(steps, batch, units)`, and the last states.
+        """
+        if training and self.dropout:
+            sequences = sequences * self.get_dropout_mask(sequences[0])
+        dropout_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
+        outputs, states = backprop.run(
+            self,
+            self.project(sequences),
+            states,
+            weights or self.inner_weights,
+            dropout_mask,
+            mask,
+            mix,
+            by_hand=training and self.has_step_gradient,
+        )
+        return states[0], outputs, states
 
     def get_initial_state(self, batch_size=None):
         """Zeros, one `(batch_size, units)` a state."""
-        return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.state_count)]
+        return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in tree.flatten(self.state_size)]
 
     def get_config(self):
         return {

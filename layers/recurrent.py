@@ -3,9 +3,6 @@
 import keras
 from keras import ops, tree
 
-from . import backprop
-from .cell import RecurrentCell
-
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class Recurrent(keras.layers.RNN):
@@ -98,34 +95,24 @@ class Recurrent(keras.layers.RNN):
             variable.assign(ops.cast(state, variable.dtype))
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        """Runs the cell over the time steps: by `backprop.py` if it is one of ours, else as Keras does."""
+        """Runs the cell over the time steps: as it says itself in `run`, or else as Keras does."""
         cell = self.cell
-        if not isinstance(cell, RecurrentCell):
+        if not hasattr(cell, "run"):
             return super().inner_loop(sequences, initial_state, mask, training)
-        sequences = ops.cast(sequences, cell.compute_dtype)
-        if training and cell.dropout:
-            sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
-        dropout_mask = None
-        if training and cell.recurrent_dropout:
-            dropout_mask = cell.get_recurrent_dropout_mask(initial_state[0])
+        sequences = ops.transpose(ops.cast(sequences, cell.compute_dtype), (1, 0, 2))  # (steps, batch, features)
         mask = tree.flatten(mask)[0]  # a list of masks where Keras passes on those of the initial state, too
         if mask is not None:
-            mask = ops.transpose(ops.cast(mask, "bool"))  # (steps, batch)
-        sequences = ops.transpose(sequences, (1, 0, 2))  # (steps, batch, features)
+            mask = ops.expand_dims(ops.transpose(ops.cast(mask, "bool")), -1)  # (steps, batch, 1)
         if self.go_backwards:
             sequences = ops.flip(sequences, 0)
             mask = None if mask is None else ops.flip(mask, 0)
 
-        by_hand = training and cell.has_step_gradient
-        projected = cell.project(sequences)
-        outputs, states = backprop.run(cell, projected, initial_state, dropout_mask, mask, by_hand)
-        last = states[0]
+        last, outputs, states = cell.run(sequences, initial_state, mask, training)
         if mask is not None:
-            # Keras's output is zero until the first step that counts; the state is the initial one.
-            seen = ops.expand_dims(ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0, -1)
-            shown = ops.expand_dims(mask, -1) if self.zero_output_for_mask else seen
-            outputs = ops.where(shown, outputs, 0)
-            last = ops.where(seen[-1], last, 0)
+            # Keras's output is zero until the first step that counts, whatever the initial state is.
+            seen = ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
+            last = ops.where(ops.any(mask, axis=0), last, 0)
+            outputs = ops.where(mask if self.zero_output_for_mask else seen, outputs, 0)
         return last, ops.transpose(outputs, (1, 0, 2)), states
 
 

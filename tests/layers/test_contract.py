@@ -54,20 +54,23 @@ def pair(name, **options):
     return ours, theirs
 
 
-def outputs_and_gradients(gradients, layer, sequences, initial_state, mask, **arguments):
-    """Everything the layer computes, and the derivative of a weighted sum of it by everything that goes in."""
+def outputs_and_gradients(gradients, layer, sequences, initial_state, mask, training=True):
+    """What the layer computes at inference, and the derivative of a weighted sum of it by everything that goes in.
 
-    def outputs(sequences, *states):
-        found = layer(sequences, initial_state=list(states) or None, mask=mask, **arguments)
+    The derivative is that in training unless told otherwise: the loop may be another one there.
+    """
+
+    def outputs(training, sequences, *states):
+        found = layer(sequences, initial_state=list(states) or None, mask=mask, training=training)
         return list(found) if isinstance(found, list | tuple) else [found]
 
     def loss(*inputs):
-        found = outputs(*inputs)
+        found = outputs(training, *inputs)
         weights = [np.random.default_rng(3).normal(size=output.shape).astype("float32") for output in found]
         return sum(ops.sum(ops.multiply(output, weight)) for output, weight in zip(found, weights, strict=True))
 
     inputs = [sequences, *initial_state]
-    found = outputs(*(ops.convert_to_tensor(x) for x in inputs))
+    found = outputs(False, *(ops.convert_to_tensor(x) for x in inputs))
     return found, gradients(loss, layer.trainable_variables, inputs)
 
 
@@ -85,6 +88,18 @@ def test_outputs_states_and_gradients(name, variant, options, masked, gradients,
     assert_close(outputs, expected, atol=1e-5)
     assert len(derivatives) == len(ours.weights) + 1 + len(states)
     assert_close(derivatives, expected_derivatives, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "variant"), LAYERS)
+def test_gradients_at_inference(name, variant, gradients, rng, assert_close):
+    layer, _ = pair(name, **variant, return_sequences=True, return_state=True)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    states = [rng.normal(size=(BATCH, UNITS)).astype("float32") for _ in layer.state_size]
+    found, expected = (
+        outputs_and_gradients(gradients, layer, sequences, states, ops.convert_to_tensor(MASK), training=training)
+        for training in (False, True)
+    )
+    assert_close(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("argument", ["activation", "recurrent_activation"])
@@ -114,7 +129,7 @@ def test_gradients_with_dropout(name, variant, rates, gradients, rng, assert_clo
     sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
     states = [rng.normal(size=(BATCH, UNITS)).astype("float32") for _ in ours.state_size]
     found, expected = (
-        outputs_and_gradients(gradients, layer, sequences, states, ops.convert_to_tensor(MASK), training=True)
+        outputs_and_gradients(gradients, layer, sequences, states, ops.convert_to_tensor(MASK))
         for layer in (ours, theirs)
     )
     assert_close(found, expected, atol=1e-5)

@@ -1,0 +1,187 @@
+"""Cells that change the equations: peepholes, a projection, layer normalisation."""
+
+import keras
+from keras import ops
+
+from .cell import RecurrentCell
+from .gru import GRUCell
+from .lstm import LSTMCell
+from .simple_rnn import SimpleRNNCell
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class PeepholeLSTMCell(LSTMCell):
+    """An LSTM whose gates see the cell state, through a weight a unit each.
+
+    With the rows `w_i, w_f, w_o` of `peephole`:
+
+        i  = recurrent_activation(x W_i + h U_i + b_i + w_i * c)
+        f  = recurrent_activation(x W_f + h U_f + b_f + w_f * c)
+        g  = activation(x W_g + h U_g + b_g)
+        c' = f * c + i * g
+        o  = recurrent_activation(x W_o + h U_o + b_o + w_o * c')
+        h' = o * activation(c')
+
+    Arguments and call arguments are those of `LSTMCell`.
+
+    Example:
+
+    >>> from keras_recurrent.layers import PeepholeLSTMCell, Recurrent
+    >>> Recurrent(PeepholeLSTMCell(8))(keras.ops.ones((2, 5, 3))).shape
+    (2, 8)
+
+    Reference:
+        Gers, Schraudolph and Schmidhuber 2002, Learning precise timing with LSTM recurrent networks.
+    """
+
+    has_step_gradient = False
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.peephole = self.add_weight(shape=(3, self.units), name="peephole", autocast=False)
+
+    def step(self, projected, inner, states):
+        _, c = states
+        w_i, w_f, w_o = ops.unstack(ops.cast(self.peephole, projected.dtype))
+        i, f, g, o = ops.split(projected + inner, 4, axis=-1)
+        i = self.recurrent_activation(i + w_i * c)
+        f = self.recurrent_activation(f + w_f * c)
+        c = f * c + i * self.activation(g)
+        o = self.recurrent_activation(o + w_o * c)
+        return [o * self.activation(c), c]
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class ProjectedLSTMCell(LSTMCell):
+    """An LSTM whose output is a projection of fewer dimensions, which is also what returns to the gates.
+
+        h' = (o * activation(c')) P
+
+    with `P` (`projection_kernel`) of `(units, projection_units)`, and the rest as in `LSTMCell`.
+
+    Args:
+        units: Positive integer, the dimension of `c`.
+        projection_units: Positive integer, the dimension of `h`.
+        **kwargs: The other arguments of `LSTMCell`.
+
+    Example:
+
+    >>> from keras_recurrent.layers import ProjectedLSTMCell, Recurrent
+    >>> Recurrent(ProjectedLSTMCell(8, projection_units=4))(keras.ops.ones((2, 5, 3))).shape
+    (2, 4)
+
+    Reference:
+        Sak, Senior and Beaufays 2014, Long short-term memory recurrent neural network architectures for large scale
+        acoustic modeling.
+    """
+
+    has_step_gradient = False
+
+    def __init__(self, units, projection_units, **kwargs):
+        super().__init__(units, **kwargs)
+        if not isinstance(projection_units, int) or projection_units <= 0:
+            raise ValueError(f"Argument `projection_units` must be a positive integer. Received: {projection_units!r}")
+        self.projection_units = projection_units
+        self.state_size = [projection_units, units]
+        self.output_size = projection_units
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.projection_kernel = self.add_weight(
+            shape=(self.units, self.projection_units),
+            name="projection_kernel",
+            initializer=self.kernel_initializer,
+            autocast=False,
+        )
+
+    def step(self, projected, inner, states):
+        h, c = super().step(projected, inner, states)
+        return [ops.matmul(h, ops.cast(self.projection_kernel, h.dtype)), c]
+
+    def get_config(self):
+        return {**super().get_config(), "projection_units": self.projection_units}
+
+
+class LayerNormalized(RecurrentCell):
+    """Mixed into a cell: both products of a step are normalised over their features before the bias is added.
+
+        x W  becomes  gain_x * normalise(x W)
+        h U  becomes  gain_h * normalise(h U)
+
+    with `normalise(a) = (a - mean(a)) / sqrt(variance(a) + 0.001)`, and `gain_x` and `gain_h` the rows of `gain`.
+    """
+
+    has_step_gradient = False
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        shape = (2, self.gates * self.units)
+        self.gain = self.add_weight(shape=shape, initializer="ones", name="gain", autocast=False)
+
+    def project(self, inputs):
+        projected = _normalise(ops.matmul(inputs, ops.cast(self.kernel, inputs.dtype)), self.gain[0])
+        bias = self.input_bias
+        return projected if bias is None else projected + ops.cast(bias, inputs.dtype)
+
+    def inner(self, dropped, recurrent_kernel, bias=None):
+        inner = _normalise(ops.matmul(dropped, ops.cast(recurrent_kernel, dropped.dtype)), self.gain[1])
+        return inner if bias is None else inner + ops.cast(bias, dropped.dtype)
+
+
+def _normalise(x, gain):
+    # In float32 under mixed precision, too: the variance of half-precision numbers is not to be trusted.
+    wide = ops.cast(x, "float32") if x.dtype != "float64" else x
+    mean = ops.mean(wide, axis=-1, keepdims=True)
+    centred = wide - mean
+    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    return ops.cast(centred * ops.rsqrt(variance + 1e-3) * ops.cast(gain, wide.dtype), x.dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class LayerNormSimpleRNNCell(LayerNormalized, SimpleRNNCell):
+    """A `SimpleRNNCell` with layer normalisation of both products, as in `LayerNormalized`.
+
+    Example:
+
+    >>> from keras_recurrent.layers import LayerNormSimpleRNNCell, Recurrent
+    >>> Recurrent(LayerNormSimpleRNNCell(8))(keras.ops.ones((2, 5, 3))).shape
+    (2, 8)
+
+    Reference:
+        Ba, Kiros and Hinton 2016, Layer normalization.
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class LayerNormLSTMCell(LayerNormalized, LSTMCell):
+    """An `LSTMCell` with layer normalisation of both products, as in `LayerNormalized`; the cell state has none.
+
+    Example:
+
+    >>> from keras_recurrent.layers import LayerNormLSTMCell, Recurrent
+    >>> Recurrent(LayerNormLSTMCell(8))(keras.ops.ones((2, 5, 3))).shape
+    (2, 8)
+
+    Reference:
+        Ba, Kiros and Hinton 2016, Layer normalization, equations 20 and 21.
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class LayerNormGRUCell(LayerNormalized, GRUCell):
+    """A `GRUCell` with layer normalisation of both products, as in `LayerNormalized`; `reset_after` only.
+
+    Example:
+
+    >>> from keras_recurrent.layers import LayerNormGRUCell, Recurrent
+    >>> Recurrent(LayerNormGRUCell(8))(keras.ops.ones((2, 5, 3))).shape
+    (2, 8)
+
+    Reference:
+        Ba, Kiros and Hinton 2016, Layer normalization.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+        if not self.reset_after:
+            raise ValueError("Argument `reset_after` must be True: before the reset there is no product to normalise.")

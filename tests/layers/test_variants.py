@@ -1,0 +1,236 @@
+"""NumPy oracles of the cells that change the equations or wrap a cell, with masks, and their saving."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras_recurrent import layers
+from keras_recurrent.layers import (
+    Chrono,
+    DropConnectCell,
+    GateConstants,
+    GRUCell,
+    LayerNormGRUCell,
+    LayerNormLSTMCell,
+    LayerNormSimpleRNNCell,
+    LSTMCell,
+    PeepholeLSTMCell,
+    PerGate,
+    ProjectedLSTMCell,
+    Recurrent,
+    ResidualCell,
+    SimpleRNNCell,
+    ZoneoutCell,
+)
+
+BATCH, STEPS, FEATURES, UNITS = 3, 5, 4, 4
+MASK = np.array([[1, 1, 0, 1, 1], [0, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)
+
+
+NO_PEEPHOLE, NO_PROJECTION = np.zeros((3, UNITS)), np.eye(UNITS)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(W, U, b, x, h, c, peephole=NO_PEEPHOLE, projection=NO_PROJECTION):
+    i, f, g, o = np.split(x @ W + h @ U + b, 4, axis=-1)
+    c_new = sigmoid(f + peephole[1] * c) * c + sigmoid(i + peephole[0] * c) * np.tanh(g)
+    return sigmoid(o + peephole[2] * c_new) * np.tanh(c_new) @ projection, c_new
+
+
+def gru(z, r, x_g, h_g, h):
+    z, r = sigmoid(z), sigmoid(r)
+    return z * h + (1 - z) * np.tanh(x_g + r * h_g)
+
+
+def normalise(a, gain):
+    return gain * (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-3)
+
+
+def step_peephole(weights, x, h, c):
+    W, U, b, peephole = weights
+    return lstm(W, U, b, x, h, c, peephole=peephole)
+
+
+def step_projected(weights, x, h, c):
+    W, U, b, projection = weights
+    return lstm(W, U, b, x, h, c, projection=projection)
+
+
+def step_norm_simple(weights, x, h):
+    W, U, b, gain = weights
+    return (np.tanh(normalise(x @ W, gain[0]) + normalise(h @ U, gain[1]) + b),)
+
+
+def step_norm_lstm(weights, x, h, c):
+    W, U, b, gain = weights
+    i, f, g, o = np.split(normalise(x @ W, gain[0]) + normalise(h @ U, gain[1]) + b, 4, axis=-1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def step_norm_gru(weights, x, h):
+    W, U, b, gain = weights
+    x_z, x_r, x_g = np.split(normalise(x @ W, gain[0]) + b[0], 3, axis=-1)
+    h_z, h_r, h_g = np.split(normalise(h @ U, gain[1]) + b[1], 3, axis=-1)
+    return (gru(x_z + h_z, x_r + h_r, x_g, h_g, h),)
+
+
+def step_zoneout(weights, x, h, c):
+    h_new, c_new = lstm(*weights, x, h, c)
+    return 0.2 * h + 0.8 * h_new, 0.5 * c + 0.5 * c_new
+
+
+CELLS = {
+    "peephole": (lambda: PeepholeLSTMCell(UNITS), step_peephole),
+    "projected": (lambda: ProjectedLSTMCell(UNITS, projection_units=2), step_projected),
+    "norm_simple_rnn": (lambda: LayerNormSimpleRNNCell(UNITS), step_norm_simple),
+    "norm_lstm": (lambda: LayerNormLSTMCell(UNITS), step_norm_lstm),
+    "norm_gru": (lambda: LayerNormGRUCell(UNITS), step_norm_gru),
+    "zoneout": (lambda: ZoneoutCell(LSTMCell(UNITS), rates=[0.2, 0.5]), step_zoneout),
+    "drop_connect": (lambda: DropConnectCell(LSTMCell(UNITS), rate=0.5), lambda ws, x, h, c: lstm(*ws, x, h, c)),
+    "residual": (lambda: ResidualCell(LSTMCell(UNITS)), lambda ws, x, h, c: lstm(*ws, x, h, c)),
+}
+
+
+def made(make, rng, **arguments):
+    cell = make()
+    layer = Recurrent(cell, return_sequences=True, return_state=True, **arguments)
+    layer.build((BATCH, STEPS, FEATURES))
+    for weight in layer.weights:
+        if weight.trainable:
+            weight.assign(rng.normal(size=weight.shape))
+    return layer
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_oracle(name, rng, assert_close):
+    make, step = CELLS[name]
+    layer = made(make, rng)
+    weights = [ops.convert_to_numpy(weight.value) for weight in layer.trainable_weights]
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    found = layer(sequences, mask=ops.convert_to_tensor(MASK))
+
+    sizes = layer.cell.state_size if isinstance(layer.cell.state_size, list) else [layer.cell.state_size]
+    states = [np.zeros((BATCH, size)) for size in sizes]
+    output, outputs = np.zeros((BATCH, sizes[0])), []
+    for time in range(STEPS):
+        x, keep = sequences[:, time], MASK[:, time, None]
+        new = step(weights, x, *states)
+        output = np.where(keep, new[0] + (x if name == "residual" else 0), output)
+        states = [np.where(keep, n, old) for n, old in zip(new, states, strict=True)]
+        outputs.append(output)
+    assert_close(list(found), [np.stack(outputs, 1), *states], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_runs_in_the_layer_of_keras_too(name, rng, assert_close):
+    layer = made(CELLS[name][0], rng)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    keras_layer = keras.layers.RNN(layer.cell, return_sequences=True, return_state=True)
+    assert_close(list(layer(sequences)), list(keras_layer(sequences)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_saved_and_loaded(name, rng, tmp_path, assert_close):
+    layer = made(CELLS[name][0], rng)
+    model = keras.Sequential([keras.Input((STEPS, FEATURES)), Recurrent(layer.cell)])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    assert_close(loaded(sequences), model(sequences), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_gradients_are_those_of_the_plain_loop(name, rng, gradients, assert_close):
+    layer = made(CELLS[name][0], rng)
+    plain = keras.layers.RNN(layer.cell, return_sequences=True, return_state=True)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+
+    def loss_of(layer):
+        return lambda sequences: sum(ops.sum(ops.sin(x)) for x in layer(sequences))
+
+    found, expected = (gradients(loss_of(x), layer.trainable_variables, [sequences]) for x in (layer, plain))
+    assert_close(found, expected, atol=1e-4)
+
+
+def test_zoneout_keeps_the_right_share_in_training(rng):
+    layer = Recurrent(ZoneoutCell(SimpleRNNCell(200), rates=0.3), return_sequences=True, return_state=True)
+    outputs = ops.convert_to_numpy(layer(rng.normal(size=(BATCH, 50, FEATURES)).astype("float32"), training=True)[0])
+    kept = (outputs[:, 1:] == outputs[:, :-1]).mean()
+    assert kept == pytest.approx(0.3, abs=0.02)
+
+
+def test_zoneout_with_a_mask_keeps_all(rng):
+    layer = made(lambda: ZoneoutCell(LSTMCell(UNITS), rates=0.3), rng)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    outputs = ops.convert_to_numpy(layer(sequences, mask=ops.convert_to_tensor(MASK), training=True)[0])
+    assert (outputs[0, 2] == outputs[0, 1]).all()
+    assert (outputs[1, 3:] == outputs[1, 2]).all()
+
+
+def test_drop_connect_draws_a_mask_a_call_and_none_at_inference(rng):
+    layer = made(lambda: DropConnectCell(GRUCell(UNITS), rate=0.5), rng)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    first, second = (ops.convert_to_numpy(layer(sequences, training=True)[0]) for _ in range(2))
+    assert np.allclose(first[:, 0], second[:, 0])  # the first state is zero, and so is its product
+    assert not np.allclose(first[:, 1:], second[:, 1:])
+    first, second = (ops.convert_to_numpy(layer(sequences)[0]) for _ in range(2))
+    assert (first == second).all()
+
+
+def test_orthogonal_gates():
+    kernel = ops.convert_to_numpy(PerGate("orthogonal", gates=4)((6, 24), dtype="float32"))
+    blocks = np.split(kernel, 4, axis=-1)
+    for block in blocks:
+        np.testing.assert_allclose(block.T @ block, np.eye(6), atol=1e-5)
+    assert not np.allclose(blocks[0], blocks[1])
+    again = keras.initializers.deserialize(
+        keras.initializers.serialize(PerGate(keras.initializers.Orthogonal(seed=3), 4))
+    )
+    first, second = (ops.convert_to_numpy(again((6, 24))) for _ in range(2))
+    assert (first == second).all()
+    with pytest.raises(ValueError, match="gates"):
+        PerGate("orthogonal", gates=4)((6, 23))
+
+
+def test_gate_constants():
+    layer = layers.LSTM(2, bias_initializer=GateConstants([0, 2, 0, 1]), unit_forget_bias=False)
+    layer.build((None, None, 3))
+    np.testing.assert_array_equal(layer.get_weights()[2], [0, 0, 2, 2, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_chrono(cell):
+    units = 500
+    arguments = {"unit_forget_bias": False} if cell == "lstm" else {}
+    layer = layers.sequence_layer(cell, units, bias_initializer=Chrono(cell, max_steps=200, seed=1), **arguments)
+    layer.build((None, None, 3))
+    bias = layer.get_weights()[2]
+    remember = bias[units : 2 * units] if cell == "lstm" else bias[0, :units]
+    assert (remember >= 0).all()
+    assert np.exp(remember).max() == pytest.approx(199, abs=5)
+    assert np.exp(remember).mean() == pytest.approx(100, abs=10)
+    if cell == "lstm":
+        np.testing.assert_array_equal(bias[:units], -remember)
+    assert np.abs(bias).sum() == pytest.approx(remember.sum() * (2 if cell == "lstm" else 1), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ZoneoutCell(LSTMCell(2), rates=1.0), "rates"),
+        (lambda: ZoneoutCell(LSTMCell(2), rates=[0.1]), "rates"),
+        (lambda: DropConnectCell(LSTMCell(2), rate=-0.1), "rate"),
+        (lambda: ProjectedLSTMCell(2, projection_units=0), "projection_units"),
+        (lambda: LayerNormGRUCell(2, reset_after=False), "reset_after"),
+        (lambda: ResidualCell(GRUCell(2)).build((None, 3)), "3 features"),
+        (lambda: Chrono("rnn", 10), "cell"),
+        (lambda: Chrono("gru", 2), "max_steps"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
