@@ -1,5 +1,7 @@
 """Attention of a decoder over a memory: which positions matter now, and what they say."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -39,9 +41,12 @@ class Attention(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class LuongAttention(Attention):
-    """Multiplicative attention, the paper's "general" score:
+    """Multiplicative attention, the paper's "general" score, divided by the square root of the queries' dimension `d`:
 
-        score(q, m) = q^T W m
+        score(q, m) = q^T W m / sqrt(d)
+
+    Without the divisor, which is that of Vaswani et al. 2017, the weights of a decoder of some hundred units are those
+    of one position each from the start, and stay so.
 
     Call arguments and results are those of `Attention`.
 
@@ -63,7 +68,8 @@ class LuongAttention(Attention):
 
     def keys(self, memory):
         # Cast by hand: this runs outside of `call`, where Keras would do it.
-        return ops.matmul(memory.values, ops.cast(self.kernel, self.compute_dtype))
+        kernel = ops.cast(self.kernel, self.compute_dtype) / math.sqrt(self.kernel.shape[-1])
+        return ops.matmul(memory.values, kernel)
 
     def score(self, queries, keys):
         return ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))

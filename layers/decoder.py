@@ -143,52 +143,70 @@ class Decoder(layers.Layer):
     def reader(self, memory):
         """`step` for many steps over one memory: what depends on the memory alone is computed here, once."""
         attend = self._attend(memory)
+        bottom_step = self._bottom_step(memory)
 
         def step(token, state):
             bottom, *above = state
-            output, bottom, context, weights = self._bottom_step(self.embedding(token), bottom, attend)
+            output, bottom, weights = bottom_step(self._project(self.embedding(token)), bottom)
             states = [bottom]
             for layer, layer_state in zip(self.layers[1:], above, strict=True):
                 output, layer_state = layer.cell(output, layer_state)
                 states.append(layer_state)
-            if self.attention is not None and not self.feeds_context:
-                context, weights = attend(output)
+            context = None
+            if self.feeds_context:
+                context = ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), memory.values), 1)
+            elif self.attention is not None:
+                context, weights = attend(ops.expand_dims(output, 1))
+                context, weights = ops.squeeze(context, 1), ops.squeeze(weights, 1)
             return self._logits(output, context), tuple(states), weights
 
         return step
 
     def _attend(self, memory):
-        """Attention over one memory: a function of queries `(batch, units)` or `(batch, steps, units)`."""
+        """Attention over one memory: a function of queries `(batch, steps, units)`."""
         if self.attention is None:
             return None
         keys = self.attention.keys(memory)
+        return lambda queries: self.attention(queries, memory, keys)
 
-        def attend(queries):
-            if len(queries.shape) == 3:
-                return self.attention(queries, memory, keys)
-            context, weights = self.attention(ops.expand_dims(queries, 1), memory, keys)
-            return ops.squeeze(context, 1), ops.squeeze(weights, 1)
+    def _project(self, embedded):
+        """The bottom cell's projected input, but for the context where that is fed."""
+        cell = self.layers[0].cell
+        if not self.feeds_context:
+            return cell.project(embedded)
+        projected = ops.matmul(embedded, ops.cast(cell.kernel[: self.embedding_dim], embedded.dtype))
+        return projected + ops.cast(cell.input_bias, embedded.dtype)
 
-        return attend
-
-    def _bottom_step(self, embedded, states, attend):
-        """One step of the bottom layer, with the context beside its input where that is fed."""
-        context, weights = None, None
+    def _bottom_step(self, memory):
+        """One step of the bottom layer: `(projected, states) -> (output, states, weights)`, all `(batch, ...)`."""
+        cell = self.layers[0].cell
         if self.feeds_context:
-            context, weights = attend(states[0])
-            embedded = ops.concatenate([embedded, context], axis=-1)
-        output, states = self.layers[0].cell(embedded, states)
-        return output, states, context, weights
+            # The context's product with the kernel is that of the attention's weights with the values' products.
+            kernel = ops.cast(cell.kernel[self.embedding_dim :], memory.values.dtype)
+            keys = self.attention.keys(memory)
+            memory = memory._replace(values=ops.matmul(memory.values, kernel))
 
-    def _bottom_loop(self, embedded, states, attend):
-        """`_bottom_step` over all time steps: outputs and contexts, `(batch, steps, ...)`."""
+        def step(projected, states):
+            weights = None
+            if self.feeds_context:
+                context, weights = self.attention(ops.expand_dims(states[0], 1), memory, keys)
+                projected = projected + ops.squeeze(context, 1)
+                weights = ops.squeeze(weights, 1)
+            states = cell.step(projected, cell.inner(states[0], *cell.inner_weights), states)
+            return states[0], states, weights
 
-        def step(states, embedded):
-            output, states, context, _ = self._bottom_step(embedded, states, attend)
-            return states, (output, context)
+        return step
 
-        _, (outputs, contexts) = scan(step, states, ops.transpose(embedded, (1, 0, 2)))
-        return ops.transpose(outputs, (1, 0, 2)), ops.transpose(contexts, (1, 0, 2))
+    def _bottom_loop(self, embedded, states, memory):
+        """The bottom layer with the context fed: outputs and contexts of all steps, `(batch, steps, ...)`."""
+        bottom_step = self._bottom_step(memory)
+
+        def step(states, projected):
+            output, states, weights = bottom_step(projected, states)
+            return states, (output, weights)
+
+        _, (outputs, weights) = scan(step, states, self._project(ops.transpose(embedded, (1, 0, 2))))
+        return ops.transpose(outputs, (1, 0, 2)), ops.matmul(ops.transpose(weights, (1, 0, 2)), memory.values)
 
     def _logits(self, output, context, training=False):
         if context is not None:
@@ -196,19 +214,18 @@ class Decoder(layers.Layer):
         return self.output_projection(self.dropouts[-1](output, training=training))
 
     def call(self, tokens, memory, training=False):
-        attend = self._attend(memory)
         bottom, *above = self.initial_state(memory)
         embedded = self.dropouts[0](self.embedding(tokens), training=training)
         context = None
         if self.feeds_context:
-            output, context = self._bottom_loop(embedded, bottom, attend)
+            output, context = self._bottom_loop(embedded, bottom, memory)
         else:
             output = self.layers[0](embedded, initial_state=bottom, training=training)
         for layer, states, dropout in zip(self.layers[1:], above, self.dropouts[1:-2], strict=True):
             output = layer(dropout(output, training=training), initial_state=states, training=training)
         output = self.dropouts[-2](output, training=training)
         if self.attention is not None and not self.feeds_context:
-            context, _ = attend(output)
+            context, _ = self._attend(memory)(output)
         return self._logits(output, context, training)
 
     def get_config(self):

@@ -65,14 +65,14 @@ class Config:
     decoder_units: PositiveInt = 256
     num_layers: PositiveInt = 1
     bidirectional: bool = True
-    attention: Literal["luong", "bahdanau", "none"] = "luong"
+    attention: Literal["luong", "bahdanau", "none"] = "bahdanau"
     dropout: Rate = 0.1
     label_smoothing: Rate = 0.0
     learning_rate: PositiveFloat = 0.002
     schedule: Literal["constant", "cosine"] = "cosine"
     clip_norm: PositiveFloat = 1.0
     batch_size: PositiveInt = 64
-    epochs: PositiveInt = 12
+    epochs: PositiveInt = 5
     patience: PositiveInt = 3
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 1.0

@@ -12,7 +12,7 @@ MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 1, 1], [0,
 
 
 def luong_score(query, value, kernel):
-    return query @ kernel.T @ value
+    return query @ kernel.T @ value / np.sqrt(len(query))
 
 
 def bahdanau_score(query, value, query_kernel, key_kernel, bias, scale):
