@@ -19,7 +19,7 @@ class Recurrent(keras.layers.RNN):
         sequences: Tensor `(batch, steps, features)`.
         initial_state: List of tensors `(batch, units)`; zeros where it is missing.
         mask: Boolean tensor `(batch, steps)`. Where it is False the states and the output stay as they were a step
-            before.
+            before; before the first step that counts the output is 0, whatever the initial state is.
         training: Whether dropout applies.
 
     Returns:
@@ -142,15 +142,17 @@ class CellLayer(Recurrent):
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def __getattr__(self, name):
-        # `layer.units`, `layer.dropout`, ...: whatever the cell's configuration names.
-        if name != "cell" and "cell" in self.__dict__ and name in self.cell.get_config():
-            return getattr(self.cell, name)
+        # `layer.units`, `layer.dropout`, ...: whatever the cell's configuration names. PyTorch has layers in `_modules`.
+        cell = self.__dict__.get("cell") or self.__dict__.get("_modules", {}).get("cell")
+        if cell is not None and name in cell.get_config():
+            return getattr(cell, name)
+        if hasattr(super(), "__getattr__"):
+            return super().__getattr__(name)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def get_config(self):
         config = super().get_config()
         del config["cell"]
-        config["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
         if "use_cudnn" in self.__dict__:
             config["use_cudnn"] = self.use_cudnn
         return {**self.cell.get_config(), **config}

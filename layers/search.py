@@ -61,7 +61,7 @@ def beam_search(step, state, *, start, end, max_length, beam_size, alpha=0.0):
         alpha: Float, the exponent of `length_penalty`: 0 prefers short hypotheses, 1 about divides by the length.
 
     Returns:
-        `Hypotheses` with `beam_size` a row. Where fewer sequences exist, the rest have a score below -1e8.
+        `Hypotheses` with `beam_size` a row. Where fewer sequences exist, the rest have a score below -1e7.
 
     Example: of two tokens, 0 (the end) and 1, the second is always a little likelier.
 
