@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := saved_models/en-ko
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-backends lint clean
 
 # Trains on the generated English-Korean sentences, evaluates, exports, and translates with the export alone.
 demo: .venv/installed
@@ -15,15 +15,27 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/pytest
 
+# The layers' tests on JAX and PyTorch, in an environment without TensorFlow.
+test-backends: .venv-backends/installed
+	KERAS_BACKEND=jax .venv-backends/bin/pytest tests/layers
+	KERAS_BACKEND=torch .venv-backends/bin/pytest tests/layers
+
 lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-backends
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+.venv-backends/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-backends
+	.venv-backends/bin/python -m pip install --quiet --upgrade pip
+	.venv-backends/bin/python -m pip install --quiet "keras>=3.15,<3.16" jax torch==2.13.0 pytest hypothesis
+	.venv-backends/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@

@@ -4,10 +4,10 @@
     python benchmarks/layers.py --backend jax --json table.json     # needs Keras and JAX only
     python benchmarks/layers.py --recurrent-dropout 0.2 --cells lstm --shapes 64x50x256x256
 
-A training step is a forward pass with all outputs and the gradients of all weights and of the input. Each side runs as
-it is and under XLA (not on PyTorch), and the better counts; a time is the shortest of `--runs`. Before anything is timed,
-outputs and gradients of both sides are compared. The floor is the time that the matrix products of a pass would take at
-the rate of one large product, measured in the same run.
+A training step is a forward pass with all outputs and the gradients of all weights and of the input. On TensorFlow each
+side runs as it is and under XLA, and the better counts; a time is the shortest of `--runs`. Before anything is timed,
+outputs and gradients of both sides are compared. The floor is the time that the matrix products of a training step would
+take at the rate of one large product, measured in the same run.
 """
 
 import argparse

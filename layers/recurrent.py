@@ -142,7 +142,8 @@ class CellLayer(Recurrent):
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def __getattr__(self, name):
-        # `layer.units`, `layer.dropout`, ...: whatever the cell's configuration names. PyTorch has layers in `_modules`.
+        # `layer.units`, `layer.dropout`, ...: whatever the cell's configuration names.
+        # PyTorch keeps a layer's layers in `_modules`.
         cell = self.__dict__.get("cell") or self.__dict__.get("_modules", {}).get("cell")
         if cell is not None and name in cell.get_config():
             return getattr(cell, name)

@@ -183,7 +183,9 @@ class DropConnectCell(CellWrapper):
     def _weights(self, training):
         recurrent_kernel, *bias = self.cell.inner_weights
         if training and self.rate:
-            recurrent_kernel = random.dropout(recurrent_kernel, self.rate, seed=self.seed_generator)
+            recurrent_kernel = random.dropout(
+                ops.convert_to_tensor(recurrent_kernel), self.rate, seed=self.seed_generator
+            )
         return [recurrent_kernel, *bias]
 
     def call(self, inputs, states, training=False):
