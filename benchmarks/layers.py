@@ -6,7 +6,7 @@
 
 A training step is a forward pass with all outputs and the gradients of all weights and of the input. On TensorFlow each
 side runs as it is and under XLA, and the better counts; a time is the shortest of `--runs`. Before anything is timed,
-outputs and gradients of both sides are compared. The floor is the time that the matrix products of a training step would
+outputs and gradients of both sides are compared. The floor is the time that a training step's matrix products would
 take at the rate of one large product, measured in the same run.
 """
 

@@ -3,12 +3,21 @@
 import dataclasses
 import sys
 
+from jsonargparse.typing import PositiveInt
+
 from .. import cli
 from ..folders import read_config
 from .config import Config
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test", lowercase: bool = False, beam_size: int = 5):
+def evaluate(
+    model: str,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    lowercase: bool = False,
+    beam_size: PositiveInt | None = None,
+):
     """Scores a model's translations of a split against its references.
 
     Ends with one line of JSON: bleu, chrf, sacrebleu's signature, sentences, and the speed of the search.
@@ -18,7 +27,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", lowerc
         data: A folder or a TFDS name; the default is what the model was trained on.
         split: The split to translate.
         lowercase: Score without regard to upper and lower case.
-        beam_size: Hypotheses that the search keeps; 1 is greedy.
+        beam_size: Hypotheses that the search keeps; 1 is greedy. The default is what the model was trained with.
     """
     read_config(model, Config.app)
     from ..metrics import translation_metrics
@@ -46,13 +55,13 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", lowerc
     )
 
 
-def predict(model: str, *texts: str, beam_size: int = 5):
+def predict(model: str, *texts: str, beam_size: PositiveInt | None = None):
     """Translates sentences, a line each.
 
     Args:
         model: The model's folder.
         *texts: The sentences; without any, the lines of standard input.
-        beam_size: Hypotheses that the search keeps; 1 is greedy.
+        beam_size: Hypotheses that the search keeps; 1 is greedy. The default is what the model was trained with.
     """
     read_config(model, Config.app)
     from .model import load

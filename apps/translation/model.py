@@ -125,7 +125,7 @@ def load(folder, **options):
 
     Args:
         folder: What `train` wrote.
-        **options: Values of `Config` that replace the saved ones, such as `beam_size=1`.
+        **options: Values of `Config` that replace the saved ones, such as `beam_size=1`; None replaces none.
 
     Raises:
         ModelFolderError: If the folder is incomplete or another app's.
@@ -134,6 +134,7 @@ def load(folder, **options):
     saved = folders.read_config(folder, "translation")
     folders.require(folder, "model.keras", "source.vocabulary.txt", "target.vocabulary.txt")
     try:
+        options = {name: value for name, value in options.items() if value is not None}
         config = dataclasses.replace(Config(**saved), **options)
         tokenizers = [
             TOKENIZERS[config.tokenizer].load(folder / f"{side}.vocabulary.txt", config.lowercase)
