@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import os
+import signal
 import sys
 import time
 
@@ -16,16 +17,19 @@ from rich.progress import track
 from ..datasets import DataError
 from . import folders
 
+MISTAKES = (DataError, folders.ModelFolderError, folders.TrainingError)
+
 APPS = {"translation": "sentences of one language in, sentences of another out"}
 
 
 def main(arguments=None):
     """Runs a command and returns its exit status: 2 after a mistake that its user can mend."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a half-written folder is removed
     try:
         run = _parse(sys.argv[1:] if arguments is None else arguments)
         _import_tensorflow()
         run()
-    except (jsonargparse.ArgumentError, DataError, folders.ModelFolderError, OSError) as error:
+    except (jsonargparse.ArgumentError, OSError, UnicodeError, *MISTAKES) as error:
         print(f"keras-recurrent: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -72,7 +76,9 @@ class Stopwatch:
 def _train(app, options):
     """Trains a model and writes its folder."""
     output, overwrite, _ = (options.pop(name) for name in ("output", "overwrite", "config"))
-    folders.check_new(output, overwrite)
+    folders.check_new(output, overwrite, "config.yaml")
+    if os.path.isdir(options["data"]):
+        options["data"] = os.path.abspath(options["data"])  # where `evaluate` finds it from any folder
     config = app.Config(**options)
     model = importlib.import_module(f"{app.__package__}.model")
     with folders.whole(output) as partial:
@@ -84,7 +90,7 @@ def _export(app, options):
     """Writes a model as a SavedModel that needs nothing but TensorFlow."""
     to = options["to"] or os.path.join(options["model"], "export")
     folders.read_config(options["model"], app.Config.app)
-    folders.check_new(to, options["overwrite"])
+    folders.check_new(to, options["overwrite"], "saved_model.pb")
     importlib.import_module(f"{app.__package__}.model").load(options["model"]).export(to)
     print(f"keras-recurrent: the SavedModel is in {to}", file=sys.stderr)
 
@@ -163,7 +169,7 @@ def _parse(arguments):
     verbs.add_subcommand("export", _export_parser(), help=_export.__doc__)
 
     chosen = parser.parse_args(arguments[1:])
-    options = dict(chosen[chosen.verb])
+    options = {name: folders.plain(value) for name, value in vars(chosen[chosen.verb]).items()}
     if chosen.verb in ("train", "export"):
         return functools.partial({"train": _train, "export": _export}[chosen.verb], app, options)
     positional = [options.pop("model"), *options.pop("texts", [])]

@@ -1,4 +1,4 @@
-"""Loads an exported translator with TensorFlow alone and translates ten sentences of its test split."""
+"""Translates ten sentences of the test split with an exported translator, by TensorFlow's own loader."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ def main(folder):
     model = tf.saved_model.load(Path(folder) / "export")
     answers = model.signatures["serving_default"](text=tf.constant(sources))
 
-    print(f"{folder}/export, loaded with TensorFlow alone:")
+    print(f"{folder}/export, as any program with TensorFlow would use it:")
     for source, text, reference in zip(sources, answers["text"].numpy(), references, strict=True):
         print(f"\nsentence     {source}\ntranslation  {text.decode()}\nreference    {reference}")
 

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import jsonargparse
 import yaml
 
 
@@ -16,12 +17,8 @@ class ModelFolderError(ValueError):
     """A model's folder is not what it should be; the message says how, in one line."""
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes the restricted numbers of jsonargparse, such as `PositiveInt`, as the plain numbers that they are."""
-
-
-_Dumper.add_multi_representer(int, lambda dumper, value: dumper.represent_int(int(value)))
-_Dumper.add_multi_representer(float, lambda dumper, value: dumper.represent_float(float(value)))
+class TrainingError(ValueError):
+    """A training failed for a reason that its user can mend; the message says which, in one line."""
 
 
 def load(folder):
@@ -46,6 +43,8 @@ def load(folder):
     try:
         model = importlib.import_module(f".{app}.model", __package__)
     except ModuleNotFoundError as error:
+        if not str(error.name).startswith(f"{__package__}.{app}"):
+            raise
         raise ModelFolderError(f"{folder}: its config.yaml names an unknown app: {app!r}") from error
     return model.load(folder)
 
@@ -69,6 +68,30 @@ def read_config(folder, app=None):
     return config
 
 
+def plain(value):
+    """A number as a plain `int` or `float`: jsonargparse gives instances of restricted types such as `PositiveInt`."""
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def parse_config(folder, config_type):
+    """The `config.yaml` of a model's folder as an instance of its app's configuration, a dataclass.
+
+    Raises:
+        ModelFolderError: If it is missing, of another app, or holds an unknown option or a value out of range.
+    """
+    saved = read_config(folder, config_type.app)
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(config_type)
+    try:
+        values = vars(parser.parse_object(saved))
+    except jsonargparse.ArgumentError as error:
+        raise ModelFolderError(f"{Path(folder) / 'config.yaml'}: {error}") from error
+    return config_type(**{name: plain(value) for name, value in values.items()})
+
+
 def require(folder, *names):
     """Raises a `ModelFolderError` unless `folder` exists and holds the files `names`."""
     folder = Path(folder)
@@ -81,26 +104,34 @@ def require(folder, *names):
 
 def write_config(folder, config):
     """Writes a configuration, a dataclass, as `config.yaml`, which `train --config` reads."""
-    text = yaml.dump(dataclasses.asdict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
     (Path(folder) / "config.yaml").write_text(text, encoding="utf-8")
 
 
 def write_metrics(folder, name, metrics):
     """Adds `metrics` under `name`, a split's name, to the `metrics.json` of a model's folder."""
     path = Path(folder) / "metrics.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
-        json.dump({**known, name: metrics}, file, indent=2, ensure_ascii=False)
-    os.replace(file.name, path)
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise ModelFolderError(f"{path}: not a JSON file; remove it ({error})") from error
+    partial = path.with_name(".metrics.json.partial")
+    partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
+    os.replace(partial, path)
 
 
-def check_new(folder, overwrite):
-    """Raises a `ModelFolderError` where `folder` exists already and is not to be overwritten, or cannot be made."""
+def check_new(folder, overwrite, mark):
+    """Raises a `ModelFolderError` where `folder` exists already and is not to be overwritten, or holds something else.
+
+    Only what bears its mark is replaced, a file's name that such a folder holds, so that no mistyped folder is lost.
+    """
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
     if folder.exists() and not folder.is_dir():
         raise ModelFolderError(f"{folder} is a file, not a folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
+        raise ModelFolderError(f"{folder} holds something else (there is no {mark} in it); it is not replaced")
 
 
 @contextlib.contextmanager
@@ -115,8 +146,10 @@ def whole(folder):
     partial.chmod(0o755)  # mkdtemp's folders are their owner's alone
     try:
         yield partial
+        old = partial.with_name(f"{partial.name}-old")
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(old)
         partial.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
 
 from .figures import draw_history
+from .folders import TrainingError
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -57,7 +59,7 @@ def fit(model, train, validation, *, epochs, patience, folder):
     """
     folder = Path(folder)
     checkpoint = folder / "model.keras"
-    model.fit(
+    history = model.fit(
         train,
         validation_data=validation,
         epochs=epochs,
@@ -66,9 +68,15 @@ def fit(model, train, validation, *, epochs, patience, folder):
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.ModelCheckpoint(checkpoint, save_best_only=True),
-            keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
+            keras.callbacks.EarlyStopping(patience=patience),
             keras.callbacks.CSVLogger(folder / "history.csv"),
         ],
     )
+    if not np.isfinite(history.history.get("val_loss", np.nan)).any():
+        raise TrainingError("the loss is not a number after the first epoch; a lower learning rate may help")
+    # Without the optimizer and the loss, which only a further training would need.
+    best = keras.models.load_model(checkpoint, compile=False)
+    best.save(checkpoint)
+    model.set_weights(best.get_weights())
     (folder / "figures").mkdir()
     draw_history(folder / "history.csv", folder / "figures" / "history.png")

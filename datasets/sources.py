@@ -57,14 +57,24 @@ def read_lines(path):
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (EOFError, gzip.BadGzipFile, gzip.zlib.error) as error:
         raise DataError(f"{path}: not a whole gzip file ({error})") from error
+    lines = decode_lines(content, path)
+    if not any(line.strip() for line in lines):
+        raise DataError(f"{path}: the file is empty")
+    return lines
+
+
+def decode_lines(content, path):
+    """The lines of UTF-8 bytes, without their ends; `path` names where they are from in an error.
+
+    Raises:
+        DataError: If they are not UTF-8; the message names the line.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x})") from error
-    if not text.strip():
-        raise DataError(f"{path}: the file is empty")
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def resolve_split(split, present, where):
@@ -89,6 +99,10 @@ def _read_folder_pairs(folder, split, source, target):
             files.setdefault(match[1], {}).setdefault(match[2], path)
     both = {name for name, languages in files.items() if {source, target} <= languages.keys()}
     if not both:
+        if split in files and files[split].keys() & {source, target}:
+            (there,) = files[split].keys() & {source, target}
+            (other,) = {source, target} - {there}
+            raise DataError(f"{folder}: there is {files[split][there].name}, but no {split}.{other} (or .gz)")
         languages = sorted({language for present in files.values() for language in present})
         missing = [language for language in (source, target) if language not in languages] or [source, target]
         raise DataError(
@@ -111,7 +125,7 @@ def _read_tfds_pairs(name, split, source, target):
         from .english_korean import english_korean_dataset_builder  # noqa: F401  (importing registers it)
     try:
         builder = tfds.builder(name)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+    except Exception as error:  # TFDS raises many kinds, by what it takes the name for
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"'{name}' is neither a folder nor a TFDS data set ({reason})") from error
     features = builder.info.features
@@ -122,7 +136,10 @@ def _read_tfds_pairs(name, split, source, target):
             raise DataError(
                 f"'{name}' has no language '{language}'; languages there: {', '.join(sorted(features.languages))}"
             )
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # no network, a wrong checksum, files to be put there by hand, ...
+        raise DataError(f"'{name}' cannot be prepared: {str(error).strip().splitlines()[0]}") from error
     # A builder without metadata does not know its splits, and is taken at its word.
     split = resolve_split(split, set(builder.info.splits) or {split}, f"'{name}'")
     examples = tfds.as_numpy(builder.as_dataset(split=split))

@@ -142,7 +142,7 @@ class Decoder(layers.Layer):
 
     def reader(self, memory):
         """`step` for many steps over one memory: what depends on the memory alone is computed here, once."""
-        attend = self._attend(memory)
+        attend = None if self.feeds_context else self._attend(memory)
         bottom_step = self._bottom_step(memory)
 
         def step(token, state):

@@ -5,6 +5,7 @@ import sys
 
 from jsonargparse.typing import PositiveInt
 
+from ...datasets.sources import decode_lines
 from .. import cli
 from ..folders import read_config
 from .config import Config
@@ -68,9 +69,11 @@ def predict(model: str, *texts: str, beam_size: PositiveInt | None = None):
 
     translator = load(model, beam_size=beam_size)
     # A person at a terminal waits for each answer; a file's lines go together.
-    lines = list(texts) or ([] if sys.stdin.isatty() else sys.stdin.read().splitlines())
+    lines = list(texts) or ([] if sys.stdin.isatty() else decode_lines(sys.stdin.buffer.read(), "standard input"))
     batches = [lines[first : first + 64] for first in range(0, len(lines), 64)]
-    for batch in batches or ([line.rstrip("\n")] for line in sys.stdin):
+    if not texts and sys.stdin.isatty():
+        batches = ([line.rstrip("\n")] for line in sys.stdin)
+    for batch in batches:
         for translation in translator.translate(batch):
             print(translation.text, flush=True)
 

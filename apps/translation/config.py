@@ -5,6 +5,9 @@ from typing import Literal
 
 from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt, restricted_number_type
 
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
+# Four ids are taken: padding, unknown, start and end.
+VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
 Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
 
 
@@ -57,7 +60,7 @@ class Config:
     target: str = "ko"
     tokenizer: Literal["words", "characters"] = "words"
     lowercase: bool = False
-    vocabulary_size: PositiveInt = 8000
+    vocabulary_size: VocabularySize = 8000
     max_length: PositiveInt = 60
     cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
     embedding_dim: PositiveInt = 128
@@ -76,4 +79,4 @@ class Config:
     patience: PositiveInt = 3
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 1.0
-    seed: int = 0
+    seed: Seed = 0

@@ -9,6 +9,8 @@ from ..text import PADDING, START, length_batches, pad
 
 def read(config, split):
     """The sentence pairs of a split of a configuration's data set, as two lists."""
+    if config.source == config.target:
+        raise DataError(f"source and target are the same language, '{config.source}'")
     sources, targets = zip(*read_pairs(config.data, split, config.source, config.target), strict=True)
     return list(sources), list(targets)
 

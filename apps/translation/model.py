@@ -59,7 +59,7 @@ class Translator:
         """The best translations of strings `(batch,)`, in the graph: a dictionary of `text` and `score`."""
         found = self.model.search(
             self.source.encode_padded(text),
-            beam_size=self.config.beam_size,
+            beam_size=min(self.config.beam_size, len(self.target)),
             max_length=self.config.max_length,
             alpha=self.config.length_penalty,
         )
@@ -131,11 +131,11 @@ def load(folder, **options):
         ModelFolderError: If the folder is incomplete or another app's.
     """
     folder = Path(folder)
-    saved = folders.read_config(folder, "translation")
+    config = folders.parse_config(folder, Config)
     folders.require(folder, "model.keras", "source.vocabulary.txt", "target.vocabulary.txt")
+    options = {name: value for name, value in options.items() if value is not None}
+    config = dataclasses.replace(config, **options)
     try:
-        options = {name: value for name, value in options.items() if value is not None}
-        config = dataclasses.replace(Config(**saved), **options)
         tokenizers = [
             TOKENIZERS[config.tokenizer].load(folder / f"{side}.vocabulary.txt", config.lowercase)
             for side in ("source", "target")
@@ -143,4 +143,10 @@ def load(folder, **options):
         model = keras.models.load_model(folder / "model.keras", compile=False)
     except (TypeError, KeyError, ValueError, OSError) as error:
         raise folders.ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
+    sizes = model.encoder.vocabulary_size, model.decoder.vocabulary_size
+    for side, tokenizer, size in zip(("source", "target"), tokenizers, sizes, strict=True):
+        if len(tokenizer) != size:
+            raise folders.ModelFolderError(
+                f"{folder}: {side}.vocabulary.txt does not fit the model: {len(tokenizer)} ids instead of {size}"
+            )
     return Translator(config, tokenizers, model)

@@ -23,6 +23,9 @@ def run(*arguments, **options):
         (["translation", "train", "--output", "x", "--cell", "quantum"], "Got value: quantum"),
         (["translation", "train", "--output", "x", "--dropout", "1.0"], "Rate"),
         (["translation", "train", "--output", "x", "--batch-size", "0"], "PositiveInt"),
+        (["translation", "train", "--output", "x", "--seed", "-1"], "Seed"),
+        (["translation", "train", "--output", "x", "--vocabulary-size", "4"], "VocabularySize"),
+        (["translation", "train", "--output", "x", "--source", "ko"], "the same language, 'ko'"),
         (["translation", "train", "--output", "x", "--config", "no.yaml"], "no.yaml"),
         (["translation", "train", "--output", "x", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
         (["translation", "train", "--output", "."], ". exists already; --overwrite replaces it"),
@@ -47,6 +50,20 @@ def test_unknown_key_in_a_config_file(tmp_path, capsys):
     arguments = ["translation", "train", "--config", str(tmp_path / "config.yaml"), "--output", str(tmp_path / "x")]
     assert cli.main(arguments) == 2
     assert "does not accept option 'colour'" in capsys.readouterr().err
+
+
+def test_a_config_file_that_is_not_text(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe")
+    arguments = ["translation", "train", "--config", str(tmp_path / "config.yaml"), "--output", str(tmp_path / "x")]
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
+    arguments = ["translation", "train", "--data", str(data), "--output", str(data), "--overwrite"]
+    assert cli.main(arguments) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert (data / "train.de").exists()
 
 
 def test_a_process_prints_nothing_but_the_line():
@@ -82,10 +99,18 @@ def test_all_verbs_on_a_folder_of_ones_own(data, config, tmp_path):
     assert "case:lc" in metrics["signature"]
     assert json.loads((folder / "metrics.json").read_text())["test"] == metrics
 
-    arguments = run("translation", "predict", folder, "ein Hund schläft hier.", "ein Kind rennt dort.")
-    lines = run("translation", "predict", folder, input="ein Hund schläft hier.\nein Kind rennt dort.\n")
+    texts = ["ein Hund schläft hier.", "ein Kind\u2028rennt dort."]
+    beam = ["--beam-size", "50"]  # more than there are tokens
+    arguments = run("translation", "predict", folder, *texts, *beam)
+    lines = run("translation", "predict", folder, *beam, input="\n".join(texts) + "\n")
     assert arguments.stdout == lines.stdout
     assert arguments.stdout.count("\n") == 2
+    assert run("translation", "predict", folder, input="").stdout == ""
+    latin = subprocess.run(
+        [*COMMAND, "translation", "predict", folder], input="ja\nschön\n".encode("latin-1"), capture_output=True
+    )
+    assert latin.returncode == 2
+    assert b"standard input, line 2: not UTF-8" in latin.stderr
 
     assert run("translation", "export", folder, "--to", tmp_path / "export").returncode == 0
     assert (tmp_path / "export" / "saved_model.pb").exists()

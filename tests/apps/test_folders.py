@@ -33,13 +33,17 @@ def test_a_failure_keeps_the_folder_that_was_there(tmp_path):
 
 
 def test_check_new(tmp_path):
-    folders.check_new(tmp_path / "a", overwrite=False)
+    folders.check_new(tmp_path / "a", False, "config.yaml")
     with pytest.raises(folders.ModelFolderError, match="exists already; --overwrite replaces it"):
-        folders.check_new(tmp_path, overwrite=False)
-    folders.check_new(tmp_path, overwrite=True)
+        folders.check_new(tmp_path, False, "config.yaml")
+    folders.check_new(tmp_path, True, "config.yaml")
     (tmp_path / "file").write_text("")
+    with pytest.raises(folders.ModelFolderError, match="holds something else"):
+        folders.check_new(tmp_path, True, "config.yaml")
+    (tmp_path / "config.yaml").write_text("")
+    folders.check_new(tmp_path, True, "config.yaml")
     with pytest.raises(folders.ModelFolderError, match="is a file"):
-        folders.check_new(tmp_path / "file", overwrite=True)
+        folders.check_new(tmp_path / "file", True, "config.yaml")
 
 
 def test_metrics_of_several_splits_stand_together(tmp_path):

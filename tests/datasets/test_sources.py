@@ -52,10 +52,18 @@ def test_missing_split(tmp_path):
         read_pairs(tmp_path, "validation", "de", "en")
 
 
+def test_missing_partner(tmp_path):
+    write(tmp_path, train_de="ja\n", trian_en="yes\n")
+    with pytest.raises(DataError, match=r"there is train\.de, but no train\.en"):
+        read_pairs(tmp_path, "train", "de", "en")
+
+
 def test_missing_language(tmp_path):
     write(tmp_path, train_de="ja\n", train_en="yes\n")
-    with pytest.raises(DataError, match=r"for the language fr .* languages there: de, en"):
+    with pytest.raises(DataError, match=r"there is train\.de, but no train\.fr"):
         read_pairs(tmp_path, "train", "de", "fr")
+    with pytest.raises(DataError, match=r"for the language it and fr .* languages there: de, en"):
+        read_pairs(tmp_path, "train", "it", "fr")
 
 
 def test_files_of_different_length(tmp_path):

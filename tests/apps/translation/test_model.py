@@ -1,9 +1,9 @@
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 from keras_recurrent.apps import folders, load
@@ -130,6 +130,35 @@ def test_incomplete_folder(saved, tmp_path):
         load(copy)
 
 
-def test_model_loads_in_any_keras_project(saved):
-    loaded = keras.models.load_model(saved / "model.keras")
-    assert loaded.search(np.array([[4, 5, 3]]), beam_size=2, max_length=5).tokens.shape == (1, 2, 5)
+def test_model_loads_where_only_the_layers_are_imported(saved, tmp_path):
+    script = (
+        "import sys, keras, numpy, keras_recurrent.layers\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "print(model.search(numpy.array([[4, 5, 3]]), beam_size=2, max_length=5).tokens.shape)\n"
+        "assert 'keras_recurrent.apps' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", script, saved / "model.keras"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert result.stdout == "(1, 2, 5)\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.yaml", "app: translation\nbeam_size: five\n", "config.yaml: .*beam_size"),
+        ("config.yaml", "app: translation\ncolour: red\n", "config.yaml: .*colour"),
+        ("target.vocabulary.txt", "a\n", "target.vocabulary.txt does not fit the model: 5 ids instead of"),
+    ],
+)
+def test_folder_that_was_changed(saved, tmp_path, name, content, message):
+    copy = shutil.copytree(saved, tmp_path / "copy")
+    (copy / name).write_text(content)
+    with pytest.raises(folders.ModelFolderError, match=message):
+        load(copy)
+
+
+def test_a_training_that_diverges_leaves_nothing(config, tmp_path):
+    with pytest.raises(folders.TrainingError, match="not a number"), folders.whole(tmp_path / "model") as partial:
+        model.train(dataclasses.replace(config, learning_rate=3e38, epochs=2), partial)
+    assert list(tmp_path.iterdir()) == []
