@@ -30,12 +30,12 @@ from keras import ops
 from .loop import scan, with_gradient
 
 
-def run(cell, projected, states, weights, dropout_mask=None, masks=None, mix=None, by_hand=True):
-    """Runs a cell over the time steps of its projected inputs.
+def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, by_hand=True, project=None):
+    """Runs a cell over time steps.
 
     Args:
         cell: A cell with `inner`, `step`, `linearize`, `step_gradient` and `inner_gradient`.
-        projected: Tensor `(steps, batch, gates * units)`, what `cell.project` made of the inputs.
+        inputs: Tensor `(steps, batch, gates * units)`, what `cell.project` made of a sequence.
         states: List of tensors `(batch, units)`, the states before the first step.
         weights: List of the weights of `cell.inner`.
         dropout_mask: Tensor `(batch, units)` that multiplies the state which enters the recurrent product, or None.
@@ -44,6 +44,7 @@ def run(cell, projected, states, weights, dropout_mask=None, masks=None, mix=Non
         mix: Function of a step's old and new states to those that stay; not by hand.
         by_hand: Whether to keep, step by step, what the derivative above needs. Without it the backend differentiates
             the loop, if anybody asks; a cell without `linearize` can only be run so.
+        project: Function of a step's input to its projection, where `inputs` are not projected yet; not by hand.
 
     Returns:
         `(outputs, states)`: the first state after each step, `(steps, batch, units)`, and the last states.
@@ -55,9 +56,11 @@ def run(cell, projected, states, weights, dropout_mask=None, masks=None, mix=Non
     def drop(h, *masks):
         return h * masks[0] if masks else h
 
-    def loop(projected, weights, states, drops, keep_all):
+    def loop(inputs, weights, states, drops, keep_all):
         def step(states, inputs):
             projected, *keep = inputs
+            if project is not None:
+                projected = project(projected)
             inner = cell.inner(drop(states[0], *drops), *weights)
             new_states = cell.step(projected, inner, states)
             if mix is not None:
@@ -66,10 +69,10 @@ def run(cell, projected, states, weights, dropout_mask=None, masks=None, mix=Non
                 new_states = _choose(keep[0], new_states, states)
             return new_states, (new_states, inner) if keep_all else new_states[0]
 
-        return scan(step, states, (projected, *masks))
+        return scan(step, states, (inputs, *masks))
 
     if not by_hand:
-        states, outputs = loop(projected, weights, states, drops, keep_all=False)
+        states, outputs = loop(inputs, weights, states, drops, keep_all=False)
         return outputs, states
 
     n_weights, n_states = len(weights), len(states)
@@ -104,7 +107,7 @@ def run(cell, projected, states, weights, dropout_mask=None, masks=None, mix=Non
         d_weights = _weight_gradients(weights, drop(before[0], *drops), cell.inner_gradient(coefficients, d_projected))
         return [d_projected, *d_weights, *d_first, *(ops.zeros_like(d) for d in drops)]
 
-    outputs, *states = with_gradient(forward, backward, projected, *weights, *states, *drops)
+    outputs, *states = with_gradient(forward, backward, inputs, *weights, *states, *drops)
     return outputs, states
 
 

@@ -167,9 +167,12 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
 
     def project(self, inputs):
         """The part of a step that needs no state: `(..., features)` to `(..., gates * units)`."""
-        projected = ops.matmul(inputs, ops.cast(self.kernel, inputs.dtype))
+        # Of two dimensions: a product of three has, on some backends, a kernel gradient a step, and then their sum.
+        rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
+        projected = ops.matmul(rows, ops.cast(self.kernel, inputs.dtype))
         bias = self.input_bias
-        return projected if bias is None else projected + ops.cast(bias, inputs.dtype)
+        projected = projected if bias is None else projected + ops.cast(bias, inputs.dtype)
+        return ops.reshape(projected, (*ops.shape(inputs)[:-1], projected.shape[-1]))
 
     def inner(self, dropped, recurrent_kernel, bias=None):
         """The recurrent product: the state `(batch, units)` to `(batch, gates * units)`."""
@@ -223,13 +226,15 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         dropout_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
         outputs, states = backprop.run(
             self,
-            self.project(sequences),
+            # All steps in one product, but where no gradient is wanted: there the large array costs more than it saves.
+            self.project(sequences) if training else sequences,
             states,
             weights or self.inner_weights,
             dropout_mask,
             mask,
             mix,
             by_hand=training and self.has_step_gradient,
+            project=None if training else self.project,
         )
         return states[0], outputs, states
 
