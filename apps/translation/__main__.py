@@ -68,11 +68,11 @@ def predict(model: str, *texts: str, beam_size: PositiveInt | None = None):
     from .model import load
 
     translator = load(model, beam_size=beam_size)
-    # A person at a terminal waits for each answer; a file's lines go together.
-    lines = list(texts) or ([] if sys.stdin.isatty() else decode_lines(sys.stdin.buffer.read(), "standard input"))
-    batches = [lines[first : first + 64] for first in range(0, len(lines), 64)]
     if not texts and sys.stdin.isatty():
-        batches = ([line.rstrip("\n")] for line in sys.stdin)
+        batches = ([line.rstrip("\n")] for line in sys.stdin)  # a person waits for each answer
+    else:
+        lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
+        batches = (lines[first : first + 64] for first in range(0, len(lines), 64))
     for batch in batches:
         for translation in translator.translate(batch):
             print(translation.text, flush=True)
