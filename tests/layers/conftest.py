@@ -52,12 +52,12 @@ def gradients():
 def assert_close():
     """`assert_close(found, expected, atol)`, of tensors, arrays or nests of them."""
 
-    def assert_close(found, expected, atol=1e-6):
+    def assert_close(found, expected, atol=1e-6, rtol=1e-5):
         # PyTorch's tensors do not become arrays by themselves where they have gradients.
         found, expected = ([ops.convert_to_numpy(x) for x in tree.flatten(nest)] for nest in (found, expected))
         assert len(found) == len(expected)
         for x, y in zip(found, expected, strict=True):
-            np.testing.assert_allclose(x, y, atol=atol, rtol=1e-5)
+            np.testing.assert_allclose(x, y, atol=atol, rtol=rtol)
 
     return assert_close
 
