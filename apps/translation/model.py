@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, TextEncoder
 from .. import export, folders, training
-from ..text import TOKENIZERS
+from ..text import END, TOKENIZERS
 from . import data
 from .config import Config
 
@@ -20,7 +20,8 @@ class Translation(NamedTuple):
 
     Attributes:
         text: The translated sentence.
-        score: Its log-probability divided by the length penalty; below 0, and the higher the surer.
+        score: Its log-probability divided by the length penalty; below 0, and the higher the surer. Of an empty
+            sentence, which is its own translation, 0.
     """
 
     text: str
@@ -57,13 +58,18 @@ class Translator:
 
     def answer(self, text):
         """The best translations of strings `(batch,)`, in the graph: a dictionary of `text` and `score`."""
+        ids = self.source.encode_padded(text)
         found = self.model.search(
-            self.source.encode_padded(text),
+            ids,
             beam_size=min(self.config.beam_size, len(self.target)),
             max_length=self.config.max_length,
             alpha=self.config.length_penalty,
         )
-        return {"text": self.target.decode(found.tokens[:, 0]), "score": found.scores[:, 0]}
+        nothing = ids[:, 0] == END  # and nothing is its translation
+        return {
+            "text": tf.where(nothing, "", self.target.decode(found.tokens[:, 0])),
+            "score": tf.where(nothing, 0.0, found.scores[:, 0]),
+        }
 
     def translate(self, texts):
         """Translates a list of sentences, as a list of `Translation`s."""

@@ -60,6 +60,7 @@ def test_batch_of_translations_is_each_alone(saved):
         (alone,) = translator.translate([text])
         assert alone.text == translation.text
         assert alone.score == pytest.approx(translation.score, rel=1e-4)
+    assert together[0] == ("", 0)
     assert translator.translate([]) == []
     assert dict(translator.translate_sorted(texts, batch_size=2)).keys() == set(range(len(texts)))
 
