@@ -5,21 +5,23 @@ A cell is run here if it splits its step into what is linear and what is element
 sequence, or 1):
 
     p_t = x_t W + b                          `project`, for all steps in one product
-    q_t = (m * h_{t-1}) U + d                `inner`, one product a step
+    a_t = (m * h_{t-1}) U                    one product a step
+    q_t = a_t + d                            `inner`; a cell may do more with a_t, and may keep some of it
     s_t = step(p_t, q_t, s_{t-1})            the cell's equations, elementwise; s is [h] or [h, c]
 
 Let `ds_t` be the loss's derivative with respect to `s_t`. A step's derivative is linear in `ds_t`; its coefficients
-depend on the forward values only, so the cell's `linearize` computes them for all steps at once, and its
-`step_gradient` applies them, elementwise, backwards in time:
+depend on the forward values only (the states, and the gates that `step` hands over with them), so the cell's
+`linearize` computes them for all steps at once, and its `step_gradient` applies them, elementwise, backwards in time:
 
     dp_t, ds_{t-1} = step_gradient(coefficients_t, ds_t)
     dq_t           = inner_gradient(coefficients_t, dp_t)
-    dh_{t-1}      += m * (dq_t U^T)          one product a step
+    da_t           = product_gradient(kept_t, dq_t, ...)
+    dh_{t-1}      += m * (da_t U^T)          one product a step
 
 After the loop, the weights' derivatives are one product each (those of `W`, `b` and `x` come from `project`):
 
-    dU = sum over t of (m * h_{t-1})^T dq_t
-    dd = sum over t of dq_t
+    dU = sum over t of (m * h_{t-1})^T da_t
+    dd = sum over t of dq_t                  `vector_gradients`, of d and whatever other vectors `inner` has
 
 Where a mask is False, a state stays as it is, and its `ds_t` passes to `ds_{t-1}` instead of through the step. A time
 mask is the same for all units; zoneout has one for each.
@@ -34,7 +36,7 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
     """Runs a cell over time steps.
 
     Args:
-        cell: A cell with `inner`, `step`, `linearize`, `step_gradient` and `inner_gradient`.
+        cell: A `RecurrentCell`.
         inputs: Tensor `(steps, batch, gates * units)`, what `cell.project` made of a sequence.
         states: List of tensors `(batch, units)`, the states before the first step.
         weights: List of the weights of `cell.inner`.
@@ -61,13 +63,13 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
             projected, *keep = inputs
             if project is not None:
                 projected = project(projected)
-            inner = cell.inner(drop(states[0], *drops), *weights)
-            new_states = cell.step(projected, inner, states)
+            inner, kept = cell.inner(drop(states[0], *drops), *weights)
+            new_states, gates = cell.step(projected, inner, states)
             if mix is not None:
                 new_states = mix(states, new_states)
             if keep:
                 new_states = _choose(keep[0], new_states, states)
-            return new_states, (new_states, inner) if keep_all else new_states[0]
+            return new_states, (new_states, gates, kept) if keep_all else new_states[0]
 
         return scan(step, states, (inputs, *masks))
 
@@ -80,31 +82,36 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
     def forward(projected, *rest):
         weights, rest = rest[:n_weights], rest[n_weights:]
         states, drops = list(rest[:n_states]), rest[n_states:]
-        last, (history, inner) = loop(projected, weights, states, drops, keep_all=True)
-        return (history[0], *last), (projected, weights, states, drops, history, inner)
+        last, (history, *saved) = loop(projected, weights, states, drops, keep_all=True)
+        return (history[0], *last), (weights, states, drops, history, saved)
 
     def backward(saved, upstream):
-        projected, weights, states, drops, history, inner = saved
+        weights, states, drops, history, (gates, kept) = saved
         before = [ops.concatenate([ops.expand_dims(s, 0), h[:-1]]) for s, h in zip(states, history, strict=True)]
-        coefficients = cell.linearize(projected, inner, before, history)
-        recurrent_kernel = ops.cast(ops.transpose(weights[0]), projected.dtype)
+        coefficients = cell.linearize(gates, before, history)
+        recurrent_kernel = ops.cast(ops.transpose(weights[0]), history[0].dtype)
         d_outputs, *d_last = upstream
 
         def step(d_states, inputs):
-            coefficients, d_output, *keep = inputs
+            coefficients, kept, d_output, *keep = inputs
             d_states = [d_states[0] + d_output, *d_states[1:]]
             d_active = _choose(keep[0], d_states, [0] * n_states) if keep else d_states
             d_projected, d_before = cell.step_gradient(coefficients, d_active)
             d_inner = cell.inner_gradient(coefficients, d_projected)
-            d_h = drop(ops.matmul(d_inner, recurrent_kernel), *drops)
+            d_product = cell.product_gradient(kept, d_inner, *weights)
+            d_h = drop(ops.matmul(d_product, recurrent_kernel), *drops)
             d_before = [d_h if d_before[0] is None else d_before[0] + d_h, *d_before[1:]]
             if keep:
                 d_passed = _choose(keep[0], [0] * n_states, d_states)
                 d_before = [d + passed for d, passed in zip(d_before, d_passed, strict=True)]
             return d_before, d_projected
 
-        d_first, d_projected = scan(step, d_last, (coefficients, d_outputs, *masks), reverse=True)
-        d_weights = _weight_gradients(weights, drop(before[0], *drops), cell.inner_gradient(coefficients, d_projected))
+        d_first, d_projected = scan(step, d_last, (coefficients, kept, d_outputs, *masks), reverse=True)
+        d_inner = cell.inner_gradient(coefficients, d_projected)
+        d_product = cell.product_gradient(kept, d_inner, *weights)
+        dropped, d_product = (_rows(x, weights[0].dtype) for x in (drop(before[0], *drops), d_product))
+        vectors = [ops.sum(_rows(x, weights[0].dtype), axis=0) for x in cell.vector_gradients(kept, d_inner)]
+        d_weights = [ops.matmul(ops.transpose(dropped), d_product), *vectors][:n_weights]
         return [d_projected, *d_weights, *d_first, *(ops.zeros_like(d) for d in drops)]
 
     outputs, *states = with_gradient(forward, backward, inputs, *weights, *states, *drops)
@@ -115,9 +122,6 @@ def _choose(masks, states, others):
     return [ops.where(mask, state, other) for mask, state, other in zip(masks, states, others, strict=True)]
 
 
-def _weight_gradients(weights, dropped, d_inner):
-    """Of the recurrent kernel, and of the bias where there is one, in the weights' own precision."""
-    dropped, d_inner = (
-        ops.cast(ops.reshape(x, (-1, x.shape[-1])), weights[0].dtype) for x in (dropped, d_inner)
-    )  # (steps * batch, ...)
-    return [ops.matmul(ops.transpose(dropped), d_inner), ops.sum(d_inner, axis=0)][: len(weights)]
+def _rows(x, dtype):
+    """From `(steps, batch, columns)` to `(steps * batch, columns)`, in the precision of the weights."""
+    return ops.cast(ops.reshape(x, (-1, x.shape[-1])), dtype)

@@ -6,6 +6,7 @@ from keras import activations, constraints, initializers, layers, ops, random, r
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from . import backprop
+from .dropout import dropout
 
 # The derivatives of the activations that have one as a function of their value `y`.
 _DERIVATIVES = {
@@ -169,21 +170,33 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         """The part of a step that needs no state: `(..., features)` to `(..., gates * units)`."""
         # Of two dimensions: a product of three has, on some backends, a kernel gradient a step, and then their sum.
         rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
-        projected = ops.matmul(rows, ops.cast(self.kernel, inputs.dtype))
+        projected = self.project_product(ops.matmul(rows, ops.cast(self.kernel, inputs.dtype)))
         bias = self.input_bias
         projected = projected if bias is None else projected + ops.cast(bias, inputs.dtype)
         return ops.reshape(projected, (*ops.shape(inputs)[:-1], projected.shape[-1]))
 
+    def project_product(self, product):
+        """What becomes of the input's product before its bias is added."""
+        return product
+
     def inner(self, dropped, recurrent_kernel, bias=None):
-        """The recurrent product: the state `(batch, units)` to `(batch, gates * units)`."""
+        """The recurrent product and its bias: the state `(batch, units)` to `(batch, gates * units)`.
+
+        Returns:
+            `(inner, kept)`, where `kept` is what `product_gradient` and `vector_gradients` need of it.
+        """
         inner = ops.matmul(dropped, ops.cast(recurrent_kernel, dropped.dtype))
-        return inner if bias is None else inner + ops.cast(bias, dropped.dtype)
+        return (inner if bias is None else inner + ops.cast(bias, dropped.dtype)), ()
 
     def step(self, projected, inner, states):
-        """The cell's equations: from a projected input, the recurrent product and the states to the new states."""
+        """The cell's equations, from a projected input, the recurrent product and the states.
+
+        Returns:
+            `(new_states, gates)`, where `gates` is what `linearize` needs beside the states.
+        """
         raise NotImplementedError(f"{type(self).__name__} must write its equations in `step`.")
 
-    def linearize(self, projected, inner, before, after):
+    def linearize(self, gates, before, after):
         """The coefficients of the step's derivative, for all steps at once; see `backprop.py`."""
         raise NotImplementedError(f"{type(self).__name__} must write its derivative in `linearize`.")
 
@@ -192,8 +205,20 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         raise NotImplementedError(f"{type(self).__name__} must write its derivative in `step_gradient`.")
 
     def inner_gradient(self, coefficients, d_projected):
-        """The derivative with respect to the recurrent product; the projected input's where the two are added."""
+        """The derivative with respect to `inner`; the projected input's where the two are added."""
         return d_projected
+
+    def product_gradient(self, kept, d_inner, *inner_weights):
+        """The derivative with respect to the recurrent product within `inner`."""
+        return d_inner
+
+    def vector_gradients(self, kept, d_inner):
+        """The derivatives with respect to the weights of `inner` but the kernel, each before its sum over all rows."""
+        return [d_inner]
+
+    def _create_dropout_mask(self, step_input, dropout_rate):
+        """Keras's hook: what multiplies the inputs, or the state, at all steps of a sequence."""
+        return dropout(ops.ones_like(step_input), dropout_rate, self.seed_generator)
 
     def call(self, inputs, states, training=False, weights=None):
         nested = tree.is_nested(states)
@@ -203,7 +228,8 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             inputs = inputs * self.get_dropout_mask(inputs)
         if training and self.recurrent_dropout:
             dropped = dropped * self.get_recurrent_dropout_mask(dropped)
-        new_states = self.step(self.project(inputs), self.inner(dropped, *(weights or self.inner_weights)), states)
+        inner, _ = self.inner(dropped, *(weights or self.inner_weights))
+        new_states, _ = self.step(self.project(inputs), inner, states)
         return new_states[0], new_states if nested else new_states[0]
 
     def run(self, sequences, states, mask=None, training=False, weights=None, mix=None):

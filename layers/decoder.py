@@ -192,7 +192,8 @@ class Decoder(layers.Layer):
                 context, weights = self.attention(ops.expand_dims(states[0], 1), memory, keys)
                 projected = projected + ops.squeeze(context, 1)
                 weights = ops.squeeze(weights, 1)
-            states = cell.step(projected, cell.inner(states[0], *cell.inner_weights), states)
+            inner, _ = cell.inner(states[0], *cell.inner_weights)
+            states, _ = cell.step(projected, inner, states)
             return states[0], states, weights
 
         return step

@@ -83,26 +83,22 @@ class GRUCell(RecurrentCell):
     def inner(self, dropped, recurrent_kernel, bias=None):
         if self.reset_after:
             return super().inner(dropped, recurrent_kernel, bias)
-        u_zr = recurrent_kernel[:, : 2 * self.units]
-        return ops.concatenate([super().inner(dropped, u_zr), dropped], axis=-1)
+        h_zr, _ = super().inner(dropped, recurrent_kernel[:, : 2 * self.units])
+        return ops.concatenate([h_zr, dropped], axis=-1), ()
 
-    def gates_of(self, projected, inner):
-        """The activated `z, r, g`, each `(..., units)`, and the inner product's part of the candidate."""
+    def step(self, projected, inner, states):
         x_z, x_r, x_g = ops.split(projected, 3, axis=-1)
         h_z, h_r, h_g = ops.split(inner, 3, axis=-1)
         z = self.recurrent_activation(x_z + h_z)
         r = self.recurrent_activation(x_r + h_r)
         reset = r * h_g
         if not self.reset_after:
-            reset = super().inner(reset, self.recurrent_kernel[:, 2 * self.units :])
-        return z, r, self.activation(x_g + reset), h_g
+            reset, _ = super().inner(reset, self.recurrent_kernel[:, 2 * self.units :])
+        g = self.activation(x_g + reset)
+        return [z * states[0] + (1 - z) * g], (z, r, g, h_g)
 
-    def step(self, projected, inner, states):
-        z, _, g, _ = self.gates_of(projected, inner)
-        return [z * states[0] + (1 - z) * g]
-
-    def linearize(self, projected, inner, before, after):
-        z, r, g, h_g = self.gates_of(projected, inner)
+    def linearize(self, gates, before, after):
+        z, r, g, h_g = gates
         d_z = (before[0] - g) * derivative(self.recurrent_activation, z)
         d_g = (1 - z) * derivative(self.activation, g)
         d_r = d_g * h_g * derivative(self.recurrent_activation, r)

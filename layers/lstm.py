@@ -74,22 +74,17 @@ class LSTMCell(RecurrentCell):
     def activations(self):
         return [self.activation, self.recurrent_activation]
 
-    def gates_of(self, projected, inner):
-        """The activated `i, f, g, o`, each `(..., units)`."""
+    def step(self, projected, inner, states):
         i, f, g, o = ops.split(projected + inner, 4, axis=-1)
         i = self.recurrent_activation(i)
         f = self.recurrent_activation(f)
         g = self.activation(g)
         o = self.recurrent_activation(o)
-        return i, f, g, o
-
-    def step(self, projected, inner, states):
-        i, f, g, o = self.gates_of(projected, inner)
         c = f * states[1] + i * g
-        return [o * self.activation(c), c]
+        return [o * self.activation(c), c], (i, f, g, o)
 
-    def linearize(self, projected, inner, before, after):
-        i, f, g, o = self.gates_of(projected, inner)
+    def linearize(self, gates, before, after):
+        i, f, g, o = gates
         y = self.activation(after[1])
         d_i = g * derivative(self.recurrent_activation, i)
         d_f = before[1] * derivative(self.recurrent_activation, f)

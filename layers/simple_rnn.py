@@ -29,9 +29,9 @@ class SimpleRNNCell(RecurrentCell):
     """
 
     def step(self, projected, inner, states):
-        return [self.activation(projected + inner)]
+        return [self.activation(projected + inner)], ()
 
-    def linearize(self, projected, inner, before, after):
+    def linearize(self, gates, before, after):
         return derivative(self.activation, after[0])
 
     def step_gradient(self, coefficients, d_states):

@@ -48,7 +48,7 @@ class PeepholeLSTMCell(LSTMCell):
         f = self.recurrent_activation(f + w_f * c)
         c = f * c + i * self.activation(g)
         o = self.recurrent_activation(o + w_o * c)
-        return [o * self.activation(c), c]
+        return [o * self.activation(c), c], ()
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -95,8 +95,8 @@ class ProjectedLSTMCell(LSTMCell):
         )
 
     def step(self, projected, inner, states):
-        h, c = super().step(projected, inner, states)
-        return [ops.matmul(h, ops.cast(self.projection_kernel, h.dtype)), c]
+        (h, c), gates = super().step(projected, inner, states)
+        return [ops.matmul(h, ops.cast(self.projection_kernel, h.dtype)), c], gates
 
     def get_config(self):
         return {**super().get_config(), "projection_units": self.projection_units}
@@ -111,30 +111,42 @@ class LayerNormalized(RecurrentCell):
     with `normalise(a) = (a - mean(a)) / sqrt(variance(a) + 0.001)`, and `gain_x` and `gain_h` the rows of `gain`.
     """
 
-    has_step_gradient = False
-
     def build(self, input_shape):
         super().build(input_shape)
         shape = (2, self.gates * self.units)
         self.gain = self.add_weight(shape=shape, initializer="ones", name="gain", autocast=False)
 
-    def project(self, inputs):
-        projected = _normalise(ops.matmul(inputs, ops.cast(self.kernel, inputs.dtype)), self.gain[0])
-        bias = self.input_bias
-        return projected if bias is None else projected + ops.cast(bias, inputs.dtype)
+    @property
+    def inner_weights(self):
+        recurrent_kernel, *bias = super().inner_weights
+        return [recurrent_kernel, self.gain[1], *bias]
 
-    def inner(self, dropped, recurrent_kernel, bias=None):
-        inner = _normalise(ops.matmul(dropped, ops.cast(recurrent_kernel, dropped.dtype)), self.gain[1])
-        return inner if bias is None else inner + ops.cast(bias, dropped.dtype)
+    def project_product(self, product):
+        return _normalise(product)[0] * ops.cast(self.gain[0], product.dtype)
+
+    def inner(self, dropped, recurrent_kernel, gain, bias=None):
+        product, _ = super().inner(dropped, recurrent_kernel)
+        normal, scale = _normalise(product)
+        inner = normal * ops.cast(gain, normal.dtype)
+        return (inner if bias is None else inner + ops.cast(bias, inner.dtype)), (normal, scale)
+
+    def product_gradient(self, kept, d_inner, recurrent_kernel, gain, bias=None):
+        normal, scale = kept
+        d_normal = d_inner * ops.cast(gain, d_inner.dtype)
+        along = normal * ops.mean(d_normal * normal, axis=-1, keepdims=True)
+        return scale * (d_normal - ops.mean(d_normal, axis=-1, keepdims=True) - along)
+
+    def vector_gradients(self, kept, d_inner):
+        return [d_inner * kept[0], *super().vector_gradients(kept, d_inner)]
 
 
-def _normalise(x, gain):
+def _normalise(x):
+    """`(x - mean(x)) / sqrt(variance(x) + 0.001)`, and what it was divided by, inverted."""
     # In float32 under mixed precision, too: the variance of half-precision numbers is not to be trusted.
     wide = ops.cast(x, "float32") if x.dtype != "float64" else x
-    mean = ops.mean(wide, axis=-1, keepdims=True)
-    centred = wide - mean
-    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-    return ops.cast(centred * ops.rsqrt(variance + 1e-3) * ops.cast(gain, wide.dtype), x.dtype)
+    centred = wide - ops.mean(wide, axis=-1, keepdims=True)
+    scale = ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + 1e-3)
+    return ops.cast(centred * scale, x.dtype), ops.cast(scale, x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")

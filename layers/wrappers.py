@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops, random, tree
 
+from .dropout import dropout, keep_mask
 from .loop import scan
 
 
@@ -125,8 +126,9 @@ class ZoneoutCell(CellWrapper):
         states = list(states) if nested else [states]
         _, new_states = self.cell(inputs, states, training=training)
         if training:
-            draws = [random.uniform(ops.shape(state), seed=self.seed_generator) for state in states]
-            moves = [draw >= rate for draw, rate in zip(draws, self.rates, strict=True)]
+            moves = [
+                keep_mask(ops.shape(s), rate, self.seed_generator) for s, rate in zip(states, self.rates, strict=True)
+            ]
             states = [ops.where(m, new, old) for m, new, old in zip(moves, new_states, states, strict=True)]
         else:
             states = self._mix(states, new_states)
@@ -142,7 +144,7 @@ class ZoneoutCell(CellWrapper):
         steps, batch = ops.shape(sequences)[0], ops.shape(sequences)[1]
         masks = []
         for size, rate in zip(tree.flatten(self.state_size), self.rates, strict=True):
-            moves = random.uniform((steps, batch, size), seed=self.seed_generator) >= rate
+            moves = keep_mask((steps, batch, size), rate, self.seed_generator)
             masks.append(moves if mask is None else ops.logical_and(moves, mask))
         return self.cell.run(sequences, states, masks, training)
 
@@ -183,9 +185,7 @@ class DropConnectCell(CellWrapper):
     def _weights(self, training):
         recurrent_kernel, *bias = self.cell.inner_weights
         if training and self.rate:
-            recurrent_kernel = random.dropout(
-                ops.convert_to_tensor(recurrent_kernel), self.rate, seed=self.seed_generator
-            )
+            recurrent_kernel = dropout(ops.convert_to_tensor(recurrent_kernel), self.rate, self.seed_generator)
         return [recurrent_kernel, *bias]
 
     def call(self, inputs, states, training=False):
