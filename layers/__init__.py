@@ -1,6 +1,7 @@
 """Recurrent layers for Keras 3, and what decoding needs: attention, decoder, search."""
 
 from .attention import BahdanauAttention, LuongAttention
+from .bidirectional import Bidirectional
 from .conditional_lm import ConditionalLM
 from .decoder import Decoder
 from .embedding import ScaledEmbedding
@@ -20,12 +21,13 @@ from .variants import (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
 )
-from .wrappers import DropConnectCell, ResidualCell, ZoneoutCell
+from .wrappers import DropConnectCell, LearnedInitialStateCell, ResidualCell, StackedCells, ZoneoutCell
 
 __all__ = [
     "GRU",
     "LSTM",
     "BahdanauAttention",
+    "Bidirectional",
     "Chrono",
     "ConditionalLM",
     "Decoder",
@@ -37,6 +39,7 @@ __all__ = [
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
     "LayerNormSimpleRNNCell",
+    "LearnedInitialStateCell",
     "LuongAttention",
     "Memory",
     "PeepholeLSTMCell",
@@ -47,6 +50,7 @@ __all__ = [
     "ScaledEmbedding",
     "SimpleRNN",
     "SimpleRNNCell",
+    "StackedCells",
     "TextEncoder",
     "ZoneoutCell",
     "beam_search",

@@ -25,6 +25,9 @@ After the loop, the weights' derivatives are one product each (those of `W`, `b`
 
 Where a mask is False, a state stays as it is, and its `ds_t` passes to `ds_{t-1}` instead of through the step. A time
 mask is the same for all units; zoneout has one for each.
+
+Axes may stand before the batch's, in everything alike: both directions of a bidirectional layer are two rows of one
+such axis, with weights of their own, and one loop.
 """
 
 from keras import ops
@@ -37,19 +40,20 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
 
     Args:
         cell: A `RecurrentCell`.
-        inputs: Tensor `(steps, batch, gates * units)`, what `cell.project` made of a sequence.
-        states: List of tensors `(batch, units)`, the states before the first step.
-        weights: List of the weights of `cell.inner`.
-        dropout_mask: Tensor `(batch, units)` that multiplies the state which enters the recurrent product, or None.
-        masks: Boolean tensor, False where the states stay as they are: `(steps, batch, 1)`, or a list with one of
-            `(steps, batch, units)` a state; or None.
+        inputs: Tensor `(steps, ..., batch, gates * units)`, what `cell.project` made of a sequence.
+        states: List of tensors `(..., batch, units)`, the states before the first step.
+        weights: List of the weights of `cell.inner`: the kernel `(..., units, gates * units)`, then vectors that
+            broadcast with its product.
+        dropout_mask: Tensor `(..., batch, units)` that multiplies the state in the recurrent product, or None.
+        masks: Boolean tensor, False where the states stay as they are: `(steps, ..., batch, 1)`, or a list with one of
+            `(steps, ..., batch, units)` a state; or None.
         mix: Function of a step's old and new states to those that stay; not by hand.
         by_hand: Whether to keep, step by step, what the derivative above needs. Without it the backend differentiates
             the loop, if anybody asks; a cell without `linearize` can only be run so.
         project: Function of a step's input to its projection, where `inputs` are not projected yet; not by hand.
 
     Returns:
-        `(outputs, states)`: the first state after each step, `(steps, batch, units)`, and the last states.
+        `(outputs, states)`: the first state after each step, `(steps, ..., batch, units)`, and the last states.
     """
     masks = () if masks is None else (masks if isinstance(masks, list) else [masks] * len(states),)
     drops = [] if dropout_mask is None else [dropout_mask]
@@ -89,7 +93,7 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
         weights, states, drops, history, (gates, kept) = saved
         before = [ops.concatenate([ops.expand_dims(s, 0), h[:-1]]) for s, h in zip(states, history, strict=True)]
         coefficients = cell.linearize(gates, before, history)
-        recurrent_kernel = ops.cast(ops.transpose(weights[0]), history[0].dtype)
+        recurrent_kernel = ops.cast(ops.swapaxes(weights[0], -1, -2), history[0].dtype)
         d_outputs, *d_last = upstream
 
         def step(d_states, inputs):
@@ -109,9 +113,14 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
         d_first, d_projected = scan(step, d_last, (coefficients, kept, d_outputs, *masks), reverse=True)
         d_inner = cell.inner_gradient(coefficients, d_projected)
         d_product = cell.product_gradient(kept, d_inner, *weights)
-        dropped, d_product = (_rows(x, weights[0].dtype) for x in (drop(before[0], *drops), d_product))
-        vectors = [ops.sum(_rows(x, weights[0].dtype), axis=0) for x in cell.vector_gradients(kept, d_inner)]
-        d_weights = [ops.matmul(ops.transpose(dropped), d_product), *vectors][:n_weights]
+        dropped, d_product, *d_vectors = (
+            _rows(x, weights[0].dtype)
+            for x in (drop(before[0], *drops), d_product, *cell.vector_gradients(kept, d_inner))
+        )
+        d_weights = [
+            ops.matmul(ops.swapaxes(dropped, -1, -2), d_product),
+            *(ops.reshape(ops.sum(d, -2), w.shape) for d, w in zip(d_vectors, weights[1:], strict=False)),
+        ]
         return [d_projected, *d_weights, *d_first, *(ops.zeros_like(d) for d in drops)]
 
     outputs, *states = with_gradient(forward, backward, inputs, *weights, *states, *drops)
@@ -123,5 +132,6 @@ def _choose(masks, states, others):
 
 
 def _rows(x, dtype):
-    """From `(steps, batch, columns)` to `(steps * batch, columns)`, in the precision of the weights."""
-    return ops.cast(ops.reshape(x, (-1, x.shape[-1])), dtype)
+    """From `(steps, ..., batch, columns)` to `(..., steps * batch, columns)`, in the precision of the weights."""
+    x = ops.moveaxis(x, 0, -3)
+    return ops.cast(ops.reshape(x, (*x.shape[:-3], -1, x.shape[-1])), dtype)

@@ -247,9 +247,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         Returns:
             `(last_output, outputs, states)`: `(batch, units)`, `(steps, batch, units)`, and the last states.
         """
-        if training and self.dropout:
-            sequences = sequences * self.get_dropout_mask(sequences[0])
-        dropout_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
+        sequences, dropout_mask = self.dropped(sequences, states[0], training)
         outputs, states = backprop.run(
             self,
             # All steps in one product, but where no gradient is wanted: there the large array costs more than it saves.
@@ -263,6 +261,15 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             project=None if training else self.project,
         )
         return states[0], outputs, states
+
+    def dropped(self, sequences, state, training):
+        """`sequences` `(steps, batch, features)` with dropout, and the mask for the recurrent product, or None."""
+        dropout_mask = None
+        if training and self.dropout:
+            sequences = sequences * self._create_dropout_mask(sequences[0], self.dropout)
+        if training and self.recurrent_dropout:
+            dropout_mask = self._create_dropout_mask(state, self.recurrent_dropout)
+        return sequences, dropout_mask
 
     def get_initial_state(self, batch_size=None):
         """Zeros, one `(batch_size, units)` a state."""

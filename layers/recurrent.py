@@ -3,6 +3,8 @@
 import keras
 from keras import ops, tree
 
+from .wrappers import StackedCells
+
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class Recurrent(keras.layers.RNN):
@@ -12,7 +14,7 @@ class Recurrent(keras.layers.RNN):
     `stateful`, `unroll`, `zero_output_for_mask`, masks of any pattern, an initial state.
 
     Args:
-        cell: A cell, or a list of cells to stack.
+        cell: A cell, or a list of cells to stack: a `StackedCells` where all are of this package, else Keras's.
         **kwargs: The arguments of `keras.layers.RNN`.
 
     Call arguments:
@@ -33,13 +35,18 @@ class Recurrent(keras.layers.RNN):
     (2, 5, 8)
     """
 
+    def __init__(self, cell, **kwargs):
+        if isinstance(cell, (list, tuple)) and all(hasattr(one, "run") for one in cell):
+            cell = StackedCells(cell)
+        super().__init__(cell, **kwargs)
+
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        self._check_call(sequences, initial_state, mask)
+        self.check_call(sequences, initial_state, mask)
         if sequences.shape[1] == 0:
             return self._call_without_steps(sequences, initial_state)
         return super().call(sequences, initial_state, mask, training)
 
-    def _check_call(self, sequences, initial_state, mask):
+    def check_call(self, sequences, initial_state, mask):
         """Raises a `ValueError` where the arguments of a call do not fit together."""
         if mask is not None:
             mask = tree.flatten(mask)[0]
@@ -94,6 +101,11 @@ class Recurrent(keras.layers.RNN):
         for variable, state in zip(variables, states, strict=True):
             variable.assign(ops.cast(state, variable.dtype))
 
+    def _maybe_config_dropout_masks(self, cell, input_sequence, input_state):
+        """Keras's hook, which draws the masks before the loop: a cell with a `run` draws them there."""
+        if not hasattr(cell, "run"):
+            super()._maybe_config_dropout_masks(cell, input_sequence, input_state)
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
         """Runs the cell over the time steps: as it says itself in `run`, or else as Keras does."""
         cell = self.cell
@@ -109,11 +121,24 @@ class Recurrent(keras.layers.RNN):
 
         last, outputs, states = cell.run(sequences, initial_state, mask, training)
         if mask is not None:
-            # Keras's output is zero until the first step that counts, whatever the initial state is.
-            seen = ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
-            last = ops.where(ops.any(mask, axis=0), last, 0)
-            outputs = ops.where(mask if self.zero_output_for_mask else seen, outputs, 0)
+            last, outputs = mask_outputs(last, outputs, mask, self.zero_output_for_mask)
         return last, ops.transpose(outputs, (1, 0, 2)), states
+
+
+def mask_outputs(last, outputs, mask, zero_output_for_mask=False):
+    """Keras's outputs under a mask: zero until the first step that counts, whatever the initial state is.
+
+    Args:
+        last: Tensor `(..., batch, units)`.
+        outputs: Tensor `(steps, ..., batch, units)`.
+        mask: Boolean tensor `(steps, ..., batch, 1)`.
+        zero_output_for_mask: Whether the outputs are zero at all steps that do not count.
+
+    Returns:
+        `(last, outputs)`.
+    """
+    counts = mask if zero_output_for_mask else ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
+    return ops.where(ops.any(mask, axis=0), last, 0), ops.where(counts, outputs, 0)
 
 
 def _same_shape(shape, expected):

@@ -1,13 +1,16 @@
-"""Cells that wrap a cell: zoneout, DropConnect, a residual connection. All of them run in the fast loop."""
+"""Cells that wrap cells: zoneout, DropConnect, residual, a learned initial state, a stack; all in the fast loop."""
 
 import keras
 from keras import layers, ops, random, tree
+
+# Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from .dropout import dropout, keep_mask
 from .loop import scan
 
 
-class CellWrapper(layers.Layer):
+class CellWrapper(layers.Layer, DropoutRNNCell):
     """Base of the wrappers: a cell with the states, the sizes and the weights of another.
 
     Args:
@@ -28,6 +31,18 @@ class CellWrapper(layers.Layer):
 
     def get_initial_state(self, batch_size=None):
         return self.cell.get_initial_state(batch_size)
+
+    def get_dropout_mask(self, step_input):
+        return self.cell.get_dropout_mask(step_input)
+
+    def get_recurrent_dropout_mask(self, step_input):
+        return self.cell.get_recurrent_dropout_mask(step_input)
+
+    def reset_dropout_mask(self):
+        self.cell.reset_dropout_mask()
+
+    def reset_recurrent_dropout_mask(self):
+        self.cell.reset_recurrent_dropout_mask()
 
     def get_config(self):
         return {**super().get_config(), "cell": keras.saving.serialize_keras_object(self.cell)}
@@ -196,3 +211,92 @@ class DropConnectCell(CellWrapper):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class LearnedInitialStateCell(CellWrapper):
+    """Starts from states that are weights, and trained, where `initial_state` is not given.
+
+        s_0 = initial_state, the same for every sequence
+
+    A stateful layer starts from zeros all the same: its states are what it was left with.
+
+    Args:
+        cell: A cell of this package.
+        initializer: Initializer of the states.
+
+    Example:
+
+    >>> from keras_recurrent.layers import GRUCell, LearnedInitialStateCell, Recurrent
+    >>> Recurrent(LearnedInitialStateCell(GRUCell(8)))(keras.ops.ones((2, 5, 3))).shape
+    (2, 8)
+
+    Reference:
+        Forcada and Carrasco 1995, Learning the initial state of a second-order recurrent neural network during
+        regular-language inference.
+    """
+
+    def __init__(self, cell, initializer="zeros", **kwargs):
+        super().__init__(cell, **kwargs)
+        self.initializer = keras.initializers.get(initializer)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.initial_states = [
+            self.add_weight(shape=(size,), initializer=self.initializer, name=f"initial_state_{index}", autocast=False)
+            for index, size in enumerate(tree.flatten(self.state_size))
+        ]
+
+    def get_initial_state(self, batch_size=None):
+        if not self.built:
+            return super().get_initial_state(batch_size)
+        return [
+            ops.broadcast_to(ops.cast(state, self.compute_dtype), (batch_size, *state.shape))
+            for state in self.initial_states
+        ]
+
+    def call(self, inputs, states, training=False):
+        return self.cell(inputs, states, training=training)
+
+    def run(self, *args, **kwargs):
+        return self.cell.run(*args, **kwargs)
+
+    def get_config(self):
+        return {**super().get_config(), "initializer": keras.initializers.serialize(self.initializer)}
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class StackedCells(layers.StackedRNNCells):
+    """Cells on top of one another, each run over the whole sequence before the next.
+
+    `Recurrent([cell, cell])` makes one. It computes what `keras.layers.StackedRNNCells` does, but each cell has its
+    input products of all steps at once.
+
+    Args:
+        cells: List of cells of this package, from the bottom to the top.
+
+    Call arguments:
+        inputs: Tensor `(batch, features)`.
+        states: List with the states of each cell.
+        training: Whether dropout applies.
+
+    Example:
+
+    >>> from keras_recurrent.layers import GRUCell, LSTMCell, Recurrent
+    >>> Recurrent([GRUCell(8), LSTMCell(4)])(keras.ops.ones((2, 5, 3))).shape
+    (2, 4)
+    """
+
+    def __init__(self, cells, **kwargs):
+        super().__init__(cells, **kwargs)
+        for cell in cells:
+            if not hasattr(cell, "run"):
+                raise ValueError(f"Argument `cells` must hold cells of keras_recurrent. Received: {cell}")
+
+    def run(self, sequences, states, mask=None, training=False):
+        new_states = []
+        for cell, before in zip(self.cells, states, strict=True):
+            nested = tree.is_nested(before)
+            last, sequences, after = cell.run(sequences, list(before) if nested else [before], mask, training)
+            new_states.append(after if nested else after[0])
+        return last, sequences, new_states

@@ -13,6 +13,7 @@ from keras_recurrent.layers import (
     LayerNormGRUCell,
     LayerNormLSTMCell,
     LayerNormSimpleRNNCell,
+    LearnedInitialStateCell,
     LSTMCell,
     PeepholeLSTMCell,
     PerGate,
@@ -20,6 +21,7 @@ from keras_recurrent.layers import (
     Recurrent,
     ResidualCell,
     SimpleRNNCell,
+    StackedCells,
     ZoneoutCell,
 )
 
@@ -78,6 +80,10 @@ def step_norm_gru(weights, x, h):
     return (gru(x_z + h_z, x_r + h_r, x_g, h_g, h),)
 
 
+def step_learned(weights, x, h, c):
+    return lstm(*weights[2:], x, h, c)
+
+
 def step_zoneout(weights, x, h, c):
     h_new, c_new = lstm(*weights, x, h, c)
     return 0.2 * h + 0.8 * h_new, 0.5 * c + 0.5 * c_new
@@ -91,6 +97,7 @@ CELLS = {
     "norm_gru": (lambda: LayerNormGRUCell(UNITS), step_norm_gru),
     "zoneout": (lambda: ZoneoutCell(LSTMCell(UNITS), rates=[0.2, 0.5]), step_zoneout),
     "drop_connect": (lambda: DropConnectCell(LSTMCell(UNITS), rate=0.5), lambda ws, x, h, c: lstm(*ws, x, h, c)),
+    "learned": (lambda: LearnedInitialStateCell(LSTMCell(UNITS)), step_learned),
     "residual": (lambda: ResidualCell(LSTMCell(UNITS)), lambda ws, x, h, c: lstm(*ws, x, h, c)),
 }
 
@@ -115,6 +122,8 @@ def test_oracle(name, rng, assert_close):
 
     sizes = layer.cell.state_size if isinstance(layer.cell.state_size, list) else [layer.cell.state_size]
     states = [np.zeros((BATCH, size)) for size in sizes]
+    if name == "learned":
+        states = [np.tile(state, (BATCH, 1)) for state in weights[:2]]
     output, outputs = np.zeros((BATCH, sizes[0])), []
     for time in range(STEPS):
         x, keep = sequences[:, time], MASK[:, time, None]
@@ -234,3 +243,61 @@ def test_chrono(cell):
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_wrapped_cell_draws_a_dropout_mask_a_call(rng):
+    layer = Recurrent(ZoneoutCell(LSTMCell(50, dropout=0.5, recurrent_dropout=0.5), rates=0.0), return_sequences=True)
+    sequences = rng.normal(size=(BATCH, STEPS, 30)).astype("float32")
+    for runs in (layer, keras.layers.RNN(layer.cell, return_sequences=True)):
+        first, second = (ops.convert_to_numpy(runs(sequences, training=True)) for _ in range(2))
+        assert not np.allclose(first, second)
+
+
+def test_learned_initial_state(rng, assert_close):
+    cell = LearnedInitialStateCell(LSTMCell(UNITS), initializer="random_normal")
+    layer = Recurrent(cell, return_sequences=True)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    found = layer(sequences)
+    h, c = (ops.broadcast_to(state, (BATCH, UNITS)) for state in cell.initial_states)
+    assert_close(found, Recurrent(cell.cell, return_sequences=True)(sequences, initial_state=[h, c]))
+    given = [ops.ones((BATCH, UNITS))] * 2
+    assert_close(layer(sequences, initial_state=given), Recurrent(cell.cell, return_sequences=True)(sequences, given))
+
+
+def stacks(rng):
+    make = {
+        "rnn": lambda: [SimpleRNNCell(5), GRUCell(3)],
+        "mixed": lambda: [LSTMCell(5), ZoneoutCell(GRUCell(5), 0.2), ResidualCell(LSTMCell(5))],
+    }
+    return {name: (StackedCells(make()), keras.layers.StackedRNNCells(make())) for name, make in make.items()}
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", ["rnn", "mixed"])
+def test_stacked_cells_are_those_of_keras(name, masked, rng, assert_close, gradients):
+    ours, theirs = (
+        layer(stack, return_sequences=True, return_state=True)
+        for layer, stack in zip((Recurrent, keras.layers.RNN), stacks(rng)[name], strict=True)
+    )
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    mask = ops.convert_to_tensor(MASK) if masked else None
+    ours.build(sequences.shape)
+    theirs.build(sequences.shape)
+    theirs.set_weights(ours.get_weights())
+    found, expected = ours(sequences, mask=mask), theirs(sequences, mask=mask)
+    if masked:  # before the first step that counts Keras's loop gives what the stack makes of it
+        found, expected = ([x[0][[0, 2]], *x[1:]] for x in (found, expected))
+    assert_close(list(found), list(expected), atol=1e-5)
+
+
+def test_a_list_of_cells_is_a_stack(rng, tmp_path, assert_close):
+    model = keras.Sequential([keras.Input((STEPS, FEATURES)), Recurrent([LSTMCell(5, dropout=0.2), GRUCell(3)])])
+    assert isinstance(model.layers[0].cell, StackedCells)
+    model.compile("adam", "mse")
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    model.fit(sequences, np.zeros((BATCH, 3)), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert_close(loaded(sequences), model(sequences), atol=1e-6)
+    with pytest.raises(ValueError, match="cells"):
+        StackedCells([keras.layers.LSTMCell(2)])
