@@ -101,6 +101,19 @@ class Recurrent(keras.layers.RNN):
         for variable, state in zip(variables, states, strict=True):
             variable.assign(ops.cast(state, variable.dtype))
 
+    def save_own_variables(self, store):
+        """Keras's hook: the states of a stateful layer are saved, too."""
+        super().save_own_variables(store)
+        for index, state in enumerate(tree.flatten(self.states or [])):
+            store[f"state_{index}"] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store):
+        """Keras's hook; a file of Keras's layers has no states, and then they stay as they are."""
+        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("state_")})
+        for index, state in enumerate(tree.flatten(self.states or [])):
+            if f"state_{index}" in store.keys():
+                state.assign(store[f"state_{index}"])
+
     def _maybe_config_dropout_masks(self, cell, input_sequence, input_state):
         """Keras's hook, which draws the masks before the loop: a cell with a `run` draws them there."""
         if not hasattr(cell, "run"):
