@@ -3,6 +3,8 @@
     python benchmarks/layers.py                                     # TensorFlow; all shapes and cells
     python benchmarks/layers.py --backend jax --json table.json     # needs Keras and JAX only
     python benchmarks/layers.py --recurrent-dropout 0.2 --cells lstm --shapes 64x50x256x256
+    python benchmarks/layers.py --table options                     # layer normalisation and zoneout, against plain
+    python benchmarks/layers.py --table steps                       # 50 to 800 time steps
 
 A training step is a forward pass with all outputs and the gradients of all weights and of the input. On TensorFlow each
 side runs as it is and under XLA, and the better counts; a time is the shortest of `--runs`. Before anything is timed,
@@ -121,51 +123,129 @@ def _tiny_layer():
     return layer
 
 
-def compare(cell, shape, arguments, runs, backend):
-    """A row of the table: times in milliseconds of both sides, and their ratios."""
-    import keras
+def measure(sides, shape, units, runs, backend, agree=False):
+    """Shortest times of layers side by side.
+
+    Args:
+        sides: Dict of built layers by name.
+        shape: `(batch, steps, features)` of the inputs.
+        units: The dimension of the outputs.
+        agree: Whether the outputs and gradients of all layers must be equal.
+
+    Returns:
+        `{"train": {name: ms}, "infer": {name: ms}}`, each the best of a layer with and without XLA.
+    """
     import numpy as np
     from keras import ops
-    from keras_recurrent import layers
 
-    batch, steps, features, units = shape
     random = np.random.default_rng(0)
-    inputs = random.normal(size=(batch, steps, features)).astype("float32")
-    upstream = random.normal(size=(batch, steps, units)).astype("float32")
-    sides = {}
-    for side, module in (("ours", layers), ("keras", keras.layers)):
-        sides[side] = getattr(module, CELLS[cell])(units, return_sequences=True, **arguments)
-        sides[side].build(inputs.shape)
-    sides["ours"].set_weights(sides["keras"].get_weights())
-
+    inputs = random.normal(size=shape).astype("float32")
+    upstream = random.normal(size=(*shape[:2], units)).astype("float32")
     trains, infers, found = {}, {}, {}
-    for (side, layer), jit in itertools.product(sides.items(), (False, True) if backend == "tensorflow" else (False,)):
+    for (name, layer), jit in itertools.product(sides.items(), (False, True) if backend == "tensorflow" else (False,)):
         train, infer, wait = PASSES[backend](layer, inputs, upstream, jit)
         outputs, gradients = train()
-        found[side, jit] = [ops.convert_to_numpy(x) for x in (outputs, *gradients)]
+        found[name] = [ops.convert_to_numpy(x) for x in (outputs, *gradients)]
         infer()
-        trains[side, jit], infers[side, jit] = (train, wait), (infer, wait)
-    if not arguments:
-        for ours, theirs in zip(found["ours", False], found["keras", False], strict=True):
+        trains[name, jit], infers[name, jit] = (train, wait), (infer, wait)
+    first, *others = found.values()
+    for other in others if agree else []:
+        for ours, theirs in zip(first, other, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
 
-    row = {"cell": cell, "shape": "x".join(map(str, shape))}
-    for name, functions in (("train", trains), ("infer", infers)):
+    best = {}
+    for kind, functions in (("train", trains), ("infer", infers)):
         times = shortest(functions, runs)
-        for side in sides:
-            row[f"{name}_{side}_ms"] = 1000 * min(t for (s, _), t in times.items() if s == side)
-        row[f"{name}_ratio"] = row[f"{name}_keras_ms"] / row[f"{name}_ours_ms"]
-    return row
+        best[kind] = {name: 1000 * min(t for (n, _), t in times.items() if n == name) for name in sides}
+    return best
 
 
-def floor_ms(cell, shape, rate):
+def against_keras(options):
+    """Our layers against Keras's."""
+    import keras
+    from keras_recurrent import layers
+
+    arguments = {"recurrent_dropout": options.recurrent_dropout} if options.recurrent_dropout else {}
+    rate = product_rate(options.backend)
+    print(f"{arguments}; a large product: {rate / 1e9:.0f} GFLOP/s\n")
+    print("| cell | shape | train ours | Keras | ratio | floor | infer ours | Keras | ratio |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for cell, shape in itertools.product(options.cells, options.shapes):
+        *shape, units = map(int, shape.split("x"))
+        sides = {
+            side: getattr(module, CELLS[cell])(units, return_sequences=True, **arguments)
+            for side, module in (("ours", layers), ("keras", keras.layers))
+        }
+        for layer in sides.values():
+            layer.build(tuple(shape))
+        sides["ours"].set_weights(sides["keras"].get_weights())
+        times = measure(sides, tuple(shape), units, options.runs, options.backend, agree=not arguments)
+        row = {"cell": cell, "shape": "x".join(map(str, (*shape, units))), "rate": rate}
+        for kind, of in times.items():
+            row |= {f"{kind}_ours_ms": of["ours"], f"{kind}_keras_ms": of["keras"]}
+            row[f"{kind}_ratio"] = of["keras"] / of["ours"]
+        row["floor_ms"] = floor_ms(cell, *shape, units, rate)
+        print(
+            f"| {cell} | {row['shape']} | {row['train_ours_ms']:.1f} | {row['train_keras_ms']:.1f} | "
+            f"{row['train_ratio']:.2f} | {row['floor_ms']:.1f} | {row['infer_ours_ms']:.1f} | "
+            f"{row['infer_keras_ms']:.1f} | {row['infer_ratio']:.2f} |",
+            flush=True,
+        )
+        yield row
+
+
+def options_against_plain(options):
+    """Our layer normalisation and zoneout against our plain layers, in training."""
+    from keras_recurrent import layers
+
+    print("| cell | shape | plain | layer norm | ratio | zoneout | ratio |\n|---|---|---|---|---|---|---|")
+    for cell, shape in itertools.product(options.cells, options.shapes):
+        *shape, units = map(int, shape.split("x"))
+        plain = getattr(layers, f"{CELLS[cell]}Cell")
+        cells = {
+            "plain": plain(units),
+            "layer_norm": getattr(layers, f"LayerNorm{CELLS[cell]}Cell")(units),
+            "zoneout": layers.ZoneoutCell(plain(units), rates=0.1),
+        }
+        sides = {name: layers.Recurrent(made, return_sequences=True) for name, made in cells.items()}
+        for layer in sides.values():
+            layer.build(tuple(shape))
+        times = measure(sides, tuple(shape), units, options.runs, options.backend)["train"]
+        ratios = {name: times[name] / times["plain"] for name in cells}
+        row = {"cell": cell, "shape": "x".join(map(str, (*shape, units))), "train_ms": times, "ratios": ratios}
+        print(
+            f"| {cell} | {row['shape']} | {times['plain']:.1f} | {times['layer_norm']:.1f} | "
+            f"{ratios['layer_norm']:.2f} | {times['zoneout']:.1f} | {ratios['zoneout']:.2f} |",
+            flush=True,
+        )
+        yield row
+
+
+def steps_against_time(options):
+    """A training step's time against the number of time steps, batch 32, 64 features and units."""
+    from keras_recurrent import layers
+
+    print("| cell | steps | train | a step |\n|---|---|---|---|")
+    for cell, steps in itertools.product(options.cells, (50, 100, 200, 400, 800)):
+        layer = getattr(layers, CELLS[cell])(64, return_sequences=True)
+        layer.build((32, steps, 64))
+        times = measure({"ours": layer}, (32, steps, 64), 64, options.runs, options.backend)["train"]
+        row = {"cell": cell, "steps": steps, "train_ms": times["ours"], "train_ms_a_step": times["ours"] / steps}
+        print(f"| {cell} | {steps} | {row['train_ms']:.1f} | {row['train_ms_a_step']:.3f} |", flush=True)
+        yield row
+
+
+TABLES = {"keras": against_keras, "options": options_against_plain, "steps": steps_against_time}
+
+
+def floor_ms(cell, batch, steps, features, units, rate):
     """A training step's matrix products: for each of the two kernels one forward and two backward."""
-    batch, steps, features, units = shape
     return 1000 * 3 * 2 * batch * steps * GATES[cell] * units * (features + units) / rate
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", default="keras", choices=list(TABLES), help="which comparison")
     parser.add_argument("--backend", default="tensorflow", choices=list(PASSES))
     parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
     parser.add_argument("--shapes", nargs="+", default=SHAPES, help="batch x steps x features x units")
@@ -177,33 +257,19 @@ def main():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    arguments = {"recurrent_dropout": options.recurrent_dropout} if options.recurrent_dropout else {}
-    rate = product_rate(options.backend)
-    print(f"Keras {keras.__version__}, {options.backend}, {platform.machine()}, {os.cpu_count()} cores; {arguments}")
-    print(f"a large product: {rate / 1e9:.0f} GFLOP/s; times in ms, the shortest of {options.runs}\n")
-    print("| cell | shape | train ours | Keras | ratio | floor | infer ours | Keras | ratio |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    rows = []
-    for cell, shape in itertools.product(options.cells, options.shapes):
-        shape = tuple(map(int, shape.split("x")))
-        row = compare(cell, shape, arguments, options.runs, options.backend)
-        row["floor_ms"] = floor_ms(cell, shape, rate)
-        rows.append(row)
-        print(
-            f"| {cell} | {row['shape']} | {row['train_ours_ms']:.1f} | {row['train_keras_ms']:.1f} | "
-            f"{row['train_ratio']:.2f} | {row['floor_ms']:.1f} | {row['infer_ours_ms']:.1f} | "
-            f"{row['infer_keras_ms']:.1f} | {row['infer_ratio']:.2f} |",
-            flush=True,
+    print(f"Keras {keras.__version__}, {options.backend}, {platform.machine()}, {os.cpu_count()} cores")
+    print(f"times in ms, the shortest of {options.runs}\n")
+    rows = list(TABLES[options.table](options))
+    if options.table == "keras":
+        mean, least = (
+            {name: f([row[f"{name}_ratio"] for row in rows]) for name in ("train", "infer")}
+            for f in (lambda xs: math.prod(xs) ** (1 / len(xs)), min)
         )
-    mean, least = (
-        {name: f([row[f"{name}_ratio"] for row in rows]) for name in ("train", "infer")}
-        for f in (lambda xs: math.prod(xs) ** (1 / len(xs)), min)
-    )
-    print(f"\ngeometric mean: train {mean['train']:.2f}, infer {mean['infer']:.2f}", end="; ")
-    print(f"least: train {least['train']:.2f}, infer {least['infer']:.2f}")
+        print(f"\ngeometric mean: train {mean['train']:.2f}, infer {mean['infer']:.2f}", end="; ")
+        print(f"least: train {least['train']:.2f}, infer {least['infer']:.2f}")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"backend": options.backend, "arguments": arguments, "rate": rate, "rows": rows}, file, indent=2)
+            json.dump({**vars(options), "keras": keras.__version__, "rows": rows}, file, indent=2)
 
 
 if __name__ == "__main__":

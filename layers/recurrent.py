@@ -109,9 +109,10 @@ class Recurrent(keras.layers.RNN):
 
     def load_own_variables(self, store):
         """Keras's hook; a file of Keras's layers has no states, and then they stay as they are."""
-        super().load_own_variables({key: store[key] for key in store.keys() if not key.startswith("state_")})
+        names = list(store.keys())  # Keras's store is no dictionary
+        super().load_own_variables({name: store[name] for name in names if not name.startswith("state_")})
         for index, state in enumerate(tree.flatten(self.states or [])):
-            if f"state_{index}" in store.keys():
+            if f"state_{index}" in names:
                 state.assign(store[f"state_{index}"])
 
     def _maybe_config_dropout_masks(self, cell, input_sequence, input_state):
