@@ -133,8 +133,7 @@ class LayerNormalized(RecurrentCell):
     def product_gradient(self, kept, d_inner, recurrent_kernel, gain, bias=None):
         normal, scale = kept
         d_normal = d_inner * ops.cast(gain, d_inner.dtype)
-        along = normal * ops.mean(d_normal * normal, axis=-1, keepdims=True)
-        return scale * (d_normal - ops.mean(d_normal, axis=-1, keepdims=True) - along)
+        return scale * (d_normal - _mean(d_normal) - normal * _mean(d_normal * normal))
 
     def vector_gradients(self, kept, d_inner):
         return [d_inner * kept[0], *super().vector_gradients(kept, d_inner)]
@@ -144,9 +143,14 @@ def _normalise(x):
     """`(x - mean(x)) / sqrt(variance(x) + 0.001)`, and what it was divided by, inverted."""
     # In float32 under mixed precision, too: the variance of half-precision numbers is not to be trusted.
     wide = ops.cast(x, "float32") if x.dtype != "float64" else x
-    centred = wide - ops.mean(wide, axis=-1, keepdims=True)
-    scale = ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + 1e-3)
+    centred = wide - _mean(wide)
+    scale = ops.rsqrt(_mean(ops.square(centred)) + 1e-3)
     return ops.cast(centred * scale, x.dtype), ops.cast(scale, x.dtype)
+
+
+def _mean(x):
+    """The mean of each row, `(..., 1)`; as a product, for which XLA on a CPU has quicker code than for a reduction."""
+    return ops.matmul(x, ops.full((x.shape[-1], 1), 1 / x.shape[-1], dtype=x.dtype))
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
