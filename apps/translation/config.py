@@ -68,7 +68,7 @@ class Config:
     decoder_units: PositiveInt = 256
     num_layers: PositiveInt = 1
     bidirectional: bool = True
-    attention: Literal["luong", "bahdanau", "none"] = "bahdanau"
+    attention: Literal["luong", "bahdanau", "gnmt", "none"] = "bahdanau"
     dropout: Rate = 0.1
     label_smoothing: Rate = 0.0
     learning_rate: PositiveFloat = 0.002

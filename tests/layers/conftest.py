@@ -70,3 +70,13 @@ def rng():
 @pytest.fixture(autouse=True)
 def seed():
     keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_code_is_given_back():
+    """JAX keeps all it ever compiled, in so many pieces of memory that the system runs out of them and JAX crashes."""
+    yield
+    if keras.config.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
