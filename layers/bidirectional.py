@@ -1,7 +1,7 @@
 """Both directions of a sequence in one loop."""
 
 import keras
-from keras import ops
+from keras import ops, tree
 
 from . import backprop
 from .cell import RecurrentCell
@@ -73,8 +73,13 @@ class Bidirectional(keras.layers.Bidirectional):
         first, second = cells = [layer.cell for layer in layers]
         if initial_state is None:
             initial_state = [s for cell in cells for s in cell.get_initial_state(ops.shape(sequences)[0])]
-        half = len(initial_state) // 2
-        initial_states = (list(initial_state[:half]), list(initial_state[half:]))
+        initial_state = [ops.cast(state, first.compute_dtype) for state in tree.flatten(initial_state)]
+        if len(initial_state) != first.state_count + second.state_count:
+            raise ValueError(
+                f"Argument `initial_state` must hold {first.state_count + second.state_count} tensors, those of the "
+                f"forward and then those of the backward layer. Received: {len(initial_state)} tensors"
+            )
+        initial_states = (initial_state[: first.state_count], initial_state[first.state_count :])
         for layer, states in zip(layers, initial_states, strict=True):
             layer.check_call(sequences, states, mask)
 
@@ -117,6 +122,7 @@ class Bidirectional(keras.layers.Bidirectional):
         return (*(output if self.merge_mode is None else [output]), *states)
 
     def _merge(self, forward, backward):
+        forward, backward = (ops.cast(x, self.compute_dtype) for x in (forward, backward))
         match self.merge_mode:
             case "concat":
                 return ops.concatenate([forward, backward], axis=-1)

@@ -1,5 +1,7 @@
 """What the cells of this package share: their weights, their dropout masks and their configuration."""
 
+import numbers
+
 from keras import activations, constraints, initializers, layers, ops, random, regularizers, tree
 
 # Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
@@ -26,14 +28,31 @@ def derivative(activation, y):
     return _DERIVATIVES[activation](y)
 
 
+def named_activation(name, activation):
+    """An activation from what Keras takes for one; `name` is the argument that a `ValueError` names."""
+    try:
+        return activations.get(activation)
+    except ValueError as error:
+        raise ValueError(
+            f"Argument `{name}` must be the name of an activation of Keras or a function. Received: {activation!r}"
+        ) from error
+
+
+def check_rate(name, rate):
+    """Raises a `ValueError` where `rate` is not a number in [0, 1)."""
+    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
+        raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={rate!r}")
+
+
 class RecurrentCell(layers.Layer, DropoutRNNCell):
     """Base of the cells: one step of a recurrent network with an input and a recurrent kernel.
 
     A subclass sets `gates`, the number of blocks of `units` columns in its kernels, and writes its equations in
-    `step`, elementwise. The product with the input is apart from it, in `project`, because it needs no state and so
-    can be taken for all time steps at once; the product with the state is in `inner`. A subclass that also writes the
-    step's derivative, in `linearize` and `step_gradient`, is run by the fast loop of `backprop.py`, which says what
-    they mean.
+    `step`, elementwise; it leaves `call` and `run` alone. The product with the input is apart from it, in `project`,
+    because it needs no state and so can be taken for all time steps at once; the product with the state is in `inner`.
+    A subclass that also writes the step's derivative, in `linearize` and `step_gradient`, is run by the fast loop of
+    `backprop.py`, which says what they mean. Any other, one that overrides `step` alone among them, is differentiated
+    by the backend.
 
     Args:
         units: Positive integer, the dimension of the output and of each state.
@@ -82,21 +101,25 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(units, int) or units <= 0:
+        if not isinstance(units, numbers.Integral) or isinstance(units, bool) or units <= 0:
             raise ValueError(
                 f"Received an invalid value for argument `units`, expected a positive integer, got {units!r}."
             )
-        for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={rate}")
+        check_rate("dropout", dropout)
+        check_rate("recurrent_dropout", recurrent_dropout)
+        units = int(units)
         self.units = units
-        self.activation = activations.get(activation)
+        self.activation = named_activation("activation", activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
+            gates = getattr(getattr(self, name), "gates", self.gates)
+            if gates != self.gates:
+                raise ValueError(f"Argument `{name}` must be one of {self.gates} gates. Received: one of {gates}")
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)
@@ -163,7 +186,16 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
 
     @property
     def has_step_gradient(self):
-        """Whether the fast loop can run the cell as it is configured."""
+        """Whether the fast loop can run the cell as it is configured, with the derivative of these very equations."""
+        classes = type(self).__mro__
+
+        def place(name):
+            return next(index for index, one in enumerate(classes) if name in vars(one))
+
+        if classes[place("linearize")] is RecurrentCell or place("linearize") > place("step"):
+            return False
+        if min(place("linearize"), place("product_gradient")) > place("inner"):
+            return False
         return all(activation in _DERIVATIVES for activation in self.activations)
 
     def project(self, inputs):
@@ -223,6 +255,8 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
     def call(self, inputs, states, training=False, weights=None):
         nested = tree.is_nested(states)
         states = list(states) if nested else [states]
+        if len(states) != self.state_count:
+            raise ValueError(f"Argument `states` must hold {self.state_count} tensors. Received: {len(states)} tensors")
         dropped = states[0]
         if training and self.dropout:
             inputs = inputs * self.get_dropout_mask(inputs)

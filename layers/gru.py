@@ -3,7 +3,7 @@
 import keras
 from keras import activations, ops
 
-from .cell import RecurrentCell, derivative
+from .cell import RecurrentCell, derivative, named_activation
 from .recurrent import CellLayer
 
 
@@ -55,7 +55,7 @@ class GRUCell(RecurrentCell):
         **kwargs,
     ):
         super().__init__(units, activation=activation, use_bias=use_bias, **kwargs)
-        self.recurrent_activation = activations.get(recurrent_activation)
+        self.recurrent_activation = named_activation("recurrent_activation", recurrent_activation)
         self.reset_after = reset_after
 
     @property
@@ -84,16 +84,20 @@ class GRUCell(RecurrentCell):
         if self.reset_after:
             return super().inner(dropped, recurrent_kernel, bias)
         h_zr, _ = super().inner(dropped, recurrent_kernel[:, : 2 * self.units])
-        return ops.concatenate([h_zr, dropped], axis=-1), ()
+        return (h_zr, dropped, recurrent_kernel[:, 2 * self.units :]), ()  # the candidate's product waits for the reset
 
     def step(self, projected, inner, states):
         x_z, x_r, x_g = ops.split(projected, 3, axis=-1)
-        h_z, h_r, h_g = ops.split(inner, 3, axis=-1)
+        if self.reset_after:
+            h_z, h_r, h_g = ops.split(inner, 3, axis=-1)
+        else:
+            h_zr, h_g, u_g = inner
+            h_z, h_r = ops.split(h_zr, 2, axis=-1)
         z = self.recurrent_activation(x_z + h_z)
         r = self.recurrent_activation(x_r + h_r)
         reset = r * h_g
         if not self.reset_after:
-            reset, _ = super().inner(reset, self.recurrent_kernel[:, 2 * self.units :])
+            reset, _ = super().inner(reset, u_g)
         g = self.activation(x_g + reset)
         return [z * states[0] + (1 - z) * g], (z, r, g, h_g)
 

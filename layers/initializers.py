@@ -26,6 +26,8 @@ class PerGate(initializers.Initializer):
     """
 
     def __init__(self, initializer, gates):
+        if gates < 1:
+            raise ValueError(f"Argument `gates` must be positive. Received: gates={gates}")
         self.initializer = initializers.get(initializer)
         self.gates = gates
 
@@ -36,9 +38,11 @@ class PerGate(initializers.Initializer):
         return ops.concatenate([self._of_gate(index)(block, dtype=dtype) for index in range(self.gates)], axis=-1)
 
     def _of_gate(self, index):
-        # An initializer gives the same values each time, so every gate needs one with a seed of its own.
+        # With a number for a seed, given or drawn, an initializer repeats itself: each gate needs a number of its own.
+        if not isinstance(getattr(self.initializer, "seed", None), int):
+            return self.initializer
         config = self.initializer.get_config()
-        if isinstance(config.get("seed"), int):
+        if config["seed"] is not None:
             config["seed"] += index
         return type(self.initializer).from_config(config)
 
@@ -65,11 +69,11 @@ class GateConstants(initializers.Initializer):
 
     def __init__(self, values):
         self.values = [float(value) for value in values]
+        self.gates = len(self.values)
 
     def __call__(self, shape, dtype=None):
-        units = shape[-1] // len(self.values)
-        row = ops.repeat(ops.convert_to_tensor(self.values, dtype or keras.config.floatx()), units)
-        return ops.broadcast_to(row, shape)
+        row = ops.convert_to_tensor(self.values, dtype or keras.config.floatx())
+        return _one_bias(ops.repeat(row, _units(shape, self.gates)), shape)
 
     def get_config(self):
         return {"values": self.values}
@@ -104,17 +108,27 @@ class Chrono(initializers.Initializer):
         if max_steps <= 2:
             raise ValueError(f"Argument `max_steps` must be above 2. Received: max_steps={max_steps}")
         self.cell = cell
+        self.gates = 4 if cell == "lstm" else 3
         self.max_steps = max_steps
         self.seed = seed
 
     def __call__(self, shape, dtype=None):
-        units = shape[-1] // (4 if self.cell == "lstm" else 3)
+        units = _units(shape, self.gates)
         remember = ops.log(random.uniform((units,), 1, self.max_steps - 1, dtype=dtype, seed=self.seed))
         zeros = ops.zeros_like(remember)
         gates = [-remember, remember, zeros, zeros] if self.cell == "lstm" else [remember, zeros, zeros]
-        row = ops.concatenate(gates)
-        # The second row, the bias of the GRU's recurrent product, is added to the first.
-        return row if len(shape) == 1 else ops.stack([row, ops.zeros_like(row)])
+        return _one_bias(ops.concatenate(gates), shape)
 
     def get_config(self):
         return {"cell": self.cell, "max_steps": self.max_steps, "seed": self.seed}
+
+
+def _units(shape, gates):
+    if shape[-1] % gates:
+        raise ValueError(f"The initializer is one of {gates} gates, which do not divide {shape[-1]} columns")
+    return shape[-1] // gates
+
+
+def _one_bias(row, shape):
+    """`row` as a bias; the second row of a GRU's, that of the recurrent product, is added to the first, and so 0."""
+    return row if len(shape) == 1 else ops.stack([row, ops.zeros_like(row)])

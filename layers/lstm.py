@@ -3,7 +3,7 @@
 import keras
 from keras import activations, ops
 
-from .cell import RecurrentCell, derivative
+from .cell import RecurrentCell, derivative, named_activation
 from .recurrent import CellLayer
 
 
@@ -59,8 +59,13 @@ class LSTMCell(RecurrentCell):
         **kwargs,
     ):
         super().__init__(units, activation=activation, use_bias=use_bias, **kwargs)
-        self.recurrent_activation = activations.get(recurrent_activation)
+        self.recurrent_activation = named_activation("recurrent_activation", recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
+        if use_bias and unit_forget_bias and hasattr(self.bias_initializer, "gates"):
+            raise ValueError(
+                "Argument `unit_forget_bias` must be False where `bias_initializer` knows the gates: both say what the "
+                f"forget bias is. Received: unit_forget_bias=True, bias_initializer={self.bias_initializer}"
+            )
 
     def initial_bias(self, shape, dtype=None):
         if not self.unit_forget_bias:

@@ -39,9 +39,17 @@ class Recurrent(keras.layers.RNN):
         if isinstance(cell, (list, tuple)) and all(hasattr(one, "run") for one in cell):
             cell = StackedCells(cell)
         super().__init__(cell, **kwargs)
+        if hasattr(self.cell, "run"):
+            self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         self.check_call(sequences, initial_state, mask)
+        if (
+            isinstance(self.cell, StackedCells)
+            and initial_state is not None
+            and not any(map(tree.is_nested, initial_state))
+        ):
+            initial_state = tree.pack_sequence_as(self.state_size, list(initial_state))
         if sequences.shape[1] == 0:
             return self._call_without_steps(sequences, initial_state)
         return super().call(sequences, initial_state, mask, training)
@@ -74,30 +82,34 @@ class Recurrent(keras.layers.RNN):
         batch = ops.shape(sequences)[0]
         if initial_state is None:
             initial_state = self.states if self.stateful else self.get_initial_state(batch)
-        states = [ops.convert_to_tensor(state) for state in tree.flatten(initial_state)]
-        output = (
-            ops.zeros((batch, 0, self.cell.output_size), self.compute_dtype) if self.return_sequences else states[0]
-        )
+        states = tree.map_structure(lambda state: ops.cast(state, self.compute_dtype), list(initial_state))
+        if self.stateful:
+            self.reset_state(states)
+        top = states[-1] if isinstance(self.cell, keras.layers.StackedRNNCells) else states
+        output = tree.flatten(top)[0]
+        if self.return_sequences:
+            output = ops.zeros((batch, 0, self.cell.output_size), self.compute_dtype)
         return (output, *states) if self.return_state else output
 
     def reset_state(self, states=None):
         """Sets the states of a stateful layer.
 
         Args:
-            states: List of arrays `(batch, units)`, one a state; zeros where it is missing.
+            states: List of arrays `(batch, units)`, one a state; where it is missing, what the layer starts from, zeros
+                or what a `LearnedInitialStateCell` has learned.
 
         Raises:
-            ValueError: If the layer is not stateful or not built, or if `states` are not as many as the layer's.
+            ValueError: If `states` are given and the layer is not stateful or not built, or they do not fit its states.
         """
-        if states is None:
-            return super().reset_state()
         variables = [] if self.states is None else tree.flatten(self.states)
+        if states is None:
+            states = self.get_initial_state(variables[0].shape[0]) if variables else []
+        elif not self.stateful:
+            raise ValueError("Argument `states` is for a stateful layer. Received: states of one that is not")
         states = tree.flatten(states)
-        if not self.stateful or len(states) != len(variables):
-            raise ValueError(
-                f"Argument `states` must hold an array for each of the {len(variables)} states of a stateful, built "
-                f"layer. Received: {len(states)} arrays"
-            )
+        shapes, expected = ([tuple(x.shape) for x in xs] for xs in (states, variables))
+        if len(shapes) != len(expected) or not all(map(_same_shape, shapes, expected)):
+            raise ValueError(f"Argument `states` must hold arrays of the shapes {expected}. Received: {shapes}")
         for variable, state in zip(variables, states, strict=True):
             variable.assign(ops.cast(state, variable.dtype))
 
@@ -108,11 +120,11 @@ class Recurrent(keras.layers.RNN):
             store[f"state_{index}"] = ops.convert_to_numpy(state)
 
     def load_own_variables(self, store):
-        """Keras's hook; a file of Keras's layers has no states, and then they stay as they are."""
+        """Keras's hook; states stay as they are where the file has none, as Keras's files, or of another batch size."""
         names = list(store.keys())  # Keras's store is no dictionary
         super().load_own_variables({name: store[name] for name in names if not name.startswith("state_")})
         for index, state in enumerate(tree.flatten(self.states or [])):
-            if f"state_{index}" in names:
+            if f"state_{index}" in names and tuple(store[f"state_{index}"].shape) == tuple(state.shape):
                 state.assign(store[f"state_{index}"])
 
     def _maybe_config_dropout_masks(self, cell, input_sequence, input_state):
@@ -152,7 +164,8 @@ def mask_outputs(last, outputs, mask, zero_output_for_mask=False):
         `(last, outputs)`.
     """
     counts = mask if zero_output_for_mask else ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
-    return ops.where(ops.any(mask, axis=0), last, 0), ops.where(counts, outputs, 0)
+    some = ops.logical_or(ops.any(mask, axis=0), ops.shape(mask)[0] == 0)  # of no steps, `last` is the initial state
+    return ops.where(some, last, 0), ops.where(counts, outputs, 0)
 
 
 def _same_shape(shape, expected):
@@ -178,7 +191,6 @@ class CellLayer(Recurrent):
         super().__init__(cell, **kwargs)
         if use_cudnn is not None:
             self.use_cudnn = use_cudnn
-        self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def __getattr__(self, name):
         # `layer.units`, `layer.dropout`, ...: whatever the cell's configuration names.

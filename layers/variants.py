@@ -34,8 +34,6 @@ class PeepholeLSTMCell(LSTMCell):
         Gers, Schraudolph and Schmidhuber 2002, Learning precise timing with LSTM recurrent networks.
     """
 
-    has_step_gradient = False
-
     def build(self, input_shape):
         super().build(input_shape)
         self.peephole = self.add_weight(shape=(3, self.units), name="peephole", autocast=False)
@@ -74,8 +72,6 @@ class ProjectedLSTMCell(LSTMCell):
         Sak, Senior and Beaufays 2014, Long short-term memory recurrent neural network architectures for large scale
         acoustic modeling.
     """
-
-    has_step_gradient = False
 
     def __init__(self, units, projection_units, **kwargs):
         super().__init__(units, **kwargs)

@@ -6,6 +6,7 @@ from keras import layers, ops, random, tree
 # Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from .cell import RecurrentCell, check_rate
 from .dropout import dropout, keep_mask
 from .loop import scan
 
@@ -17,10 +18,15 @@ class CellWrapper(layers.Layer, DropoutRNNCell):
         cell: A cell of this package.
 
     Call arguments are those of `RecurrentCell`.
+
+    Raises:
+        ValueError: If `cell` is not one that can be wrapped so.
     """
 
     def __init__(self, cell, **kwargs):
         super().__init__(**kwargs)
+        if not hasattr(cell, "run"):
+            raise ValueError(f"Argument `cell` must be a cell of keras_recurrent. Received: {cell}")
         self.cell = cell
         self.state_size = cell.state_size
         self.output_size = cell.output_size
@@ -87,7 +93,7 @@ class ResidualCell(CellWrapper):
         last, outputs, states = self.cell.run(sequences, states, mask, training)
         outputs = outputs + sequences
         if mask is None:
-            return last + sequences[-1], outputs, states
+            return last + ops.sum(sequences[-1:], axis=0), outputs, states  # of no steps there is no last one
 
         def hold(before, inputs):
             output, counts = inputs
@@ -110,7 +116,8 @@ class ZoneoutCell(CellWrapper):
         otherwise:  s'' = rate * s + (1 - rate) * s'
 
     Args:
-        cell: A cell of this package, whose states have as many units as its output.
+        cell: A `RecurrentCell`, also in a `DropConnectCell` or a `LearnedInitialStateCell`. A residual connection or a
+            stack goes around the zoneout, not into it.
         rates: Float in [0, 1), or one a state: for the LSTM that of `h` and that of `c`.
         seed: Seed of the masks.
 
@@ -126,12 +133,17 @@ class ZoneoutCell(CellWrapper):
 
     def __init__(self, cell, rates, seed=None, **kwargs):
         super().__init__(cell, **kwargs)
+        inside = cell
+        while isinstance(inside, (DropConnectCell, LearnedInitialStateCell)):
+            inside = inside.cell
+        if not isinstance(inside, RecurrentCell):
+            raise ValueError(f"Argument `cell` must be a cell whose output is its state. Received: {cell}")
         sizes = tree.flatten(cell.state_size)
         rates = list(rates) if isinstance(rates, (list, tuple)) else [rates] * len(sizes)
-        if len(rates) != len(sizes) or not all(0 <= rate < 1 for rate in rates):
-            raise ValueError(
-                f"Argument `rates` must be in [0, 1), or {len(sizes)} such numbers. Received: rates={rates}"
-            )
+        if len(rates) != len(sizes):
+            raise ValueError(f"Argument `rates` must be a number or {len(sizes)} numbers. Received: rates={rates}")
+        for rate in rates:
+            check_rate("rates", rate)
         self.rates = rates
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
@@ -174,7 +186,7 @@ class DropConnectCell(CellWrapper):
         U' = m * U / (1 - rate),  m = 0 with probability `rate`, else 1
 
     Args:
-        cell: A cell of this package.
+        cell: A `RecurrentCell`.
         rate: Float in [0, 1).
         seed: Seed of the masks.
 
@@ -191,8 +203,9 @@ class DropConnectCell(CellWrapper):
 
     def __init__(self, cell, rate, seed=None, **kwargs):
         super().__init__(cell, **kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"Argument `rate` must be in [0, 1). Received: rate={rate}")
+        if not isinstance(cell, RecurrentCell):
+            raise ValueError(f"Argument `cell` must have a recurrent kernel of its own. Received: {cell}")
+        check_rate("rate", rate)
         self.rate = rate
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
@@ -206,8 +219,8 @@ class DropConnectCell(CellWrapper):
     def call(self, inputs, states, training=False):
         return self.cell.call(inputs, states, training, weights=self._weights(training))
 
-    def run(self, sequences, states, mask=None, training=False):
-        return self.cell.run(sequences, states, mask, training, weights=self._weights(training))
+    def run(self, sequences, states, mask=None, training=False, mix=None):
+        return self.cell.run(sequences, states, mask, training, weights=self._weights(training), mix=mix)
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
@@ -219,7 +232,7 @@ class LearnedInitialStateCell(CellWrapper):
 
         s_0 = initial_state, the same for every sequence
 
-    A stateful layer starts from zeros all the same: its states are what it was left with.
+    A stateful layer starts from the values that they have when it is built or reset, and they learn nothing there.
 
     Args:
         cell: A cell of this package.
@@ -248,12 +261,13 @@ class LearnedInitialStateCell(CellWrapper):
         ]
 
     def get_initial_state(self, batch_size=None):
+        zeros = super().get_initial_state(batch_size)
         if not self.built:
-            return super().get_initial_state(batch_size)
-        return [
-            ops.broadcast_to(ops.cast(state, self.compute_dtype), (batch_size, *state.shape))
-            for state in self.initial_states
-        ]
+            return zeros
+        return tree.pack_sequence_as(
+            zeros,
+            [zero + ops.cast(s, zero.dtype) for zero, s in zip(tree.flatten(zeros), self.initial_states, strict=True)],
+        )
 
     def call(self, inputs, states, training=False):
         return self.cell(inputs, states, training=training)
@@ -292,6 +306,19 @@ class StackedCells(layers.StackedRNNCells):
         for cell in cells:
             if not hasattr(cell, "run"):
                 raise ValueError(f"Argument `cells` must hold cells of keras_recurrent. Received: {cell}")
+
+    def get_dropout_mask(self, step_input):
+        """Nothing: inside a wrapper, too, each cell draws its own mask when it is called."""
+
+    get_recurrent_dropout_mask = get_dropout_mask
+
+    def reset_dropout_mask(self):
+        for cell in self.cells:
+            cell.reset_dropout_mask()
+
+    def reset_recurrent_dropout_mask(self):
+        for cell in self.cells:
+            cell.reset_recurrent_dropout_mask()
 
     def run(self, sequences, states, mask=None, training=False):
         new_states = []

@@ -83,6 +83,21 @@ def test_trains_saves_and_loads(rng, tmp_path, assert_close):
     assert_close(loaded(sequences), model(sequences), atol=1e-6)
 
 
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_a_layer_of_another_precision(half, rng, assert_close):
+    layer, theirs = (
+        kind(layers.LSTM(UNITS, dtype=f"mixed_{half}", return_sequences=True))
+        for kind in (Bidirectional, keras.layers.Bidirectional)
+    )
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    states = [rng.normal(size=(BATCH, UNITS)).astype("float32")] * 4
+    found = layer(sequences, initial_state=states)
+    theirs.build(sequences.shape)
+    theirs.set_weights(layer.get_weights())
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    assert_close(found, theirs(sequences, initial_state=states), atol=2e-2)
+
+
 def test_no_steps():
     output, *states = Bidirectional(layers.GRU(UNITS, return_state=True))(np.zeros((2, 0, FEATURES), "float32"))
     assert output.shape == (2, 2 * UNITS)
@@ -99,6 +114,7 @@ def test_no_steps():
         (lambda: Bidirectional(layers.GRU(2), backward_layer=layers.GRU(3, go_backwards=True)), "units"),
         (lambda: Bidirectional(layers.GRU(2), backward_layer=layers.LSTM(2, go_backwards=True)), "one type"),
         (lambda: Bidirectional(layers.GRU(2), merge_mode="stack"), "merge mode"),
+        (lambda: Bidirectional(layers.GRU(2))(np.zeros((2, 3, 4)), initial_state=[np.zeros((2, 2))] * 3), "2 tensors"),
         (lambda: Bidirectional(layers.GRU(2))(np.zeros((2, 3, 4)), mask=np.ones((2, 4), bool)), "mask"),
     ],
 )

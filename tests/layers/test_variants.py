@@ -237,6 +237,20 @@ def test_chrono(cell):
         (lambda: LayerNormGRUCell(2, reset_after=False), "reset_after"),
         (lambda: ResidualCell(GRUCell(2)).build((None, 3)), "3 features"),
         (lambda: Chrono("rnn", 10), "cell"),
+        (lambda: layers.LSTM(2, bias_initializer=Chrono("lstm", 10)), "unit_forget_bias"),
+        (lambda: layers.LSTM(2, bias_initializer=Chrono("gru", 10), unit_forget_bias=False), "bias_initializer"),
+        (lambda: layers.GRU(2, bias_initializer=GateConstants([1, 0, 0, 0])), "bias_initializer"),
+        (lambda: PerGate("orthogonal", gates=0), "gates"),
+        (lambda: ZoneoutCell(ResidualCell(GRUCell(2)), 0.1), "cell"),
+        (lambda: ZoneoutCell(keras.layers.LSTMCell(2), 0.1), "cell"),
+        (lambda: DropConnectCell(ZoneoutCell(GRUCell(2), 0.1), 0.1), "cell"),
+        (lambda: ZoneoutCell(GRUCell(2), "a"), "rates"),
+        (lambda: layers.LSTM(2, dropout=None), "dropout"),
+        (lambda: layers.LSTM(2, activation="no_such"), "`activation`"),
+        (lambda: layers.GRU(2, recurrent_activation="no_such"), "`recurrent_activation`"),
+        (lambda: layers.GRU(True), "units"),
+        (lambda: LSTMCell(2)(np.ones((2, 3)), [np.ones((2, 2))]), "states"),
+        (lambda: Recurrent(GRUCell(2))(np.ones((2, 3))), "ndim=3"),
         (lambda: Chrono("gru", 2), "max_steps"),
     ],
 )
@@ -286,7 +300,7 @@ def test_stacked_cells_are_those_of_keras(name, masked, rng, assert_close, gradi
     theirs.set_weights(ours.get_weights())
     found, expected = ours(sequences, mask=mask), theirs(sequences, mask=mask)
     if masked:  # before the first step that counts Keras's loop gives what the stack makes of it
-        found, expected = ([x[0][[0, 2]], *x[1:]] for x in (found, expected))
+        found, expected = ([ops.convert_to_numpy(x[0])[[0, 2]], *x[1:]] for x in (found, expected))
     assert_close(list(found), list(expected), atol=1e-5)
 
 
@@ -301,3 +315,97 @@ def test_a_list_of_cells_is_a_stack(rng, tmp_path, assert_close):
     assert_close(loaded(sequences), model(sequences), atol=1e-6)
     with pytest.raises(ValueError, match="cells"):
         StackedCells([keras.layers.LSTMCell(2)])
+
+
+def test_drop_connect_drops_the_whole_kernel(rng):
+    for reset_after in (True, False):
+        layer = made(
+            lambda reset_after=reset_after: DropConnectCell(GRUCell(UNITS, reset_after=reset_after), 0.999), rng
+        )
+        sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+        found = ops.convert_to_numpy(layer(sequences, training=True)[0])
+        layer.cell.cell.recurrent_kernel.assign(ops.zeros((UNITS, 3 * UNITS)))
+        np.testing.assert_allclose(found, ops.convert_to_numpy(layer(sequences)[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ZoneoutCell(DropConnectCell(LSTMCell(UNITS), 0.5), 0.1),
+        lambda: ZoneoutCell(LearnedInitialStateCell(DropConnectCell(GRUCell(UNITS), 0.5)), 0.1),
+        lambda: ResidualCell(ZoneoutCell(LSTMCell(UNITS, dropout=0.2), 0.1)),
+        lambda: ResidualCell(StackedCells([LSTMCell(3, recurrent_dropout=0.2), GRUCell(UNITS)])),
+        lambda: LearnedInitialStateCell(StackedCells([LSTMCell(3), GRUCell(UNITS)]), initializer="ones"),
+        lambda: StackedCells([LearnedInitialStateCell(LSTMCell(3)), StackedCells([GRUCell(UNITS)])]),
+    ],
+)
+def test_wrappers_in_wrappers(make, rng, assert_close):
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    layer, mask = Recurrent(make(), return_sequences=True), ops.convert_to_tensor(MASK)
+    assert np.isfinite(ops.convert_to_numpy(layer(sequences, mask=mask, training=True))).all()
+    keras_layer = keras.layers.RNN(layer.cell, return_sequences=True)
+    assert_close(layer(sequences), keras_layer(sequences), atol=1e-5)
+    again = Recurrent.from_config(layer.get_config())
+    again.build(sequences.shape)
+    again.set_weights(layer.get_weights())
+    assert_close(again(sequences), layer(sequences), atol=1e-6)
+
+
+def test_a_stateful_stack(rng, assert_close):
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    cells = [LSTMCell(5), LearnedInitialStateCell(GRUCell(3), initializer="ones")]
+    stateful, whole = Recurrent(cells, stateful=True), Recurrent(cells)
+    stateful(sequences[:, :2])
+    assert_close(stateful(sequences[:, 2:]), whole(sequences), atol=1e-6)
+    stateful.reset_state()
+    assert_close(stateful(sequences), whole(sequences), atol=1e-6)
+    flat = [ops.ones((BATCH, size)) for size in (5, 5, 3)]
+    assert_close(whole(sequences, initial_state=flat), whole(sequences, initial_state=[flat[:2], flat[2:]]))
+    with pytest.raises(ValueError, match="states"):
+        stateful.reset_state([np.zeros((BATCH, 4))] * 3)
+
+
+def test_no_steps_leave_the_initial_state_of_a_stack():
+    stack = Recurrent([LSTMCell(4), GRUCell(5)], return_state=True)
+    states = [ops.full((2, size), size) for size in (4, 4, 5)]
+    output, lstm_states, gru_state = stack(np.zeros((2, 0, 3), "float32"), initial_state=states)
+    assert (ops.convert_to_numpy(output) == 5).all()
+    assert output.shape == (2, 5)
+    assert [state.shape for state in lstm_states] == [(2, 4)] * 2
+    assert gru_state.shape == (2, 5)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="lengths known at run time are TensorFlow's")
+def test_no_steps_known_at_run_time_of_a_residual_cell():
+    import tensorflow as tf
+
+    layer = Recurrent(ResidualCell(LSTMCell(4)))
+    layer.build((2, None, 4))
+    call = tf.function(lambda x: layer(x), input_signature=[tf.TensorSpec((2, None, 4))])
+    assert (call(tf.zeros((2, 0, 4))).numpy() == 0).all()
+    assert call(tf.ones((2, 3, 4))).numpy().all()
+
+
+def test_a_subclass_with_other_equations_is_differentiated_by_the_backend(rng, gradients, assert_close):
+    class Doubled(LSTMCell):
+        def step(self, projected, inner, states):
+            (h, c), gates = super().step(projected, inner, states)
+            return [2 * h, c], gates
+
+    assert LSTMCell(2).has_step_gradient
+    assert LayerNormLSTMCell(2).has_step_gradient
+    assert not PeepholeLSTMCell(2).has_step_gradient
+    layer = made(lambda: Doubled(UNITS), rng)
+    plain = keras.layers.RNN(layer.cell, return_sequences=True)
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    found, expected = (
+        gradients(lambda x, run=run: ops.sum(run(x, training=True)), layer.trainable_variables, [sequences])
+        for run in (lambda x, training: layer(x, training=training)[0], plain)
+    )
+    assert_close(found, expected, atol=1e-4)
+
+
+def test_constants_of_a_gru_count_once():
+    layer = layers.GRU(2, bias_initializer=GateConstants([1, 0, 0.5]))
+    layer.build((None, None, 3))
+    np.testing.assert_array_equal(layer.get_weights()[2], [[1, 1, 0, 0, 0.5, 0.5], [0] * 6])
