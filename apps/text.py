@@ -1,8 +1,13 @@
 """Texts as token ids, and token ids as texts: the same TensorFlow graph in training and inside an export."""
 
+import importlib
+import io
+
 import numpy as np
 import tensorflow as tf
 from keras import layers
+
+from ..datasets import DataError
 
 PADDING, UNKNOWN, START, END = range(4)
 SPECIAL = ("", "[UNK]", "<start>", "<end>")
@@ -14,19 +19,62 @@ JOINER = "￭"
 class Tokenizer:
     """Splits texts and numbers the pieces, with 0 for padding, 1 for the unknown, 2 for the start and 3 for the end.
 
-    Built on `keras.layers.TextVectorization`, so that it runs inside an exported model. A subclass says how texts are
-    split (`split`, `standardize`) and put together (`join`).
+    All of it runs inside a graph, and so in an exported model. A subclass says how, in `ids_of` and `texts_of`.
+
+    Args:
+        lowercase: Whether texts are lowercased first.
+    """
+
+    file = None  # its name in a model's folder, behind `source.` or `target.`
+
+    def __init__(self, lowercase=False):
+        self.lowercase = lowercase
+
+    def clean(self, texts):
+        """Strings with single spaces, lowercased if that is asked."""
+        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))
+        return tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts
+
+    def ids_of(self, texts):
+        """Ids of texts `(batch,)` without an end: an int32 ragged tensor `(batch, None)`."""
+        raise NotImplementedError
+
+    def texts_of(self, ids):
+        """Texts `(batch,)` of a ragged tensor of ids without padding, start and end."""
+        raise NotImplementedError
+
+    def encode(self, texts):
+        """Ids of texts `(batch,)`, each closed by the end token: an int32 ragged tensor `(batch, None)`."""
+        ids = self.ids_of(texts)
+        return tf.concat([ids, tf.fill([ids.nrows(), 1], END)], axis=1)
+
+    def encode_padded(self, texts):
+        """`encode` as a dense tensor `(batch, positions)`, 0 after each end; of no texts, too, it has a position."""
+        ids = self.encode(texts).to_tensor()
+        return tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
+
+    def decode(self, ids):
+        """Texts of ids `(batch, positions)`, without padding, start and end tokens: strings `(batch,)`."""
+        is_text = tf.logical_and(ids != PADDING, tf.logical_and(ids != START, ids != END))
+        return self.texts_of(tf.ragged.boolean_mask(ids, is_text))
+
+
+class VocabularyTokenizer(Tokenizer):
+    """A tokenizer with a list of tokens, on `keras.layers.TextVectorization`.
+
+    A subclass says how texts are split (`split`, `standardize`) and put together (`join`).
 
     Args:
         vocabulary: The tokens from id 4 on, each once.
         lowercase: Whether texts are lowercased first.
     """
 
+    file = "vocabulary.txt"
     split = None
 
     def __init__(self, vocabulary, lowercase=False):
+        super().__init__(lowercase)
         self.vocabulary = list(vocabulary)
-        self.lowercase = lowercase
         self.vectorizer = self._vectorizer(vocabulary=[*SPECIAL[2:], *self.vocabulary])
         self.vectorizer(tf.constant([""]))  # creates its tables before anything tracks it
         self.tokens = tf.constant([*SPECIAL, *self.vocabulary])
@@ -40,11 +88,8 @@ class Tokenizer:
         return cls(counts.get_vocabulary(include_special_tokens=False), lowercase)
 
     def _vectorizer(self, **arguments):
-        return layers.TextVectorization(standardize=self._standardize, split=self.split, ragged=True, **arguments)
-
-    def _standardize(self, texts):
-        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))
-        return self.standardize(tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts)
+        standardize = lambda texts: self.standardize(self.clean(texts))  # noqa: E731
+        return layers.TextVectorization(standardize=standardize, split=self.split, ragged=True, **arguments)
 
     def standardize(self, texts):
         """What happens to texts before they are split."""
@@ -57,20 +102,16 @@ class Tokenizer:
     def __len__(self):
         return len(SPECIAL) + len(self.vocabulary)
 
-    def encode(self, texts):
-        """Ids of texts `(batch,)`, each closed by the end token: an int32 ragged tensor `(batch, None)`."""
-        ids = tf.cast(self.vectorizer(texts), tf.int32)
-        return tf.concat([ids, tf.fill([ids.nrows(), 1], END)], axis=1)
+    def ids_of(self, texts):
+        return tf.cast(self.vectorizer(texts), tf.int32)
 
-    def encode_padded(self, texts):
-        """`encode` as a dense tensor `(batch, positions)`, 0 after each end; of no texts, too, it has a position."""
-        ids = self.encode(texts).to_tensor()
-        return tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
+    def texts_of(self, ids):
+        return self.join(tf.gather(self.tokens, ids))
 
-    def decode(self, ids):
-        """Texts of ids `(batch, positions)`, without padding, start and end tokens: strings `(batch,)`."""
-        is_text = tf.logical_and(ids != PADDING, tf.logical_and(ids != START, ids != END))
-        return self.join(tf.gather(self.tokens, tf.ragged.boolean_mask(ids, is_text)))
+    @property
+    def tracked(self):
+        """What an export must track."""
+        return self.vectorizer
 
     def save(self, path):
         """Writes the vocabulary, one token a line, the token with id 4 first."""
@@ -82,7 +123,7 @@ class Tokenizer:
         return cls(path.read_text(encoding="utf-8").split("\n")[:-1], lowercase)
 
 
-class WordTokenizer(Tokenizer):
+class WordTokenizer(VocabularyTokenizer):
     """Words, with punctuation split off.
 
     A punctuation token carries a joiner on each side where no space stood, so that decoding attaches it again:
@@ -107,7 +148,7 @@ class WordTokenizer(Tokenizer):
         return tf.strings.regex_replace(texts, f" ?{JOINER} ?", "")
 
 
-class CharacterTokenizer(Tokenizer):
+class CharacterTokenizer(VocabularyTokenizer):
     """Characters, the space among them."""
 
     split = "character"
@@ -116,7 +157,80 @@ class CharacterTokenizer(Tokenizer):
         return tf.strings.reduce_join(tokens, axis=-1)
 
 
-TOKENIZERS = {"words": WordTokenizer, "characters": CharacterTokenizer}
+class SubwordTokenizer(Tokenizer):
+    """Pieces of words, by byte-pair encoding, that SentencePiece learns from texts.
+
+    Needs the extra `subword`: `sentencepiece` learns, `tensorflow-text` runs the pieces inside the graph. TensorFlow
+    reads a model that was exported with it after `import tensorflow_text`.
+
+    Args:
+        model: Bytes, what SentencePiece learned.
+        lowercase: Whether texts are lowercased first.
+
+    Reference:
+        Sennrich et al. 2016, Neural machine translation of rare words with subword units; Kudo and Richardson 2018,
+        SentencePiece.
+    """
+
+    file = "sentencepiece.model"
+
+    def __init__(self, model, lowercase=False):
+        super().__init__(lowercase)
+        self.model = model
+        self.tracked = _needed("tensorflow_text").SentencepieceTokenizer(model=model, out_type=tf.int32)
+        self.size = int(self.tracked.vocab_size())
+
+    @classmethod
+    def fit(cls, texts, vocabulary_size, lowercase=False):
+        """The tokenizer that `texts` give, with at most `vocabulary_size` ids."""
+        sentencepiece = _needed("sentencepiece")
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=(text.decode() for text in Tokenizer(lowercase).clean(tf.constant(texts)).numpy()),
+                model_writer=model,
+                model_type="bpe",
+                vocab_size=vocabulary_size,
+                hard_vocab_limit=False,
+                character_coverage=1.0,
+                pad_id=PADDING,
+                unk_id=UNKNOWN,
+                bos_id=START,
+                eos_id=END,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise DataError(f"SentencePiece cannot learn {vocabulary_size} pieces from the texts: {error}") from error
+        return cls(model.getvalue(), lowercase)
+
+    def __len__(self):
+        return self.size
+
+    def ids_of(self, texts):
+        return self.tracked.tokenize(self.clean(texts))
+
+    def texts_of(self, ids):
+        return self.tracked.detokenize(ids)
+
+    def save(self, path):
+        """Writes SentencePiece's model."""
+        path.write_bytes(self.model)
+
+    @classmethod
+    def load(cls, path, lowercase):
+        """Reads what `save` wrote."""
+        return cls(path.read_bytes(), lowercase)
+
+
+def _needed(module):
+    """A module of the extra `subword`."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise DataError(f"subwords need {module}, which `pip install 'keras-recurrent[subword]'` brings") from error
+
+
+TOKENIZERS = {"words": WordTokenizer, "characters": CharacterTokenizer, "subwords": SubwordTokenizer}
 
 
 def pad(sequences):

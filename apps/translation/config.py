@@ -30,7 +30,8 @@ class Config:
         data: A folder with the files {split}.{language} (or .gz), line for line; or a TFDS name.
         source: Language code of the sentences that go in.
         target: Language code of the sentences that come out.
-        tokenizer: The pieces that sentences are split into.
+        tokenizer: The pieces that sentences are split into; subwords need the extra `subword`.
+        shared_vocabulary: Learn one vocabulary from both languages together.
         lowercase: Lowercase all text.
         vocabulary_size: The most tokens a language has; the rarest are unknown.
         max_length: The most tokens of a sentence. Longer ones are left out of training; translations are cut there.
@@ -40,7 +41,8 @@ class Config:
         decoder_units: Dimension of the decoder's recurrent layers.
         num_layers: Recurrent layers on each other, in the encoder and in the decoder.
         bidirectional: Let the encoder read in both directions.
-        attention: How the decoder looks back at the source.
+        attention: What asks the source: the state after a step (luong) or the one before it (bahdanau).
+        score: How the attention compares the state with the positions of the source.
         dropout: Share of the embeddings and outputs to drop in training.
         label_smoothing: Share of the target's probability to spread over all tokens.
         learning_rate: Adam's step size, at first.
@@ -58,7 +60,8 @@ class Config:
     data: str = "english_korean"
     source: str = "en"
     target: str = "ko"
-    tokenizer: Literal["words", "characters"] = "words"
+    tokenizer: Literal["words", "characters", "subwords"] = "words"
+    shared_vocabulary: bool = False
     lowercase: bool = False
     vocabulary_size: VocabularySize = 8000
     max_length: PositiveInt = 60
@@ -68,7 +71,8 @@ class Config:
     decoder_units: PositiveInt = 256
     num_layers: PositiveInt = 1
     bidirectional: bool = True
-    attention: Literal["luong", "bahdanau", "gnmt", "none"] = "bahdanau"
+    attention: Literal["luong", "bahdanau", "none"] = "luong"
+    score: Literal["additive", "multiplicative"] = "additive"
     dropout: Rate = 0.1
     label_smoothing: Rate = 0.0
     learning_rate: PositiveFloat = 0.002

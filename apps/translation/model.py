@@ -37,7 +37,7 @@ def build(config, source_size, target_size):
         "dropout": config.dropout,
     }
     encoder = TextEncoder(source_size, units=config.encoder_units, bidirectional=config.bidirectional, **shared)
-    decoder = Decoder(target_size, units=config.decoder_units, attention=config.attention, **shared)
+    decoder = Decoder(target_size, units=config.decoder_units, attention=config.attention, score=config.score, **shared)
     return ConditionalLM(encoder, decoder)
 
 
@@ -87,13 +87,13 @@ class Translator:
     def save_assets(self, folder):
         """Writes all but the weights into a model's folder."""
         folders.write_config(folder, self.config)
-        self.source.save(Path(folder) / "source.vocabulary.txt")
-        self.target.save(Path(folder) / "target.vocabulary.txt")
+        for side, tokenizer in (("source", self.source), ("target", self.target)):
+            tokenizer.save(Path(folder) / f"{side}.{tokenizer.file}")
 
     def export(self, folder):
         """Writes a SavedModel with the signature `serving_default`: `text` in, `text` and `score` out."""
         signature = [tf.TensorSpec([None], tf.string, name="text")]
-        tracked = [self.model, self.source.vectorizer, self.target.vectorizer]
+        tracked = [self.model, self.source.tracked, self.target.tracked]
         export.export(folder, {"serving_default": (self.answer, signature)}, tracked)
 
 
@@ -105,8 +105,10 @@ def train(config, folder):
     """
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
-    tokenizer = TOKENIZERS[config.tokenizer]
-    tokenizers = [tokenizer.fit(texts, config.vocabulary_size, config.lowercase) for texts in pairs["train"]]
+    texts = pairs["train"]
+    if config.shared_vocabulary:
+        texts = [texts[0] + texts[1]] * 2
+    tokenizers = [TOKENIZERS[config.tokenizer].fit(side, config.vocabulary_size, config.lowercase) for side in texts]
     train_batches = data.batches(*pairs["train"], tokenizers, config, shuffle=True)
     validation_batches = data.batches(*pairs["validation"], tokenizers, config, shuffle=False)
     model = build(config, *map(len, tokenizers))
@@ -138,21 +140,20 @@ def load(folder, **options):
     """
     folder = Path(folder)
     config = folders.parse_config(folder, Config)
-    folders.require(folder, "model.keras", "source.vocabulary.txt", "target.vocabulary.txt")
+    tokenizer = TOKENIZERS[config.tokenizer]
+    assets = [f"{side}.{tokenizer.file}" for side in ("source", "target")]
+    folders.require(folder, "model.keras", *assets)
     options = {name: value for name, value in options.items() if value is not None}
     config = dataclasses.replace(config, **options)
     try:
-        tokenizers = [
-            TOKENIZERS[config.tokenizer].load(folder / f"{side}.vocabulary.txt", config.lowercase)
-            for side in ("source", "target")
-        ]
+        tokenizers = [tokenizer.load(folder / asset, config.lowercase) for asset in assets]
         model = keras.models.load_model(folder / "model.keras", compile=False)
     except (TypeError, KeyError, ValueError, OSError) as error:
         raise folders.ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
     sizes = model.encoder.vocabulary_size, model.decoder.vocabulary_size
-    for side, tokenizer, size in zip(("source", "target"), tokenizers, sizes, strict=True):
+    for asset, tokenizer, size in zip(assets, tokenizers, sizes, strict=True):
         if len(tokenizer) != size:
             raise folders.ModelFolderError(
-                f"{folder}: {side}.vocabulary.txt does not fit the model: {len(tokenizer)} ids instead of {size}"
+                f"{folder}: {asset} does not fit the model: {len(tokenizer)} ids instead of {size}"
             )
     return Translator(config, tokenizers, model)

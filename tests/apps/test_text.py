@@ -1,7 +1,18 @@
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps.text import END, UNKNOWN, CharacterTokenizer, WordTokenizer, length_batches, pad
+from keras_recurrent.apps.text import (
+    END,
+    UNKNOWN,
+    CharacterTokenizer,
+    SubwordTokenizer,
+    WordTokenizer,
+    length_batches,
+    pad,
+)
+from keras_recurrent.datasets import DataError
 
 TEXTS = [
     "a man , sleeping.",
@@ -14,7 +25,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer])
+@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer, SubwordTokenizer])
 def test_decoding_gives_the_text_back(tokenizer_type):
     tokenizer = tokenizer_type.fit(TEXTS, 1000)
     ids = tokenizer.encode(tf.constant(TEXTS))
@@ -61,6 +72,35 @@ def test_vocabulary_round_trip(tokenizer_type, tmp_path):
     tokenizer = tokenizer_type.fit(texts, 1000)
     tokenizer.save(tmp_path / "vocabulary.txt")
     assert tokenizer_type.load(tmp_path / "vocabulary.txt", lowercase=False).vocabulary == tokenizer.vocabulary
+
+
+def test_subwords(tmp_path):
+    tokenizer = SubwordTokenizer.fit(["low lower lowest", "new newer newest"] * 10, 25, lowercase=True)
+    assert len(tokenizer) <= 25
+    ids = tokenizer.encode(tf.constant(["LOWER newest", "", "slow <s> </s> <pad>", "漢"])).to_list()
+    assert len(ids[0]) < len("lower newest")  # pieces, not characters
+    assert ids[1] == [END]
+    assert all(row[-1] == END and min(row) >= UNKNOWN for row in ids)
+    assert min(ids[2][:-1]) == UNKNOWN or min(ids[2][:-1]) > END  # special pieces cannot be typed
+    assert UNKNOWN in ids[3]
+    tokenizer.save(tmp_path / "model")
+    again = SubwordTokenizer.load(tmp_path / "model", lowercase=True)
+    assert again.encode(tf.constant(["LOWER newest"])).to_list() == ids[:1]
+    assert tokenizer.encode(tf.constant([], tf.string)).to_list() == []
+    assert tokenizer.decode(tf.zeros((0, 5), tf.int32)).shape == (0,)
+    assert tokenizer.decode(tf.constant([[END, 0, 0]])).numpy().tolist() == [b""]
+
+
+def test_subwords_that_cannot_be_learned():
+    with pytest.raises(DataError, match="4 pieces"):
+        SubwordTokenizer.fit(["a"], 4)
+
+
+@pytest.mark.parametrize("module", ["sentencepiece", "tensorflow_text"])
+def test_subwords_without_their_extra(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(DataError, match=rf"need {module}, which `pip install 'keras-recurrent\[subword\]'` brings"):
+        SubwordTokenizer.fit(["a b c"], 20)
 
 
 def test_pad():

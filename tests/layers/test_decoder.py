@@ -8,7 +8,7 @@ from keras_recurrent.layers import Decoder, Memory
 
 VOCABULARY, UNITS, FEATURES, POSITIONS = 11, 5, 6, 4
 CELLS = ["simple_rnn", "lstm", "gru"]
-ATTENTIONS = ["luong", "bahdanau", "gnmt", "none"]
+ATTENTIONS = ["luong", "bahdanau", "none"]
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape
 
@@ -24,9 +24,7 @@ def attention(request):
 
 
 @pytest.fixture(params=[1, 2])
-def num_layers(request, attention):
-    if attention == "gnmt" and request.param < 2:
-        pytest.skip("has an upper layer")
+def num_layers(request):
     return request.param
 
 
@@ -38,7 +36,7 @@ def memory(rng):
 
 
 def build(rng, **options):
-    decoder = Decoder(VOCABULARY, 3, UNITS, **{"num_layers": 2, **options})
+    decoder = Decoder(VOCABULARY, 3, UNITS, **options)
     decoder.build((BATCH, STEPS), Memory((BATCH, POSITIONS, FEATURES), (BATCH, POSITIONS), (BATCH, FEATURES)))
     decoder.set_weights([rng.normal(0, 0.7, weight.shape) for weight in decoder.weights])
     return decoder
@@ -48,10 +46,11 @@ def logits_of(decoder, tokens, memory, **options):
     return ops.convert_to_numpy(decoder(ops.convert_to_tensor(tokens), memory, **options))
 
 
+@pytest.mark.parametrize("score", ["additive", "multiplicative"])
 @pytest.mark.parametrize("masked", [True, False], ids=["mask", "no_mask"])
-def test_call_is_step_unrolled(cell, attention, num_layers, masked, memory, rng, assert_close):
+def test_call_is_step_unrolled(cell, attention, score, num_layers, masked, memory, rng, assert_close):
     memory = memory if masked else memory._replace(mask=None)
-    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+    decoder = build(rng, cell=cell, attention=attention, score=score, num_layers=num_layers)
     logits = logits_of(decoder, TOKENS, memory)
     assert logits.shape == (BATCH, STEPS, VOCABULARY)
     state = decoder.initial_state(memory)
@@ -87,14 +86,14 @@ def test_every_part_of_the_memory_is_read(attention, memory, rng):
     assert values_matter == (attention != "none")
 
 
-@pytest.mark.parametrize("attention", ["luong", "bahdanau", "gnmt"])
+@pytest.mark.parametrize("attention", ["luong", "bahdanau"])
 def test_query_is_the_papers(cell, attention, num_layers, memory, rng, assert_close):
     decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
     # Not the first state, where the two states of an LSTM come from one summary.
     _, state, _ = decoder.step(ops.convert_to_tensor(TOKENS[:, 0]), decoder.initial_state(memory), memory)
     _, new_state, weights = decoder.step(ops.convert_to_tensor(TOKENS[:, 1]), state, memory)
-    # Luong: the top layer's output after the step. Bahdanau: the bottom layer's before it. GNMT: that after it.
-    query = {"luong": new_state[-1][0], "bahdanau": state[0][0], "gnmt": new_state[0][0]}[attention]
+    # Luong: the top layer's output after the step. Bahdanau: the bottom layer's before it.
+    query = new_state[-1][0] if attention == "luong" else state[0][0]
     _, expected = decoder.attention(ops.expand_dims(query, 1), memory, decoder.attention.keys(memory))
     assert_close(weights, ops.squeeze(expected, 1), atol=1e-5)
 
@@ -152,12 +151,7 @@ def test_config_round_trip(cell, attention):
     assert Decoder.from_config(config).get_config() == config
 
 
-@pytest.mark.parametrize("argument", ["attention", "cell"])
+@pytest.mark.parametrize("argument", ["attention", "score", "cell"])
 def test_unknown_name(argument):
     with pytest.raises(ValueError, match=f"`{argument}` must be one of"):
         Decoder(VOCABULARY, 3, UNITS, **{argument: "no_such"})
-
-
-def test_gnmt_needs_two_layers():
-    with pytest.raises(ValueError, match="num_layers"):
-        Decoder(VOCABULARY, 3, UNITS, attention="gnmt")

@@ -37,7 +37,12 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
 
 
 @pytest.mark.parametrize(
-    "options", [{"cell": "lstm", "attention": "bahdanau", "tokenizer": "characters"}, {"cell": "simple_rnn"}]
+    "options",
+    [
+        {"cell": "lstm", "attention": "bahdanau", "tokenizer": "characters"},
+        {"cell": "simple_rnn", "score": "multiplicative"},
+        {"tokenizer": "subwords", "vocabulary_size": 40, "shared_vocabulary": True},
+    ],
 )
 def test_every_kind_trains_and_is_read_back(config, tmp_path, options):
     translator = model.train(dataclasses.replace(config, epochs=1, **options), tmp_path)
@@ -96,6 +101,22 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, tmp
         expected = translator.translate(batch)
         assert texts == [translation.text for translation in expected]
         assert scores == pytest.approx([translation.score for translation in expected], rel=1e-4)
+
+
+def test_export_with_subwords_needs_tensorflow_text_alone(config, tmp_path):
+    options = {"tokenizer": "subwords", "vocabulary_size": 40, "epochs": 1}
+    translator = model.train(dataclasses.replace(config, **options), tmp_path)
+    translator.export(tmp_path / "export")
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", "import tensorflow_text\n" + SERVE, tmp_path / "export"],
+        input=json.dumps([TEXTS]),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    ((texts, _),) = json.loads(result.stdout)
+    assert texts == [translation.text for translation in translator.translate(TEXTS)]
 
 
 def test_batches(config, saved):
