@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from pathlib import Path
 
 # Generated data sets of this package, which TFDS finds once their builder is imported.
@@ -41,8 +42,52 @@ def read_pairs(data, split, source, target):
     if folder.is_dir():
         return _read_folder_pairs(folder, split, source, target)
     if folder.exists():
-        raise DataError(f"{data} is a file; the data must be a folder with files {{split}}.{{language}}, or a name")
+        raise DataError(
+            f"{data} is a file; the data must be a folder with files {{split}}.{{language}}, or a name; for a file of "
+            "pairs there is --pairs"
+        )
     return _read_tfds_pairs(str(data), split, source, target)
+
+
+def read_pairs_file(path, split, swap=False):
+    """Reads the sentence pairs of a split from one file of pairs, such as Tatoeba's.
+
+    A line is `first<TAB>second`, and what follows a second tab is passed over. A pair's split depends on its first
+    sentence alone, upper and lower case alike: of the first sentences 90 % are `train`, 5 % `validation`, 5 % `test`.
+    So the translations of one sentence stay together, none that is tested was trained on, and a file that grows keeps
+    its test.
+
+    Args:
+        path: The file, UTF-8, gzipped where its name ends in `.gz`.
+        split: `train`, `validation` (or `val`, `valid`, `dev`) or `test`.
+        swap: Whether the second sentence is the source.
+
+    Returns:
+        List of pairs `(source sentence, target sentence)`.
+
+    Raises:
+        DataError: If the file cannot be read, a line has no tab, or the split is not one of the three or has no pair.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    wanted = "validation" if split in VALIDATION_NAMES else resolve_split(split, ("train", "validation", "test"), path)
+    pairs = []
+    for number, line in enumerate(read_lines(path), 1):
+        first, tab, rest = line.partition("\t")
+        if not tab:
+            raise DataError(f"{path}, line {number}: no tab between two sentences")
+        if _split_of(first) == wanted:
+            second = rest.split("\t", 1)[0]
+            pairs.append((second, first) if swap else (first, second))
+    if not pairs:
+        raise DataError(f"{path}: too few pairs; none of them falls to the split '{split}'")
+    return pairs
+
+
+def _split_of(sentence):
+    part = zlib.crc32(sentence.strip().casefold().encode()) % 20
+    return {0: "validation", 1: "test"}.get(part, "train")
 
 
 def read_lines(path):

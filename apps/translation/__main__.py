@@ -36,7 +36,7 @@ def evaluate(
     from .model import load
 
     translator = load(model, beam_size=beam_size)
-    config = dataclasses.replace(translator.config, data=data or translator.config.data)
+    config = translator.config if data is None else dataclasses.replace(translator.config, data=data, pairs=None)
     sources, references = read(config, split)
     translator.translate(sources[:1])  # builds the graph
     answers = [""] * len(sources)

@@ -28,6 +28,9 @@ class Config:
     Args:
         app: The app that this configuration is for.
         data: A folder with the files {split}.{language} (or .gz), line for line; or a TFDS name.
+        pairs: Instead of data, one file with a pair a line, `sentence<TAB>sentence`, as Tatoeba has them (or .gz). Of
+            its first sentences 5 % are kept for validation and 5 % for testing.
+        swap: Translate the second sentence of a line of `pairs` into the first.
         source: Language code of the sentences that go in.
         target: Language code of the sentences that come out.
         tokenizer: The pieces that sentences are split into; subwords need the extra `subword`.
@@ -58,6 +61,8 @@ class Config:
 
     app: Literal["translation"] = "translation"
     data: str = "english_korean"
+    pairs: str | None = None
+    swap: bool = False
     source: str = "en"
     target: str = "ko"
     tokenizer: Literal["words", "characters", "subwords"] = "words"

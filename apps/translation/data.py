@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ...datasets import DataError, read_pairs
+from ...datasets import DataError, read_pairs, read_pairs_file
 from ..text import PADDING, START, length_batches, pad
 
 
@@ -11,7 +11,11 @@ def read(config, split):
     """The sentence pairs of a split of a configuration's data set, as two lists."""
     if config.source == config.target:
         raise DataError(f"source and target are the same language, '{config.source}'")
-    sources, targets = zip(*read_pairs(config.data, split, config.source, config.target), strict=True)
+    if config.pairs is not None:
+        pairs = read_pairs_file(config.pairs, split, config.swap)
+    else:
+        pairs = read_pairs(config.data, split, config.source, config.target)
+    sources, targets = zip(*pairs, strict=True)
     return list(sources), list(targets)
 
 

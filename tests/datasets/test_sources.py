@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 import tensorflow_datasets as tfds
-from keras_recurrent.datasets import DataError, read_pairs
+from keras_recurrent.datasets import DataError, read_pairs, read_pairs_file
 
 
 def write(folder, **files):
@@ -112,3 +112,44 @@ def test_generated_data_set(tmp_path, monkeypatch):
 def test_tfds_name_without_sentence_pairs():
     with pytest.raises(DataError, match="'mnist' holds no sentence pairs"):
         read_pairs("mnist", "train", "de", "en")
+
+
+def pairs_file(path, count=2000):
+    lines = [f"{'Go' if n % 2 else 'go'} {n // 2}.\tVa {n} !\tby somebody" for n in range(count)]
+    path.write_bytes(gzip.compress("\r\n".join(lines).encode()))
+    return path
+
+
+def test_a_file_of_pairs_is_split_by_its_first_sentences(tmp_path):
+    path = pairs_file(tmp_path / "fra.txt.gz")
+    splits = {split: read_pairs_file(path, split) for split in ("train", "validation", "test")}
+    assert sum(map(len, splits.values())) == 2000
+    assert len(splits["train"]) == pytest.approx(1800, abs=60)
+    assert len(splits["test"]) == pytest.approx(100, abs=60)
+    firsts = [{source.casefold() for source, _ in pairs} for pairs in splits.values()]
+    assert not (firsts[0] & firsts[1] or firsts[0] & firsts[2] or firsts[1] & firsts[2])
+    assert all(target.startswith("Va") and target.endswith("!") for pairs in splits.values() for _, target in pairs)
+    assert read_pairs_file(path, "test", swap=True) == [(second, first) for first, second in splits["test"]]
+    # Sentences that are added leave the others where they are.
+    longer = read_pairs_file(pairs_file(tmp_path / "longer.txt.gz", 3000), "test")
+    assert longer[: len(splits["test"])] == splits["test"]
+
+
+@pytest.mark.parametrize(
+    ("content", "split", "message"),
+    [
+        ("Go.\tVa !\nHi.\n", "train", "line 2: no tab"),
+        ("Go.\tVa !\n", "dev2", "no split 'dev2'; splits there: test, train, validation"),
+        ("Go.\tVa !\n", "test", "too few pairs"),
+        ("", "train", "empty"),
+    ],
+)
+def test_a_bad_file_of_pairs(tmp_path, content, split, message):
+    (tmp_path / "pairs.txt").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_pairs_file(tmp_path / "pairs.txt", split)
+
+
+def test_no_file_of_pairs(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_pairs_file(tmp_path / "pairs.txt", "train")
