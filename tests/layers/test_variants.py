@@ -338,7 +338,7 @@ def test_drop_connect_drops_the_whole_kernel(rng):
         lambda: ResidualCell(ZoneoutCell(LSTMCell(UNITS, dropout=0.2), 0.1)),
         lambda: ResidualCell(StackedCells([LSTMCell(3, recurrent_dropout=0.2), GRUCell(UNITS)])),
         lambda: LearnedInitialStateCell(StackedCells([LSTMCell(3), GRUCell(UNITS)]), initializer="ones"),
-        lambda: StackedCells([LearnedInitialStateCell(LSTMCell(3)), StackedCells([GRUCell(UNITS)])]),
+        lambda: StackedCells([LearnedInitialStateCell(LSTMCell(3)), StackedCells([GRUCell(UNITS), LSTMCell(UNITS)])]),
     ],
 )
 def test_wrappers_in_wrappers(make, rng, assert_close):
