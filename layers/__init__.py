@@ -14,6 +14,7 @@ from .memory import Memory
 from .recurrent import Recurrent
 from .search import Hypotheses, beam_search, greedy_search
 from .simple_rnn import SimpleRNN, SimpleRNNCell
+from .stacked import StackedCells
 from .variants import (
     LayerNormGRUCell,
     LayerNormLSTMCell,
@@ -21,7 +22,7 @@ from .variants import (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
 )
-from .wrappers import DropConnectCell, LearnedInitialStateCell, ResidualCell, StackedCells, ZoneoutCell
+from .wrappers import DropConnectCell, LearnedInitialStateCell, ResidualCell, ZoneoutCell
 
 __all__ = [
     "GRU",

@@ -8,34 +8,8 @@ from keras import activations, constraints, initializers, layers, ops, random, r
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from . import backprop
+from .derivatives import has_derivative, named_activation
 from .dropout import dropout
-
-# The derivatives of the activations that have one as a function of their value `y`.
-_DERIVATIVES = {
-    activations.linear: ops.ones_like,
-    activations.tanh: lambda y: 1 - y * y,
-    activations.sigmoid: lambda y: y * (1 - y),
-    activations.relu: lambda y: ops.cast(y > 0, y.dtype),
-    activations.hard_sigmoid: lambda y: ops.cast(ops.logical_and(y > 0, y < 1), y.dtype) / 6,
-    activations.softsign: lambda y: ops.square(1 - ops.abs(y)),
-    activations.softplus: lambda y: 1 - ops.exp(-y),
-    activations.elu: lambda y: ops.where(y > 0, 1, y + 1),
-}
-
-
-def derivative(activation, y):
-    """The derivative of an activation where its value is `y`."""
-    return _DERIVATIVES[activation](y)
-
-
-def named_activation(name, activation):
-    """An activation from what Keras takes for one; `name` is the argument that a `ValueError` names."""
-    try:
-        return activations.get(activation)
-    except ValueError as error:
-        raise ValueError(
-            f"Argument `{name}` must be the name of an activation of Keras or a function. Received: {activation!r}"
-        ) from error
 
 
 def check_rate(name, rate):
@@ -196,7 +170,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             return False
         if min(place("linearize"), place("product_gradient")) > place("inner"):
             return False
-        return all(activation in _DERIVATIVES for activation in self.activations)
+        return all(map(has_derivative, self.activations))
 
     def project(self, inputs):
         """The part of a step that needs no state: `(..., features)` to `(..., gates * units)`."""

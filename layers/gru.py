@@ -3,7 +3,8 @@
 import keras
 from keras import activations, ops
 
-from .cell import RecurrentCell, derivative, named_activation
+from .cell import RecurrentCell
+from .derivatives import derivative, named_activation
 from .recurrent import CellLayer
 
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops, tree
 
-from .wrappers import StackedCells
+from .stacked import StackedCells
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")

@@ -2,7 +2,8 @@
 
 import keras
 
-from .cell import RecurrentCell, derivative
+from .cell import RecurrentCell
+from .derivatives import derivative
 from .recurrent import CellLayer
 
 
