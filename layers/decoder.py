@@ -39,6 +39,8 @@ class Decoder(layers.Layer):
         num_layers: Positive integer, how many recurrent layers stand on each other.
         attention: `"luong"`, `"bahdanau"` or `"none"`.
         score: `"additive"` or `"multiplicative"`, how the attention compares.
+        tie_softmax: Whether `W_o` is the transposed embedding matrix (Press and Wolf 2017). The readout has then the
+            embedding's dimension, and there is one without attention, too.
         dropout: Float in [0, 1), the share of the embeddings, of each layer's outputs and of the readout to drop in
             training.
 
@@ -64,7 +66,8 @@ class Decoder(layers.Layer):
     ((1, 90), (1, 3))
 
     Reference:
-        Luong et al. 2015, section 3.1; Bahdanau et al. 2015, section 3.1. The readout is the former's in both.
+        Luong et al. 2015, section 3.1; Bahdanau et al. 2015, section 3.1; the readout is the former's in both. Press
+        and Wolf 2017, Using the output embedding to improve language models, for the tied softmax.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Decoder(layers.Layer):
         num_layers=1,
         attention="luong",
         score="additive",
+        tie_softmax=False,
         dropout=0.0,
         **kwargs,
     ):
@@ -85,6 +89,7 @@ class Decoder(layers.Layer):
         if score not in SCORES:
             raise ValueError(f"Argument `score` must be one of {', '.join(SCORES)}. Received: {score!r}")
         self.score = score
+        self.tie_softmax = tie_softmax
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.units = units
@@ -109,9 +114,13 @@ class Decoder(layers.Layer):
                 if score == "additive"
                 else LuongAttention(name="attention", **policy)
             )
-            self.readout = layers.Dense(units, activation="tanh", name="readout", **policy)
+        self.readout = None
+        if self.attention is not None or tie_softmax:
+            readout_units = embedding_dim if tie_softmax else units
+            self.readout = layers.Dense(readout_units, activation="tanh", name="readout", **policy)
         self.dropouts = [layers.Dropout(dropout, **policy) for _ in range(num_layers + 2)]
-        self.output_projection = layers.Dense(vocabulary_size, name="output_projection", **policy)
+        if not tie_softmax:
+            self.output_projection = layers.Dense(vocabulary_size, name="output_projection", **policy)
 
     @property
     def feeds_context(self):
@@ -127,10 +136,18 @@ class Decoder(layers.Layer):
             features = self.units
         for bridge in self.bridges:
             bridge.build(summary_shape)
+        features = self.units
         if self.attention is not None:
             self.attention.build((None, None, self.units), values_shape)
-            self.readout.build((None, None, self.units + values_shape[-1]))
-        self.output_projection.build((None, None, self.units))
+            features += values_shape[-1]
+        if self.readout is not None:
+            self.readout.build((None, None, features))
+        if self.tie_softmax:
+            self.output_bias = self.add_weight(
+                shape=(self.vocabulary_size,), initializer="zeros", name="output_bias", autocast=False
+            )
+        else:
+            self.output_projection.build((None, None, self.units))
 
     def initial_state(self, memory):
         """The state before the first token: a tuple with the list of states `(batch, units)` of each layer."""
@@ -222,8 +239,15 @@ class Decoder(layers.Layer):
 
     def _logits(self, output, context, training=False):
         if context is not None:
-            output = self.readout(ops.concatenate([output, context], axis=-1))
-        return self.output_projection(self.dropouts[-1](output, training=training))
+            output = ops.concatenate([output, context], axis=-1)
+        if self.readout is not None:
+            output = self.readout(output)
+        output = self.dropouts[-1](output, training=training)
+        if not self.tie_softmax:
+            return self.output_projection(output)
+        # Cast by hand: `step` runs outside of `call`, where Keras would do it.
+        embeddings, bias = (ops.cast(weight, output.dtype) for weight in (self.embedding.embeddings, self.output_bias))
+        return ops.matmul(output, ops.transpose(embeddings)) + bias
 
     def call(self, tokens, memory, training=False):
         bottom, *above = self.initial_state(memory)
@@ -250,5 +274,6 @@ class Decoder(layers.Layer):
             "num_layers": self.num_layers,
             "attention": self.attention_name,
             "score": self.score,
+            "tie_softmax": self.tie_softmax,
             "dropout": self.dropout,
         }

@@ -46,6 +46,7 @@ class Config:
         bidirectional: Let the encoder read in both directions.
         attention: What asks the source: the state after a step (luong) or the one before it (bahdanau).
         score: How the attention compares the state with the positions of the source.
+        tie_softmax: Let the softmax use the target's embeddings, which saves its own weights.
         dropout: Share of the embeddings and outputs to drop in training.
         label_smoothing: Share of the target's probability to spread over all tokens.
         learning_rate: Adam's step size, at first.
@@ -78,6 +79,7 @@ class Config:
     bidirectional: bool = True
     attention: Literal["luong", "bahdanau", "none"] = "luong"
     score: Literal["additive", "multiplicative"] = "additive"
+    tie_softmax: bool = False
     dropout: Rate = 0.1
     label_smoothing: Rate = 0.0
     learning_rate: PositiveFloat = 0.002

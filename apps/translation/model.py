@@ -37,7 +37,14 @@ def build(config, source_size, target_size):
         "dropout": config.dropout,
     }
     encoder = TextEncoder(source_size, units=config.encoder_units, bidirectional=config.bidirectional, **shared)
-    decoder = Decoder(target_size, units=config.decoder_units, attention=config.attention, score=config.score, **shared)
+    decoder = Decoder(
+        target_size,
+        units=config.decoder_units,
+        attention=config.attention,
+        score=config.score,
+        tie_softmax=config.tie_softmax,
+        **shared,
+    )
     return ConditionalLM(encoder, decoder)
 
 

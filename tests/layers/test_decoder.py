@@ -151,6 +151,25 @@ def test_config_round_trip(cell, attention):
     assert Decoder.from_config(config).get_config() == config
 
 
+@pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
+def test_tied_softmax(attention, memory, rng, assert_close, gradients):
+    decoder = build(rng, attention=attention, tie_softmax=True)
+    assert not any(weight.path.endswith("output_projection/kernel") for weight in decoder.weights)
+    logits = logits_of(decoder, TOKENS, memory)
+    state = decoder.initial_state(memory)
+    for time in range(STEPS):
+        step_logits, state, _ = decoder.step(ops.convert_to_tensor(TOKENS[:, time]), state, memory)
+        assert_close(step_logits, logits[:, time], atol=1e-5)
+    # A token that is never read changes its own logit alone: its embedding is a column of the softmax.
+    embeddings = ops.convert_to_numpy(decoder.embedding.embeddings.value).copy()
+    embeddings[1] += 1
+    decoder.embedding.embeddings.assign(embeddings)
+    changed = (logits_of(decoder, TOKENS, memory) != logits).any(axis=(0, 1))
+    np.testing.assert_array_equal(np.flatnonzero(changed), [1])
+    again = Decoder.from_config(decoder.get_config())
+    assert again.tie_softmax
+
+
 @pytest.mark.parametrize("argument", ["attention", "score", "cell"])
 def test_unknown_name(argument):
     with pytest.raises(ValueError, match=f"`{argument}` must be one of"):

@@ -41,7 +41,7 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
     [
         {"cell": "lstm", "attention": "bahdanau", "tokenizer": "characters"},
         {"cell": "simple_rnn", "score": "multiplicative"},
-        {"tokenizer": "subwords", "vocabulary_size": 40, "shared_vocabulary": True},
+        {"tokenizer": "subwords", "vocabulary_size": 40, "shared_vocabulary": True, "tie_softmax": True},
     ],
 )
 def test_every_kind_trains_and_is_read_back(config, tmp_path, options):
