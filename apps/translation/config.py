@@ -23,7 +23,7 @@ class Config:
 
         keras-recurrent translation evaluate saved_models/en-ko --split test
 
-    then prints a BLEU of 99 or more.
+    then prints a BLEU of 98 or more.
 
     Args:
         app: The app that this configuration is for.
