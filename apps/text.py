@@ -88,8 +88,10 @@ class VocabularyTokenizer(Tokenizer):
         return cls(counts.get_vocabulary(include_special_tokens=False), lowercase)
 
     def _vectorizer(self, **arguments):
-        standardize = lambda texts: self.standardize(self.clean(texts))  # noqa: E731
-        return layers.TextVectorization(standardize=standardize, split=self.split, ragged=True, **arguments)
+        return layers.TextVectorization(standardize=self._standardize, split=self.split, ragged=True, **arguments)
+
+    def _standardize(self, texts):
+        return self.standardize(self.clean(texts))
 
     def standardize(self, texts):
         """What happens to texts before they are split."""

@@ -5,7 +5,7 @@ from keras import ops, tree
 
 from . import backprop
 from .cell import RecurrentCell
-from .recurrent import mask_outputs
+from .recurrent import mask_outputs, time_major
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -92,7 +92,7 @@ class Bidirectional(keras.layers.Bidirectional):
             strict=True,
         )
         if mask is not None:
-            mask = ops.expand_dims(ops.transpose(ops.cast(mask, "bool")), -1)  # (steps, batch, 1)
+            mask = time_major(mask)
             mask = ops.stack([ops.flip(mask, 0) if layer.go_backwards else mask for layer in layers], axis=1)
 
         def project(rows):

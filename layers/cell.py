@@ -88,12 +88,12 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
         for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
             gates = getattr(getattr(self, name), "gates", self.gates)
             if gates != self.gates:
                 raise ValueError(f"Argument `{name}` must be one of {self.gates} gates. Received: one of {gates}")
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)

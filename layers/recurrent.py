@@ -140,7 +140,7 @@ class Recurrent(keras.layers.RNN):
         sequences = ops.transpose(ops.cast(sequences, cell.compute_dtype), (1, 0, 2))  # (steps, batch, features)
         mask = tree.flatten(mask)[0]  # a list of masks where Keras passes on those of the initial state, too
         if mask is not None:
-            mask = ops.expand_dims(ops.transpose(ops.cast(mask, "bool")), -1)  # (steps, batch, 1)
+            mask = time_major(mask)
         if self.go_backwards:
             sequences = ops.flip(sequences, 0)
             mask = None if mask is None else ops.flip(mask, 0)
@@ -149,6 +149,11 @@ class Recurrent(keras.layers.RNN):
         if mask is not None:
             last, outputs = mask_outputs(last, outputs, mask, self.zero_output_for_mask)
         return last, ops.transpose(outputs, (1, 0, 2)), states
+
+
+def time_major(mask):
+    """A mask `(batch, steps)` as the loop reads it: boolean, `(steps, batch, 1)`."""
+    return ops.expand_dims(ops.transpose(ops.cast(mask, "bool")), -1)
 
 
 def mask_outputs(last, outputs, mask, zero_output_for_mask=False):

@@ -74,7 +74,7 @@ def seed():
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_code_is_given_back():
-    """JAX keeps all it ever compiled, in so many pieces of memory that the system runs out of them and JAX crashes."""
+    """JAX keeps all it ever compiled; without this it crashed in its compiler, late in a run of all files."""
     yield
     if keras.config.backend() == "jax":
         import jax
