@@ -1,5 +1,6 @@
 """Texts as token ids, and token ids as texts: the same TensorFlow graph in training and inside an export."""
 
+import hashlib
 import importlib
 import io
 
@@ -179,7 +180,9 @@ class SubwordTokenizer(Tokenizer):
     def __init__(self, model, lowercase=False):
         super().__init__(lowercase)
         self.model = model
-        self.tracked = _needed("tensorflow_text").SentencepieceTokenizer(model=model, out_type=tf.int32)
+        # In a loaded SavedModel the resource goes by this name, and of two with one name the second is the first.
+        name = f"sentencepiece_{hashlib.sha256(model).hexdigest()}"
+        self.tracked = _needed("tensorflow_text").SentencepieceTokenizer(model=model, out_type=tf.int32, name=name)
         self.size = int(self.tracked.vocab_size())
 
     @classmethod

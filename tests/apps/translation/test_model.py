@@ -104,7 +104,8 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, tmp
 
 
 def test_export_with_subwords_needs_tensorflow_text_alone(config, tmp_path):
-    options = {"tokenizer": "subwords", "vocabulary_size": 40, "epochs": 1}
+    # Sentences that differ with the slightest mistake: the target's pieces must not be the source's, for one.
+    options = {"tokenizer": "subwords", "vocabulary_size": 40, "epochs": 10}
     translator = model.train(dataclasses.replace(config, **options), tmp_path)
     translator.export(tmp_path / "export")
     result = subprocess.run(
@@ -116,6 +117,7 @@ def test_export_with_subwords_needs_tensorflow_text_alone(config, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     ((texts, _),) = json.loads(result.stdout)
+    assert len(set(texts)) == len(TEXTS)
     assert texts == [translation.text for translation in translator.translate(TEXTS)]
 
 
