@@ -12,7 +12,7 @@ from .initializers import Chrono, GateConstants, PerGate
 from .lstm import LSTM, LSTMCell
 from .memory import Memory
 from .recurrent import Recurrent
-from .search import Hypotheses, beam_search, greedy_search
+from .search import Hypotheses, beam_search, greedy_search, sample
 from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedCells
 from .variants import (
@@ -56,5 +56,6 @@ __all__ = [
     "ZoneoutCell",
     "beam_search",
     "greedy_search",
+    "sample",
     "sequence_layer",
 ]

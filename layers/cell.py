@@ -9,13 +9,7 @@ from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from . import backprop
 from .derivatives import has_derivative, named_activation
-from .dropout import dropout
-
-
-def check_rate(name, rate):
-    """Raises a `ValueError` where `rate` is not a number in [0, 1)."""
-    if not isinstance(rate, numbers.Real) or not 0 <= rate < 1:
-        raise ValueError(f"Argument `{name}` must be in [0, 1). Received: {name}={rate!r}")
+from .dropout import check_rate, dropout
 
 
 class RecurrentCell(layers.Layer, DropoutRNNCell):

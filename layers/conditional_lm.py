@@ -1,9 +1,11 @@
 """An encoder and a decoder as one model: what a translator and a captioner are."""
 
 import keras
-from keras import ops, tree
+from keras import ops, random, tree
 
-from .search import beam_search
+from . import constraints
+from .constraints import IMPOSSIBLE
+from .search import beam_search, sample
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -15,6 +17,9 @@ class ConditionalLM(keras.Model):
     Args:
         encoder: A layer that turns the source into a `Memory`.
         decoder: A `Decoder`.
+        scheduled_sampling: Whether training reads some of the model's own tokens instead of the right ones: each with
+            the probability `sampling_rate`, a variable that is 0 at first. The model's tokens are those it finds
+            likeliest where it reads the right ones before them, so that all steps are still computed at once.
 
     Call arguments:
         inputs: `(source, tokens)`: what the encoder reads, and the target after a start token, `(batch, steps)`.
@@ -31,14 +36,22 @@ class ConditionalLM(keras.Model):
     (1, 4, 90)
     >>> model.search(ops.array([[5, 6, 3]]), beam_size=4, max_length=20).tokens.shape
     (1, 4, 20)
+
+    Reference:
+        Bengio et al. 2015, Scheduled sampling for sequence prediction with recurrent neural networks; Mihaylova and
+        Martins 2019, Scheduled sampling for Transformers, for its two passes over all steps.
     """
 
     padding, unknown, start, end = 0, 1, 2, 3
 
-    def __init__(self, encoder, decoder, **kwargs):
+    def __init__(self, encoder, decoder, scheduled_sampling=False, **kwargs):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.decoder = decoder
+        self.scheduled_sampling = scheduled_sampling
+        if scheduled_sampling:
+            self.sampling_rate = self.add_weight(shape=(), initializer="zeros", trainable=False, name="sampling_rate")
+            self.seed_generator = random.SeedGenerator()
 
     def build(self, input_shape):
         source_shape, tokens_shape = input_shape
@@ -50,40 +63,161 @@ class ConditionalLM(keras.Model):
 
     def call(self, inputs, training=False):
         source, tokens = inputs
-        return self.decoder(tokens, self.encoder(source, training=training), training=training)
+        memory = self.encoder(source, training=training)
+        if training and self.scheduled_sampling:
+            tokens = self._mixed(tokens, memory)
+        return self.decoder(tokens, memory, training=training)
 
-    def search(self, source, *, beam_size, max_length, alpha=0.0):
+    def _mixed(self, tokens, memory):
+        logits = ops.stop_gradient(self.decoder(tokens, memory))
+        own = ops.argmax(logits[:, :-1, self.end :], axis=-1) + self.end  # of the second position on
+        own = ops.concatenate([tokens[:, :1], ops.cast(own, tokens.dtype)], axis=1)
+        takes = random.uniform(ops.shape(tokens), seed=self.seed_generator) < self.sampling_rate
+        return ops.where(ops.logical_and(takes, tokens != self.padding), own, tokens)
+
+    def search(self, source, *, beam_size, max_length, alpha=0.0, beta=0.0, **limits):
         """The best targets of each source, as `Hypotheses` without padding, unknown and start tokens.
 
         Args:
             source: What the encoder reads.
-            beam_size: Positive integer, the hypotheses kept; 1 is greedy search.
+            beam_size: Positive integer, the hypotheses kept; 1 is greedy.
             max_length: Positive integer, the most tokens of a target, the end token among them.
             alpha: Float, the exponent of the length penalty.
+            beta: Float, the weight of the coverage penalty, `beta * sum(log(min(attention, 1)))` over the positions of
+                the memory, of the attention that each got in all steps; 0 is none. Without attention there is none.
+            **limits: `min_ratio` and `max_ratio`, floats: the fewest and the most tokens of a target for each position
+                of its memory; `no_repeat_ngram`, the length of the token sequences of which none may come twice;
+                `prefix`, integers `(batch, positions)`, the tokens that a target begins with, 0 after them.
+
+        Reference:
+            Wu et al. 2016, Google's neural machine translation system, equation 14, for both penalties.
         """
         memory = self.encoder(source)
-        state = self.decoder.initial_state(memory)
-        memory = tree.map_structure(lambda x: None if x is None else ops.repeat(x, beam_size, axis=0), memory)
-        read = self.decoder.reader(memory)
-        # The ids below that of the end token are padding, unknown and start: never an answer.
-        never = ops.where(ops.arange(self.decoder.vocabulary_size) < self.end, -1e9, 0.0)
+        step, state = self._step(memory, beam_size)
+        bonus = None
+        if beta and self.decoder.attention is not None:
+            step, state = _with_coverage(step, state, memory)
+            mask = ops.ones_like(state[1]) if memory.mask is None else ops.cast(memory.mask, "float32")
+            mask = ops.repeat(mask, beam_size, axis=0)
 
-        def step(token, state):
-            logits, state, _ = read(token, state)
-            return ops.cast(logits, "float32") + never, state
+            def bonus(state):
+                covered = ops.log(ops.clip(state[1], 1e-6, 1.0))
+                return beta * ops.sum(mask * covered, axis=-1)
 
         return beam_search(
-            step, state, start=self.start, end=self.end, max_length=max_length, beam_size=beam_size, alpha=alpha
+            _without_weights(step),
+            state,
+            start=self.start,
+            end=self.end,
+            max_length=max_length,
+            beam_size=beam_size,
+            alpha=alpha,
+            bonus=bonus,
+            constraints=self._constraints(memory, max_length, **limits),
         )
+
+    def sample(self, source, draws, *, temperature=1.0, top_k=None, top_p=1.0, alpha=0.0, **limits):
+        """Random targets of each source, as `Hypotheses` without padding, unknown and start tokens.
+
+        Args:
+            source: What the encoder reads.
+            draws: Float tensor `(batch, samples, max_length)`, uniform in [0, 1).
+            temperature: Float, 0 or more.
+            top_k: Positive integer; None is the whole vocabulary.
+            top_p: Float in (0, 1].
+            alpha: Float, the exponent of the length penalty in the scores.
+            **limits: As in `search`.
+        """
+        *_, samples, max_length = draws.shape
+        memory = self.encoder(source)
+        step, state = self._step(memory, samples)
+        return sample(
+            _without_weights(step),
+            state,
+            draws,
+            start=self.start,
+            end=self.end,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            alpha=alpha,
+            constraints=self._constraints(memory, max_length, **limits),
+        )
+
+    def align(self, source, targets):
+        """Where the decoder looks while it writes each token of given targets.
+
+        Args:
+            source: What the encoder reads.
+            targets: Integer tensor `(batch, targets, steps)`, several for each source, such as `search` finds.
+
+        Returns:
+            The attention's weights `(batch, targets, steps, positions)`; of no positions without attention.
+        """
+        batch, count, steps = ops.shape(targets)
+        memory = tree.map_structure(lambda x: None if x is None else ops.repeat(x, count, axis=0), self.encoder(source))
+        tokens = ops.pad(targets[:, :, :-1], ((0, 0), (0, 0), (1, 0)), constant_values=self.start)
+        weights = self.decoder.align(ops.reshape(tokens, (-1, steps)), memory)
+        if weights is None:
+            weights = ops.zeros((batch * count, steps, 0))
+        return ops.reshape(weights, (batch, count, steps, ops.shape(weights)[-1]))
+
+    def _step(self, memory, hypotheses):
+        """What a search takes: a function `(token, state) -> (logits, state, weights)`, and the first state."""
+        read = self.decoder.reader(memory, hypotheses)
+        # The ids below that of the end token are padding, unknown and start: never an answer.
+        never = ops.where(ops.arange(self.decoder.vocabulary_size) < self.end, IMPOSSIBLE, 0.0)
+
+        def step(token, state):
+            logits, state, weights = read(token, state)
+            return ops.cast(logits, "float32") + never, state, weights
+
+        return step, self.decoder.initial_state(memory)
+
+    def _constraints(self, memory, longest, min_ratio=0.0, max_ratio=None, no_repeat_ngram=0, prefix=None):
+        chosen = []
+        if memory.mask is None:
+            lengths = ops.full((ops.shape(memory.values)[0],), ops.shape(memory.values)[1])
+        else:
+            lengths = ops.sum(ops.cast(memory.mask, "int32"), axis=1)
+        lengths = ops.cast(lengths, "float32")
+        most = ops.full(ops.shape(lengths), float(longest))
+        if max_ratio is not None:
+            most = ops.clip(ops.ceil(max_ratio * lengths), 1.0, longest)
+            chosen.append(constraints.max_length(ops.cast(most, "int32"), self.end))
+        if min_ratio:
+            least = ops.minimum(ops.floor(min_ratio * lengths), most)
+            chosen.append(constraints.min_length(ops.cast(least, "int32"), self.end))
+        if no_repeat_ngram:
+            chosen.append(constraints.no_repeated_ngrams(no_repeat_ngram))
+        if prefix is not None:
+            chosen.append(constraints.prefix(prefix))
+        return chosen
 
     def get_config(self):
         return {
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "scheduled_sampling": self.scheduled_sampling,
         }
 
     @classmethod
     def from_config(cls, config):
         encoder, decoder = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder"))
         return cls(encoder, decoder, **config)
+
+
+def _without_weights(step):
+    return lambda token, state: step(token, state)[:2]
+
+
+def _with_coverage(step, state, memory):
+    """`step` with a state that sums the attention of all steps, `(rows, positions)`, beside its own."""
+
+    def covering_step(token, state):
+        state, covered = state
+        logits, state, weights = step(token, state)
+        return logits, (state, covered + ops.cast(weights, "float32")), weights
+
+    return covering_step, (state, ops.zeros(ops.shape(memory.values)[:2]))

@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from .attention import BahdanauAttention, LuongAttention
+from .dropout import Dropout
 from .embedding import ScaledEmbedding
 from .family import sequence_layer
 from .loop import scan
@@ -24,7 +25,8 @@ class Decoder(layers.Layer):
 
     With `"luong"` attention, the query is `h` itself, after the recurrent step. With `"bahdanau"` attention, the query
     is the bottom layer's state before the step, and the context enters that layer beside the token's embedding.
-    With `"none"`, the readout is `h`.
+    With `"none"`, the readout is `h`. With `input_feeding`, the readout of a step stands beside the token's embedding
+    in the next, so that the decoder knows where it looked before; the first step has zeros there.
 
     How query and memory are compared, `score`, is a choice of its own. The papers pair multiplicative scores with the
     one and additive scores with the other; additive scores learn faster. On Multi30k the validation loss after half an
@@ -39,6 +41,8 @@ class Decoder(layers.Layer):
         num_layers: Positive integer, how many recurrent layers stand on each other.
         attention: `"luong"`, `"bahdanau"` or `"none"`.
         score: `"additive"` or `"multiplicative"`, how the attention compares.
+        input_feeding: Whether the readout is fed to the next step; `attention` must be `"luong"`. Training then takes
+            the steps one by one.
         tie_softmax: Whether `W_o` is the transposed embedding matrix (Press and Wolf 2017). The readout has then the
             embedding's dimension, and there is one without attention, too.
         dropout: Float in [0, 1), the share of the embeddings, of each layer's outputs and of the readout to drop in
@@ -53,7 +57,7 @@ class Decoder(layers.Layer):
         The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)`.
 
     Raises:
-        ValueError: If the cell, the attention or the score has no such name.
+        ValueError: If the cell, the attention or the score has no such name, or input is fed without `"luong"`.
 
     Example:
 
@@ -66,8 +70,9 @@ class Decoder(layers.Layer):
     ((1, 90), (1, 3))
 
     Reference:
-        Luong et al. 2015, section 3.1; Bahdanau et al. 2015, section 3.1; the readout is the former's in both. Press
-        and Wolf 2017, Using the output embedding to improve language models, for the tied softmax.
+        Luong et al. 2015, section 3.1, and 3.3 for input feeding; Bahdanau et al. 2015, section 3.1; the readout is the
+        former's in both. Press and Wolf 2017, Using the output embedding to improve language models, for the tied
+        softmax.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Decoder(layers.Layer):
         num_layers=1,
         attention="luong",
         score="additive",
+        input_feeding=False,
         tie_softmax=False,
         dropout=0.0,
         **kwargs,
@@ -88,7 +94,10 @@ class Decoder(layers.Layer):
             raise ValueError(f"Argument `attention` must be one of {', '.join(ATTENTIONS)}. Received: {attention!r}")
         if score not in SCORES:
             raise ValueError(f"Argument `score` must be one of {', '.join(SCORES)}. Received: {score!r}")
+        if input_feeding and attention != "luong":
+            raise ValueError(f"Argument `input_feeding` needs attention 'luong'. Received: attention={attention!r}")
         self.score = score
+        self.input_feeding = input_feeding
         self.tie_softmax = tie_softmax
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
@@ -115,22 +124,27 @@ class Decoder(layers.Layer):
                 else LuongAttention(name="attention", **policy)
             )
         self.readout = None
+        self.readout_units = embedding_dim if tie_softmax else units
         if self.attention is not None or tie_softmax:
-            readout_units = embedding_dim if tie_softmax else units
-            self.readout = layers.Dense(readout_units, activation="tanh", name="readout", **policy)
-        self.dropouts = [layers.Dropout(dropout, **policy) for _ in range(num_layers + 2)]
+            self.readout = layers.Dense(self.readout_units, activation="tanh", name="readout", **policy)
+        # Of the embeddings, of each layer's outputs, and of the readout.
+        self.dropouts = [Dropout(dropout, **policy) for _ in range(num_layers + 2)]
         if not tie_softmax:
             self.output_projection = layers.Dense(vocabulary_size, name="output_projection", **policy)
 
     @property
     def feeds_context(self):
-        """Whether the context enters the recurrence, so that a step needs the step before it."""
+        """Whether the context enters the recurrence."""
         return self.attention_name == "bahdanau"
 
     def build(self, tokens_shape, memory_shape):
         values_shape, *_, summary_shape = memory_shape
         self.embedding.build(tokens_shape)
-        features = self.embedding_dim + (values_shape[-1] if self.feeds_context else 0)
+        features = self.embedding_dim
+        if self.feeds_context:
+            features += values_shape[-1]
+        elif self.input_feeding:
+            features += self.readout_units
         for layer in self.layers:
             layer.build((None, None, features))
             features = self.units
@@ -150,9 +164,15 @@ class Decoder(layers.Layer):
             self.output_projection.build((None, None, self.units))
 
     def initial_state(self, memory):
-        """The state before the first token: a tuple with the list of states `(batch, units)` of each layer."""
+        """The state before the first token: a list of states `(batch, units)` for each layer, in a tuple.
+
+        With input feeding, the tuple ends with a list of the readout that is fed.
+        """
         states = iter([bridge(memory.summary) for bridge in self.bridges])
-        return tuple([next(states) for _ in layer.state_size] for layer in self.layers)
+        state = tuple([next(states) for _ in layer.state_size] for layer in self.layers)
+        if not self.input_feeding:
+            return state
+        return (*state, [ops.zeros((ops.shape(memory.summary)[0], self.readout_units), dtype=self.compute_dtype)])
 
     def step(self, token, state, memory):
         """Reads one token.
@@ -168,101 +188,130 @@ class Decoder(layers.Layer):
         """
         return self.reader(memory)(token, state)
 
-    def reader(self, memory):
-        """`step` for many steps over one memory: what depends on the memory alone is computed here, once."""
-        attend = None if self.feeds_context else self._attend(memory)
-        bottom_step = self._bottom_step(memory)
+    def reader(self, memory, hypotheses=1):
+        """`step` for many steps over one memory: what depends on the memory alone is computed here, once.
+
+        With `hypotheses`, that many rows of tokens and states follow each other for each row of the memory.
+        """
+        advance = self._advance(memory, hypotheses)
 
         def step(token, state):
-            bottom, *above = state
-            output, bottom, weights = bottom_step(self._project(self.embedding(token)), bottom)
-            states = [bottom]
-            for layer, layer_state in zip(self.layers[1:], above, strict=True):
-                output, layer_state = layer.cell(output, layer_state)
-                states.append(layer_state)
-            context = None
-            if self.feeds_context:
-                context = ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), memory.values), 1)
-            elif self.attention is not None:
-                context, weights = attend(ops.expand_dims(output, 1))
-                context, weights = ops.squeeze(context, 1), ops.squeeze(weights, 1)
-            return self._logits(output, context), tuple(states), weights
+            readout, state, weights = advance(self._project(self.embedding(token)), state)
+            return self._logits(readout), state, weights
 
         return step
 
     def _attend(self, memory):
-        """Attention over one memory: a function of queries `(batch, steps, units)`."""
+        """Attention over one memory: a function of queries `(batch, queries, units)`, or None without attention."""
         if self.attention is None:
             return None
         keys = self.attention.keys(memory)
         return lambda queries: self.attention(queries, memory, keys)
 
     def _project(self, embedded):
-        """The bottom cell's projected input, but for the context where that is fed."""
+        """The bottom cell's projected input, but for what is fed."""
         cell = self.layers[0].cell
-        if not self.feeds_context:
+        if not (self.feeds_context or self.input_feeding):
             return cell.project(embedded)
         projected = ops.matmul(embedded, ops.cast(cell.kernel[: self.embedding_dim], embedded.dtype))
         return projected + ops.cast(cell.input_bias, embedded.dtype)
 
-    def _bottom_step(self, memory):
-        """One step of the bottom layer: `(projected, states) -> (output, states, weights)`, all `(batch, ...)`."""
-        cell = self.layers[0].cell
-        if self.feeds_context:
-            # The context's product with the kernel is that of the attention's weights with the values' products.
-            kernel = ops.cast(cell.kernel[self.embedding_dim :], memory.values.dtype)
-            keys = self.attention.keys(memory)
-            memory = memory._replace(values=ops.matmul(memory.values, kernel))
+    def _advance(self, memory, hypotheses=1):
+        """A step from a token's projected embedding to the readout.
 
-        def step(projected, states):
-            weights = None
+        The step is a function `(projected, state, drop) -> (readout, state, weights)`, where `drop(index, output)` is
+        applied to the output of each layer.
+        """
+        attend = self._attend(memory)
+        cell = self.layers[0].cell
+
+        def attend_rows(queries):
+            found = attend(ops.reshape(queries, (-1, hypotheses, self.units)))
+            return (ops.reshape(x, (-1, ops.shape(x)[-1])) for x in found)
+
+        def step(projected, state, drop=lambda index, output: output):
+            bottom, *above = state[: self.num_layers]
+            context = weights = None
+            fed = state[-1][0] if self.input_feeding else None
             if self.feeds_context:
-                context, weights = self.attention(ops.expand_dims(states[0], 1), memory, keys)
-                projected = projected + ops.squeeze(context, 1)
-                weights = ops.squeeze(weights, 1)
-            inner, _ = cell.inner(states[0], *cell.inner_weights)
-            states, _ = cell.step(projected, inner, states)
-            return states[0], states, weights
+                context, weights = attend_rows(bottom[0])
+                fed = context
+            if fed is not None:
+                projected = projected + ops.matmul(fed, ops.cast(cell.kernel[self.embedding_dim :], fed.dtype))
+            inner, _ = cell.inner(bottom[0], *cell.inner_weights)
+            bottom, _ = cell.step(projected, inner, bottom)
+            output = drop(0, bottom[0])
+            new_states = [bottom]
+            for index, (layer, layer_state) in enumerate(zip(self.layers[1:], above, strict=True), 1):
+                output, layer_state = layer.cell(output, layer_state)
+                output = drop(index, output)
+                new_states.append(layer_state)
+            if self.attention is not None and not self.feeds_context:
+                context, weights = attend_rows(output)
+            readout = self._read_out(output, context)
+            if self.input_feeding:
+                new_states.append([readout])
+            return readout, tuple(new_states), weights
 
         return step
 
-    def _bottom_loop(self, embedded, states, memory):
-        """The bottom layer with the context fed: outputs and contexts of all steps, `(batch, steps, ...)`."""
-        bottom_step = self._bottom_step(memory)
-
-        def step(states, projected):
-            output, states, weights = bottom_step(projected, states)
-            return states, (output, weights)
-
-        _, (outputs, weights) = scan(step, states, self._project(ops.transpose(embedded, (1, 0, 2))))
-        return ops.transpose(outputs, (1, 0, 2)), ops.matmul(ops.transpose(weights, (1, 0, 2)), memory.values)
-
-    def _logits(self, output, context, training=False):
+    def _read_out(self, output, context):
         if context is not None:
             output = ops.concatenate([output, context], axis=-1)
-        if self.readout is not None:
-            output = self.readout(output)
-        output = self.dropouts[-1](output, training=training)
+        return output if self.readout is None else self.readout(output)
+
+    def _logits(self, readout, training=False):
+        readout = self.dropouts[-1](readout, training=training)
         if not self.tie_softmax:
-            return self.output_projection(output)
+            return self.output_projection(readout)
         # Cast by hand: `step` runs outside of `call`, where Keras would do it.
-        embeddings, bias = (ops.cast(weight, output.dtype) for weight in (self.embedding.embeddings, self.output_bias))
-        return ops.matmul(output, ops.transpose(embeddings)) + bias
+        embeddings, bias = (ops.cast(weight, readout.dtype) for weight in (self.embedding.embeddings, self.output_bias))
+        return ops.matmul(readout, ops.transpose(embeddings)) + bias
+
+    def _read(self, tokens, memory, training=False):
+        """Teacher forcing without the softmax: readouts and attention's weights `(batch, steps, ...)` of all steps."""
+        embedded = self.dropouts[0](self.embedding(tokens), training=training)
+        state = self.initial_state(memory)
+        if self.feeds_context or self.input_feeding:
+            return self._read_in_steps(embedded, state, memory, training)
+        output = embedded
+        for layer, states, dropout in zip(self.layers, state, self.dropouts[1:-1], strict=True):
+            output = dropout(layer(output, initial_state=states, training=training), training=training)
+        context = weights = None
+        if self.attention is not None:
+            context, weights = self._attend(memory)(output)
+        return self._read_out(output, context), weights
+
+    def _read_in_steps(self, embedded, state, memory, training):
+        projected = self._project(ops.transpose(embedded, (1, 0, 2)))
+        # What dropout multiplies outputs by, drawn for all steps before the loop: `(steps, batch, units)` a layer.
+        ones = ops.ones((*ops.shape(projected)[:2], self.units), dtype=projected.dtype)
+        kept = [dropout(ones, training=training) for dropout in self.dropouts[1:-1]]
+        advance = self._advance(memory)
+
+        def step(state, inputs):
+            projected, kept = inputs
+            readout, state, weights = advance(projected, state, lambda index, output: output * kept[index])
+            return state, (readout, weights)
+
+        _, (readouts, weights) = scan(step, state, (projected, kept))
+        return ops.transpose(readouts, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
 
     def call(self, tokens, memory, training=False):
-        bottom, *above = self.initial_state(memory)
-        embedded = self.dropouts[0](self.embedding(tokens), training=training)
-        context = None
-        if self.feeds_context:
-            output, context = self._bottom_loop(embedded, bottom, memory)
-        else:
-            output = self.layers[0](embedded, initial_state=bottom, training=training)
-        for layer, states, dropout in zip(self.layers[1:], above, self.dropouts[1:-2], strict=True):
-            output = layer(dropout(output, training=training), initial_state=states, training=training)
-        output = self.dropouts[-2](output, training=training)
-        if self.attention is not None and not self.feeds_context:
-            context, _ = self._attend(memory)(output)
-        return self._logits(output, context, training)
+        readouts, _ = self._read(tokens, memory, training)
+        return self._logits(readouts, training)
+
+    def align(self, tokens, memory):
+        """Where the attention looks before it writes what follows each of `tokens`.
+
+        Args:
+            tokens: Integer tensor `(batch, steps)`: the start token and the target but for its end.
+            memory: What an encoder emitted.
+
+        Returns:
+            The attention's weights, `(batch, steps, positions)`, None without attention.
+        """
+        return self._read(tokens, memory)[1]
 
     def get_config(self):
         return {
@@ -274,6 +323,7 @@ class Decoder(layers.Layer):
             "num_layers": self.num_layers,
             "attention": self.attention_name,
             "score": self.score,
+            "input_feeding": self.input_feeding,
             "tie_softmax": self.tie_softmax,
             "dropout": self.dropout,
         }

@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from .dropout import Dropout
 from .embedding import ScaledEmbedding
 from .family import sequence_layer
 from .memory import Memory
@@ -58,7 +59,7 @@ class TextEncoder(layers.Layer):
         self.dropout = dropout
         self.embedding = ScaledEmbedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
         self.layers = [self._layer(index) for index in range(num_layers)]
-        self.dropouts = [layers.Dropout(dropout, dtype=self.dtype_policy) for _ in range(num_layers + 1)]
+        self.dropouts = [Dropout(dropout, dtype=self.dtype_policy) for _ in range(num_layers + 1)]
 
     def _layer(self, index):
         layer = sequence_layer(

@@ -6,8 +6,8 @@ from keras import layers, ops, random, tree
 # Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
-from .cell import RecurrentCell, check_rate
-from .dropout import dropout, keep_mask
+from .cell import RecurrentCell
+from .dropout import check_rate, dropout, keep_mask
 from .loop import scan
 
 

@@ -80,9 +80,106 @@ def test_search_scores_are_the_models(cell, attention, rng):
             assert scores[row, beam] == pytest.approx(total / ((5 + length) / 6) ** 0.5, abs=1e-4)
 
 
-def test_learns_to_reverse(rng):
+def random_model(rng, **options):
+    model = model_of(**options)
+    model.build([(None, None), (None, None)])
+    model.set_weights([rng.normal(0, 0.7, weight.shape) for weight in model.weights])
+    return model
+
+
+def test_alignment_is_of_each_target(rng, assert_close):
+    sources, targets = reversals(3, rng)
+    model = random_model(rng)
+    pair = np.stack([targets, np.roll(targets, 1, axis=0)], axis=1)
+    found = model.align(ops.convert_to_tensor(sources), ops.convert_to_tensor(pair))
+    assert tuple(found.shape) == (3, 2, LENGTH + 1, LENGTH + 1)
+    for index in range(2):
+        memory = model.encoder(ops.convert_to_tensor(sources))
+        assert_close(
+            found[:, index], model.decoder.align(ops.convert_to_tensor(shifted(pair[:, index])), memory), atol=1e-6
+        )
+    nothing = random_model(rng, attention="none").align(ops.convert_to_tensor(sources), ops.convert_to_tensor(pair))
+    assert tuple(nothing.shape) == (3, 2, LENGTH + 1, 0)
+
+
+def test_coverage_penalty_is_the_papers(rng):
+    sources, _ = reversals(4, rng)
+    model, beta = random_model(rng), 0.5
+    sources = ops.convert_to_tensor(sources)
+    options = {"beam_size": 4, "max_length": 6, "alpha": 1.0}
+    tokens, lengths, scores = map(ops.convert_to_numpy, model.search(sources, beta=beta, **options))
+    weights = ops.convert_to_numpy(model.align(sources, ops.convert_to_tensor(tokens)))
+    mask = ops.convert_to_numpy(sources) != PADDING
+    plain = ops.convert_to_numpy(model.search(sources, **options).tokens)
+    assert (plain != tokens).any()
+    for row in range(4):
+        for beam in range(4):
+            length = lengths[row, beam]
+            covered = weights[row, beam, :length].sum(axis=0)[mask[row]]
+            logits = model((sources[row : row + 1], ops.convert_to_tensor(shifted(tokens[row, beam : beam + 1]))))
+            logits = ops.convert_to_numpy(logits)[0, :, END:]
+            log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+            total = log_probs[np.arange(length), tokens[row, beam, :length] - END].sum()
+            expected = total / ((5 + length) / 6) + beta * np.log(np.minimum(covered, 1)).sum()
+            assert scores[row, beam] == pytest.approx(expected, abs=1e-3)
+
+
+def test_lengths_are_relative_to_the_source(rng):
+    sources = np.array([[5, 6, 7, 8, 9, 10, 11, END], [4, 5, 6, END, 0, 0, 0, 0]])
+    model = random_model(rng)
+    options = {"beam_size": 3, "max_length": 20}
+    lengths = model.search(ops.convert_to_tensor(sources), min_ratio=1.5, max_ratio=2.0, **options).lengths
+    lengths = ops.convert_to_numpy(lengths)
+    assert np.all((lengths[0] >= 12) & (lengths[0] <= 16))
+    assert np.all((lengths[1] >= 6) & (lengths[1] <= 8))
+    # More than there may be at all, and fewer than one.
+    lengths = model.search(ops.convert_to_tensor(sources), min_ratio=9.0, max_ratio=9.0, **options).lengths
+    assert np.all(ops.convert_to_numpy(lengths) == 20)
+    lengths = model.search(ops.convert_to_tensor(sources), max_ratio=0.01, **options).lengths
+    assert np.all(ops.convert_to_numpy(lengths)[:, 0] == 1)
+
+
+def test_samples_are_within_the_limits(rng):
+    sources, _ = reversals(3, rng)
+    model = random_model(rng)
+    draws = ops.convert_to_tensor(rng.random((3, 2, 6)).astype("float32"))
+    prefix = ops.array([[5, 6], [7, 0], [0, 0]])
+    found = model.sample(ops.convert_to_tensor(sources), draws, prefix=prefix, no_repeat_ngram=1, temperature=2.0)
+    tokens = ops.convert_to_numpy(found.tokens)
+    assert tokens.shape == (3, 2, 6)
+    assert np.all(tokens[0, :, :2] == [5, 6])
+    assert np.all(tokens[1, :, 0] == 7)
+    for row in tokens.reshape(-1, 6):
+        written = row[row != PADDING]
+        assert np.all(written >= END)
+        assert len(set(written)) == len(written)
+    cold = model.sample(ops.convert_to_tensor(sources), draws, temperature=0)
+    greedy = model.search(ops.convert_to_tensor(sources), beam_size=1, max_length=6)
+    np.testing.assert_array_equal(ops.convert_to_numpy(cold.tokens)[:, :1], ops.convert_to_numpy(greedy.tokens))
+
+
+def test_scheduled_sampling_reads_the_models_own_tokens(rng, assert_close):
+    sources, targets = reversals(5, rng)
+    encoder = TextEncoder(VOCABULARY, 8, 8)
+    model = ConditionalLM(encoder, Decoder(VOCABULARY, 8, 8), scheduled_sampling=True)
+    inputs = ops.convert_to_tensor(sources), ops.convert_to_tensor(shifted(targets))
+    logits = model(inputs)
+    assert_close(model(inputs, training=True), logits)  # at first the rate is 0
+    model.sampling_rate.assign(1.0)
+    assert_close(model(inputs), logits)  # and it is for training alone
+    own = np.argmax(ops.convert_to_numpy(logits)[:, :-1, END:], axis=-1) + END
+    read = shifted(targets)
+    read[:, 1:] = np.where(read[:, 1:] == PADDING, PADDING, own)
+    assert_close(model(inputs, training=True), model((inputs[0], ops.convert_to_tensor(read))), atol=1e-5)
+
+
+@pytest.mark.parametrize("scheduled_sampling", [False, True])
+def test_learns_to_reverse(scheduled_sampling, rng):
     sources, targets = reversals(2048, rng)
     model = model_of("luong", units=32)
+    if scheduled_sampling:
+        model = ConditionalLM(model.encoder, model.decoder, scheduled_sampling=True)
+        model.sampling_rate.assign(0.2)
     model.compile(
         keras.optimizers.Adam(0.01),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

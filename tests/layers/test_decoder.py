@@ -23,6 +23,12 @@ def attention(request):
     return request.param
 
 
+@pytest.fixture(params=["luong", "bahdanau", "none", "fed"])
+def kind(request):
+    """The options of a decoder: its attention, or Luong's with input feeding."""
+    return {"attention": "luong", "input_feeding": True} if request.param == "fed" else {"attention": request.param}
+
+
 @pytest.fixture(params=[1, 2])
 def num_layers(request):
     return request.param
@@ -48,10 +54,11 @@ def logits_of(decoder, tokens, memory, **options):
 
 @pytest.mark.parametrize("score", ["additive", "multiplicative"])
 @pytest.mark.parametrize("masked", [True, False], ids=["mask", "no_mask"])
-def test_call_is_step_unrolled(cell, attention, score, num_layers, masked, memory, rng, assert_close):
+def test_call_is_step_unrolled(cell, kind, score, num_layers, masked, memory, rng, assert_close):
     memory = memory if masked else memory._replace(mask=None)
-    decoder = build(rng, cell=cell, attention=attention, score=score, num_layers=num_layers)
+    decoder = build(rng, cell=cell, score=score, num_layers=num_layers, **kind)
     logits = logits_of(decoder, TOKENS, memory)
+    alignment = decoder.align(ops.convert_to_tensor(TOKENS), memory)
     assert logits.shape == (BATCH, STEPS, VOCABULARY)
     state = decoder.initial_state(memory)
     for time in range(STEPS):
@@ -59,17 +66,32 @@ def test_call_is_step_unrolled(cell, attention, score, num_layers, masked, memor
         assert_close(step_logits, logits[:, time], atol=1e-5)
         tree.assert_same_structure(new_state, state)
         state = new_state
-        if attention == "none":
+        if kind["attention"] == "none":
             assert weights is None
+            assert alignment is None
         else:
+            assert_close(weights, alignment[:, time], atol=1e-5)
             weights = ops.convert_to_numpy(weights)
             np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)
             if masked:
                 assert np.all(weights[~ops.convert_to_numpy(memory.mask)] == 0)
 
 
-def test_logits_see_the_past_only(cell, attention, num_layers, memory, rng):
-    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+def test_several_hypotheses_read_one_memory(cell, kind, memory, rng, assert_close):
+    decoder = build(rng, cell=cell, **kind)
+    several = tree.map_structure(lambda x: ops.repeat(x, 2, axis=0), memory)
+    tokens = ops.array([7, 8, 9, 7, 8, 8])
+    state = decoder.initial_state(several)
+    expected = decoder.step(tokens, state, several)
+    found = decoder.reader(memory, 2)(tokens, state)
+    tree.assert_same_structure(found, expected)
+    for x, y in zip(tree.flatten(found), tree.flatten(expected), strict=True):
+        if x is not None:  # there are no weights without attention
+            assert_close(x, y, atol=1e-5)
+
+
+def test_logits_see_the_past_only(cell, kind, num_layers, memory, rng):
+    decoder = build(rng, cell=cell, num_layers=num_layers, **kind)
     logits = logits_of(decoder, TOKENS, memory)
     for time in (1, 3):
         changed = TOKENS.copy()
@@ -98,8 +120,8 @@ def test_query_is_the_papers(cell, attention, num_layers, memory, rng, assert_cl
     assert_close(weights, ops.squeeze(expected, 1), atol=1e-5)
 
 
-def test_every_variable_learns(cell, attention, num_layers, memory, rng, gradients):
-    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+def test_every_variable_learns(cell, kind, num_layers, memory, rng, gradients):
+    decoder = build(rng, cell=cell, num_layers=num_layers, **kind)
     weights = rng.normal(size=(BATCH, STEPS, VOCABULARY)).astype("float32")
 
     def loss(values, summary):
@@ -109,15 +131,15 @@ def test_every_variable_learns(cell, attention, num_layers, memory, rng, gradien
     # The embedding has sparse gradients on TensorFlow.
     variables = [variable for variable in decoder.trainable_variables if "embedding" not in variable.path]
     inputs = [ops.convert_to_numpy(x) for x in (memory.values, memory.summary)]
-    if attention == "none":
+    if kind["attention"] == "none":
         found = gradients(lambda summary: loss(memory.values, summary), variables, inputs[1:])
     else:
         found = gradients(loss, variables, inputs)
     assert all(np.all(np.isfinite(gradient)) and np.any(gradient != 0) for gradient in found)
 
 
-def test_dropout_in_training_only(cell, attention, memory, rng):
-    decoder = build(rng, cell=cell, attention=attention, num_layers=2, dropout=0.5)
+def test_dropout_in_training_only(cell, kind, memory, rng):
+    decoder = build(rng, cell=cell, num_layers=2, dropout=0.5, **kind)
     logits = logits_of(decoder, TOKENS, memory, training=False)
     np.testing.assert_array_equal(logits_of(decoder, TOKENS, memory), logits)
     first, second = (logits_of(decoder, TOKENS, memory, training=True) for _ in range(2))
@@ -134,8 +156,8 @@ def test_initial_state(cell, states, num_layers, memory, rng):
 
 
 @pytest.mark.parametrize("half", ["bfloat16", "float16"])
-def test_mixed_precision(attention, half, memory, rng, assert_close):
-    decoder = build(rng, attention=attention, dtype=f"mixed_{half}")
+def test_mixed_precision(kind, half, memory, rng, assert_close):
+    decoder = build(rng, dtype=f"mixed_{half}", **kind)
     memory = Memory(ops.cast(memory.values, half), memory.mask, ops.cast(memory.summary, half))
     logits = decoder(ops.convert_to_tensor(TOKENS), memory)
     assert keras.backend.standardize_dtype(logits.dtype) == half
@@ -168,6 +190,24 @@ def test_tied_softmax(attention, memory, rng, assert_close, gradients):
     np.testing.assert_array_equal(np.flatnonzero(changed), [1])
     again = Decoder.from_config(decoder.get_config())
     assert again.tie_softmax
+
+
+def test_fed_readout_is_that_of_the_step_before(memory, rng):
+    decoder = build(rng, input_feeding=True)
+    *_, (fed,) = state = decoder.initial_state(memory)
+    assert not ops.convert_to_numpy(fed).any()
+    token = ops.convert_to_tensor(TOKENS[:, 0])
+    logits, (*states, (fed,)), _ = decoder.step(token, state, memory)
+    assert np.any(ops.convert_to_numpy(fed) != 0)
+    np.testing.assert_allclose(decoder.output_projection(fed), logits, atol=1e-5)
+    other, *_ = decoder.step(token, (*states, [-fed]), memory)
+    assert np.any(ops.convert_to_numpy(other) != ops.convert_to_numpy(decoder.step(token, (*states, [fed]), memory)[0]))
+
+
+@pytest.mark.parametrize("attention", ["bahdanau", "none"])
+def test_input_feeding_is_luongs(attention):
+    with pytest.raises(ValueError, match="`input_feeding` needs attention 'luong'"):
+        Decoder(VOCABULARY, 3, UNITS, attention=attention, input_feeding=True)
 
 
 @pytest.mark.parametrize("argument", ["attention", "score", "cell"])

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_recurrent.layers import Hypotheses, beam_search, greedy_search
+from keras_recurrent.layers import Hypotheses, beam_search, constraints, greedy_search, sample
 
 END, START = 0, 1
 
@@ -217,11 +217,137 @@ def test_state_follows_its_hypothesis():
         assert score == pytest.approx(log_softmax[totals, tokens[:length]].sum(), abs=1e-4)
 
 
-class Searcher(keras.Model):
-    def call(self, state):
-        return tuple(beam_search(markov(random_logits(1, 6)), state, **self.options))
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("limits", "allowed"),
+    [
+        (lambda: [constraints.min_length(ops.array([3]), END)], lambda s: len(s) >= 3),
+        (lambda: [constraints.max_length(ops.array([2]), END)], lambda s: len(s) <= 2 and s[-1] == END),
+        (lambda: [constraints.prefix(ops.array([[2, 3, 0]]))], lambda s: s[:2] == (2, 3)),
+        (lambda: [constraints.no_repeated_ngrams(1)], lambda s: len(set(s)) == len(s)),
+        (lambda: [constraints.no_repeated_ngrams(2)], lambda s: len(set(itertools.pairwise(s))) == len(s) - 1),
+        (
+            lambda: [constraints.no_repeated_ngrams(2), constraints.min_length(ops.array([3]), END)],
+            lambda s: len(set(itertools.pairwise(s))) == len(s) - 1 and len(s) >= 3,
+        ),
+    ],
+    ids=["min_length", "max_length", "prefix", "unigrams", "bigrams", "two"],
+)
+def test_wide_beam_is_exhaustive_among_what_is_allowed(limits, allowed, alpha):
+    """Scores stay the model's log-probabilities: what is forbidden gives its share to nobody."""
+    vocabulary, max_length, beam_size = 4, 4, 128
+    logits = random_logits(5, vocabulary, size=beam_size)
+    options = {"start": START, "end": END, "max_length": max_length, "beam_size": beam_size, "alpha": alpha}
+    found = arrays(beam_search(markov(logits), start_state(), constraints=limits(), **options))
+    everything = all_sequences(logits[:vocabulary, :vocabulary, :vocabulary], vocabulary, max_length, alpha)
+    expected = [(score, sequence) for score, sequence in everything if allowed(sequence)]
+    np.testing.assert_allclose(found.scores[0, : len(expected)], [score for score, _ in expected], atol=1e-4)
+    assert np.all(found.scores[0, len(expected) :] < -1e8)
+    for row, (_, sequence) in enumerate(expected[:5]):
+        assert tuple(found.tokens[0, row, : found.lengths[0, row]]) == sequence
 
-    options = {"start": START, "end": END, "max_length": 7, "beam_size": 4, "alpha": 0.7}  # noqa: RUF012
+
+def test_constraints_are_each_rows_own():
+    step = first_order([[1, 0, 0], [0.6, 0, 0.4], [0.6, 0, 0.4]])
+    options = {"start": START, "end": END, "max_length": 5}
+    lengths = ops.array([1, 3, 4])
+    limits = [constraints.min_length(lengths, END), constraints.max_length(lengths, END)]
+    found = arrays(greedy_search(step, start_state(3), constraints=limits, **options))
+    np.testing.assert_array_equal(found.lengths[:, 0], [1, 3, 4])
+    forced = constraints.prefix(ops.array([[0, 0], [2, 0], [2, 2]]))
+    found = arrays(greedy_search(step, start_state(3), constraints=[forced], **options))
+    np.testing.assert_array_equal(found.tokens[:, 0], [[0, 0, 0, 0, 0], [2, 0, 0, 0, 0], [2, 2, 0, 0, 0]])
+
+
+def test_bonus_is_that_of_the_state_in_which_a_hypothesis_ended():
+    """A bonus of 0.1 for each step taken, whatever the search does after a hypothesis has ended."""
+    logits = random_logits(2, 4, size=128)
+
+    def step(token, state):
+        before, steps = state
+        logits_, before = markov(logits)(token, before)
+        return logits_, (before, steps + 1)
+
+    options = {"start": START, "end": END, "max_length": 4, "beam_size": 128}
+    state = (start_state(), ops.zeros((1,), "int32"))
+    found = arrays(beam_search(step, state, bonus=lambda state: 0.1 * ops.cast(state[1], "float32"), **options))
+    expected = [(score + 0.1 * len(s), s) for score, s in all_sequences(logits[:4, :4, :4], 4, 4, 0.0)]
+    expected.sort(reverse=True)
+    np.testing.assert_allclose(found.scores[0, : len(expected)], [score for score, _ in expected], atol=1e-4)
+    assert tuple(found.tokens[0, 0, : found.lengths[0, 0]]) == expected[0][1]
+
+
+DISTRIBUTION = np.array([0.1, 0.0, 0.4, 0.3, 0.2])  # of the end, the start and three more
+SAMPLES = 4000
+
+
+def sampled_shares(**options):
+    """The share of each token among many first tokens."""
+    draws = np.random.default_rng(0).random((2, SAMPLES // 2, 1)).astype("float32")
+    step = first_order(np.tile(DISTRIBUTION, (5, 1)))
+    found = arrays(sample(step, start_state(2), ops.convert_to_tensor(draws), start=START, end=END, **options))
+    return np.bincount(found.tokens.ravel(), minlength=5) / SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, DISTRIBUTION),
+        ({"temperature": 0.5}, DISTRIBUTION**2 / (DISTRIBUTION**2).sum()),
+        ({"top_k": 2}, np.array([0, 0, 4, 3, 0]) / 7),
+        ({"top_k": 50}, DISTRIBUTION),
+        ({"top_p": 0.6}, np.array([0, 0, 4, 3, 0]) / 7),  # 0.4 is not enough, 0.7 is
+        ({"top_p": 0.95, "top_k": 3}, np.array([0, 0, 4, 3, 2]) / 9),
+        ({"temperature": 0}, [0, 0, 1, 0, 0]),
+        ({"constraints": [constraints.min_length(ops.array([2, 2]), END)]}, np.array([0, 0, 4, 3, 2]) / 9),
+    ],
+    ids=["plain", "cold", "top_k", "all_k", "top_p", "both", "zero", "constrained"],
+)
+def test_samples_have_the_models_distribution(options, expected):
+    np.testing.assert_allclose(sampled_shares(**options), expected, atol=0.025)
+
+
+def test_samples_follow_their_draws_and_score_as_the_model_does():
+    logits = random_logits(7, 6)
+    draws = np.random.default_rng(1).random((3, 2, 8)).astype("float32")
+    options = {"start": START, "end": END, "alpha": 0.7}
+    found = arrays(sample(markov(logits), start_state(3), ops.convert_to_tensor(draws), **options))
+    again = arrays(sample(markov(logits), start_state(3), ops.convert_to_tensor(draws), **options))
+    alone = arrays(sample(markov(logits), start_state(1), ops.convert_to_tensor(draws[1:2, 1:]), **options))
+    np.testing.assert_array_equal(found.tokens, again.tokens)
+    np.testing.assert_array_equal(found.tokens[1, 1], alone.tokens[0, 0])
+    assert len({tuple(tokens) for tokens in found.tokens.reshape(-1, 8)}) > 3
+    for tokens, length, score in zip(*(x.reshape(6, *x.shape[2:]) for x in found), strict=True):
+        ends = np.flatnonzero(tokens == END)
+        assert length == (ends[0] + 1 if ends.size else 8)
+        assert np.all(tokens[length:] == 0)
+        assert score == pytest.approx(log_probability(logits, tokens[:length]) / penalty(length, 0.7), abs=1e-4)
+
+
+def test_draws_at_the_edges():
+    draws = ops.convert_to_tensor(np.array([[[0.0], [np.nextafter(np.float32(1), np.float32(0))]]]))
+    step = first_order(np.tile(DISTRIBUTION, (5, 1)))
+    found = arrays(sample(step, start_state(), draws, start=START, end=END, top_p=0.6))
+    np.testing.assert_array_equal(found.tokens.ravel(), [2, 3])
+
+
+class Searcher(keras.Model):
+    """Every search with everything in it."""
+
+    def call(self, inputs):
+        state, draws = inputs
+        limits = [
+            constraints.prefix(ops.tile(ops.array([[3, 0]]), (3, 1))),
+            constraints.no_repeated_ngrams(2),
+            constraints.min_length(ops.array([2, 3, 4]), END),
+            constraints.max_length(ops.array([6, 5, 4]), END),
+        ]
+        options = {"start": START, "end": END, "alpha": 0.7, "constraints": limits}
+        step = markov(random_logits(1, 6))
+        found = beam_search(
+            step, state, max_length=7, beam_size=4, bonus=lambda state: 0.1 * ops.cast(state, "float32"), **options
+        )
+        return (*found, *sample(step, state, draws, top_k=4, top_p=0.9, temperature=0.8, **options))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "jit"])
@@ -229,6 +355,7 @@ def test_compiled(jit_compile):
     model = Searcher()
     # PyTorch's compiler takes minutes.
     model.compile(jit_compile=jit_compile and keras.config.backend() != "torch")
-    found = model.predict_on_batch(np.full((3,), START, "int32"))
-    for x, expected in zip(found, arrays(model(start_state(3))), strict=True):
-        np.testing.assert_allclose(x, expected, atol=1e-5)
+    inputs = np.full((3,), START, "int32"), np.random.default_rng(0).random((3, 2, 7)).astype("float32")
+    found = model.predict_on_batch(inputs)
+    for x, expected in zip(found, model(tuple(map(ops.convert_to_tensor, inputs))), strict=True):
+        np.testing.assert_allclose(x, ops.convert_to_numpy(expected), atol=1e-5)
