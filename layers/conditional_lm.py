@@ -10,13 +10,17 @@ from .search import beam_search, sample
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class ConditionalLM(keras.Model):
-    """A language model conditioned on what an encoder read; the encoder and the decoder share no weights.
+    """A language model conditioned on what an encoder read.
+
+    The encoder and the decoder share no weights, but for the embeddings where these are tied.
 
     Token ids 0 (padding), 1 (unknown), 2 (start) and 3 (end) are fixed.
 
     Args:
         encoder: A layer that turns the source into a `Memory`.
         decoder: A `Decoder`.
+        tie_embeddings: Whether the decoder reads with the encoder's embeddings, which are of one vocabulary then. Both
+            are given before they are built.
         scheduled_sampling: Whether training reads some of the model's own tokens instead of the right ones: each with
             the probability `sampling_rate`, a variable that is 0 at first. The model's tokens are those it finds
             likeliest where it reads the right ones before them, so that all steps are still computed at once.
@@ -44,8 +48,15 @@ class ConditionalLM(keras.Model):
 
     padding, unknown, start, end = 0, 1, 2, 3
 
-    def __init__(self, encoder, decoder, scheduled_sampling=False, **kwargs):
+    def __init__(self, encoder, decoder, tie_embeddings=False, scheduled_sampling=False, **kwargs):
         super().__init__(**kwargs)
+        if tie_embeddings:
+            sizes = [(part.vocabulary_size, part.embedding_dim) for part in (encoder, decoder)]
+            if sizes[0] != sizes[1]:
+                raise ValueError(f"`tie_embeddings` needs vocabularies and embeddings of one size. Received: {sizes}")
+            del decoder.embedding
+            decoder.embedding = encoder.embedding
+        self.tie_embeddings = tie_embeddings
         self.encoder = encoder
         self.decoder = decoder
         self.scheduled_sampling = scheduled_sampling
@@ -199,11 +210,15 @@ class ConditionalLM(keras.Model):
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "tie_embeddings": self.tie_embeddings,
             "scheduled_sampling": self.scheduled_sampling,
         }
 
     @classmethod
     def from_config(cls, config):
+        if config["tie_embeddings"]:  # the parts must not be built before they are tied
+            config["encoder"].pop("build_config", None)
+            config["decoder"].pop("build_config", None)
         encoder, decoder = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder"))
         return cls(encoder, decoder, **config)
 

@@ -139,7 +139,8 @@ class Decoder(layers.Layer):
 
     def build(self, tokens_shape, memory_shape):
         values_shape, *_, summary_shape = memory_shape
-        self.embedding.build(tokens_shape)
+        if not self.embedding.built:  # a tied one is built already
+            self.embedding.build(tokens_shape)
         features = self.embedding_dim
         if self.feeds_context:
             features += values_shape[-1]

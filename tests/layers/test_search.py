@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 from keras_recurrent.layers import Hypotheses, beam_search, constraints, greedy_search, sample
+from keras_recurrent.layers.search import _top_k
 
 END, START = 0, 1
 
@@ -148,6 +149,18 @@ def test_end_other_than_zero():
     found = arrays(greedy_search(step, start_state(), start=START, end=3, max_length=5))
     np.testing.assert_array_equal(found.tokens, [[[2, 3, 0, 0, 0]]])
     np.testing.assert_array_equal(found.lengths, [[2]])
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_top_k_of_a_long_axis(k):
+    """As `ops.top_k`, also of which equals are first, and at the end of an axis that no blocks fill."""
+    x = np.random.default_rng(0).integers(0, 300, (4, 3, 3001)).astype("float32")
+    x[0, 0] = -1e9
+    x[1, 0, -1] = 1000
+    found = _top_k(ops.convert_to_tensor(x), k)
+    assert 2 * k * 128 < 3001
+    for a, b in zip(found, ops.top_k(ops.convert_to_tensor(x), k), strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(a), ops.convert_to_numpy(b))
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
