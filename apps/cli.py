@@ -16,8 +16,9 @@ from rich.progress import track
 
 from ..datasets import DataError
 from . import folders
+from .extras import MissingExtra
 
-MISTAKES = (DataError, folders.ModelFolderError, folders.TrainingError)
+MISTAKES = (DataError, MissingExtra, folders.ModelFolderError, folders.TrainingError, folders.UsageError)
 
 APPS = {"translation": "sentences of one language in, sentences of another out"}
 
@@ -30,12 +31,17 @@ def main(arguments=None):
         _import_tensorflow()
         run()
     except (jsonargparse.ArgumentError, OSError, UnicodeError, *MISTAKES) as error:
-        print(f"keras-recurrent: {' '.join(str(error).split())}", file=sys.stderr)
+        note(" ".join(str(error).split()))
         return 2
     except KeyboardInterrupt:
-        print("keras-recurrent: stopped", file=sys.stderr)
+        note("stopped")
         return 130
     return 0
+
+
+def note(text):
+    """Tells people something, on standard error."""
+    print(f"keras-recurrent: {text}", file=sys.stderr, flush=True)
 
 
 def _import_tensorflow():
@@ -75,15 +81,22 @@ class Stopwatch:
 
 def _train(app, options):
     """Trains a model and writes its folder."""
-    output, overwrite, _ = (options.pop(name) for name in ("output", "overwrite", "config"))
+    output, resume, overwrite, _ = (options.pop(name) for name in ("output", "resume", "overwrite", "config"))
     folders.check_new(output, overwrite, "config.yaml")
     if os.path.isdir(options["data"]):
         options["data"] = os.path.abspath(options["data"])  # where `evaluate` finds it from any folder
     config = app.Config(**options)
     model = importlib.import_module(f"{app.__package__}.model")
-    with folders.whole(output) as partial:
-        model.train(config, partial)
-    print(f"keras-recurrent: the model is in {output}", file=sys.stderr)
+    try:
+        with folders.resumable(output, config, resume, overwrite) as partial:
+            model.train(config, partial)
+    except folders.ModelFolderError:
+        raise
+    except BaseException:
+        if folders.unfinished_folder(output).exists():
+            note(f"what was trained is kept in {folders.unfinished_folder(output)}; --resume goes on from there")
+        raise
+    note(f"the model is in {output}")
 
 
 def _export(app, options):
@@ -92,14 +105,15 @@ def _export(app, options):
     folders.read_config(options["model"], app.Config.app)
     folders.check_new(to, options["overwrite"], "saved_model.pb")
     importlib.import_module(f"{app.__package__}.model").load(options["model"]).export(to)
-    print(f"keras-recurrent: the SavedModel is in {to}", file=sys.stderr)
+    note(f"the SavedModel is in {to}")
 
 
 def _train_parser(app):
     parser = _parser(docstring_parser.parse(app.Config.__doc__))
     parser.add_argument("--config", action="config", help="YAML file with values for the options below")
     parser.add_argument("--output", required=True, help="folder to write the model into, such as saved_models/NAME")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output folder")
+    parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder, and begin anew")
     _add_options(parser, app.Config)
     return parser
 
@@ -132,7 +146,10 @@ def _add_options(parser, described):
 
     A parameter without a default is a positional argument, `*texts` is any number of them.
     """
-    helps = {entry.arg_name: entry.description for entry in docstring_parser.parse(described.__doc__).params}
+    # A configuration's options are its own and those of its bases.
+    docstrings = [one.__doc__ or "" for one in getattr(described, "__mro__", [described])]
+    entries = [entry for docstring in docstrings for entry in docstring_parser.parse(docstring).params]
+    helps = {entry.arg_name: entry.description for entry in entries}
     for name, parameter in inspect.signature(described).parameters.items():
         option = f"--{name.replace('_', '-')}"
         if parameter.kind is parameter.VAR_POSITIONAL:

@@ -1,20 +1,96 @@
 """Pictures for people who would rather look than read."""
 
 import csv
+import importlib.util
+from pathlib import Path
 
+import matplotlib
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+
+from . import cli
+from .folders import UsageError, whole_file
 
 
 def draw_history(history, path):
-    """Draws the training and validation losses of a `history.csv` against the epochs, into a picture file."""
+    """Draws the columns of a `history.csv` against the epochs, losses and other measures apart, into a picture file."""
     with open(history, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    epochs = [int(row["epoch"]) + 1 for row in rows]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
+    epochs = [int(row["epoch"]) for row in rows]
+    measures = [column for column in rows[0] if column not in ("epoch", "learning_rate", "loss", "val_loss")]
+    figure = Figure(figsize=(6, 4 + 2 * len(measures)), layout="constrained")
+    losses, *others = figure.subplots(1 + len(measures), squeeze=False, sharex=True)[:, 0]
     for column, label in (("loss", "training"), ("val_loss", "validation")):
-        axes.plot(epochs, [float(row[column]) for row in rows], marker="o", markersize=3, label=label)
-    axes.set(xlabel="epoch", ylabel="loss")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
-    figure.savefig(path, dpi=120)
+        losses.plot(epochs, [float(row[column]) for row in rows], marker="o", markersize=3, label=label)
+    losses.set(ylabel="loss")
+    losses.legend()
+    for axes, column in zip(others, measures, strict=True):
+        axes.plot(epochs, [float(row[column]) for row in rows], marker="o", markersize=3)
+        axes.set(ylabel=column)
+    figure.axes[-1].set(xlabel="epoch")
+    figure.axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    _save(figure, path)
+
+
+def draw_alignment(source, target, weights, path):
+    """Draws where an attention looked as a heat map, into a picture file.
+
+    Args:
+        source: List of strings, the tokens that were read: the columns.
+        target: List of strings, the tokens that were written: the rows.
+        weights: Floats `(target, source)` in [0, 1].
+        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+    """
+    size = 2 + 0.35 * len(source), 1.5 + 0.3 * len(target)
+    with matplotlib.rc_context({"font.family": _families("".join([*source, *target]))}):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(source)), source, rotation=90)
+        axes.set_yticks(range(len(target)), target)
+        axes.xaxis.tick_top()
+        figure.colorbar(image, label="attention")
+        _save(figure, path)
+
+
+def _save(figure, path):
+    path = Path(path)
+    kind = path.suffix.lstrip(".").lower()
+    kinds = figure.canvas.get_supported_filetypes()
+    if kind not in kinds:
+        raise UsageError(f"{path}: a picture's name ends in one of {', '.join(kinds)}")
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=120, format=kind)
+
+
+def _families(text):
+    """Fonts that have the characters of a text together: Matplotlib's own, and of all others the fewest."""
+    families = ["DejaVu Sans"]
+    missing = {ord(character) for character in text if not character.isspace()}
+    missing -= FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap().keys()
+    if missing:
+        extra = importlib.util.find_spec("koreanize_matplotlib")  # looked at, not imported: that changes all figures
+        for folder in extra.submodule_search_locations if extra else ():
+            font_manager.fontManager.addfont(Path(folder) / "fonts" / "NanumGothic.ttf")
+    while missing:
+        # Matplotlib's last resort "has" all characters, as boxes.
+        fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith("Last Resort")]
+        found = {font.name: missing & _characters(font.fname) for font in fonts}
+        best = max(sorted(found), key=lambda name: len(found[name]))
+        if not found[best]:
+            cli.note(
+                f"no font here has the characters {''.join(map(chr, sorted(missing)))}; install one that has, such as "
+                "Noto Sans CJK, or for Korean and Japanese `pip install 'keras-recurrent[cjk]'`"
+            )
+            break
+        families.append(best)
+        missing -= found[best]
+    return families
+
+
+def _characters(path):
+    try:
+        return FT2Font(path).get_charmap().keys()
+    except (OSError, RuntimeError):  # a font that cannot be read has none
+        return set()

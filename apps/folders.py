@@ -12,20 +12,28 @@ from pathlib import Path
 import jsonargparse
 import yaml
 
+# In the folder of a training that runs, or was interrupted: what it goes on from.
+STATES = "training"
+
 
 class ModelFolderError(ValueError):
     """A model's folder is not what it should be; the message says how, in one line."""
+
+
+class UsageError(ValueError):
+    """A command cannot do what it was asked for; the message says why, in one line."""
 
 
 class TrainingError(ValueError):
     """A training failed for a reason that its user can mend; the message says which, in one line."""
 
 
-def load(folder):
+def load(folder, **options):
     """Reads a trained model.
 
     Args:
         folder: What `train` wrote, such as `saved_models/de-en`.
+        **options: Values of its configuration that replace those it was trained with, such as `beam_size=1`.
 
     Returns:
         The app's model: a `Translator` with `translate`, for one.
@@ -46,7 +54,7 @@ def load(folder):
         if not str(error.name).startswith(f"{__package__}.{app}"):
             raise
         raise ModelFolderError(f"{folder}: its config.yaml names an unknown app: {app!r}") from error
-    return model.load(folder)
+    return model.load(folder, **options)
 
 
 def read_config(folder, app=None):
@@ -105,7 +113,8 @@ def require(folder, *names):
 def write_config(folder, config):
     """Writes a configuration, a dataclass, as `config.yaml`, which `train --config` reads."""
     text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
-    (Path(folder) / "config.yaml").write_text(text, encoding="utf-8")
+    with whole_file(Path(folder) / "config.yaml") as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_metrics(folder, name, metrics):
@@ -115,9 +124,8 @@ def write_metrics(folder, name, metrics):
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
         raise ModelFolderError(f"{path}: not a JSON file; remove it ({error})") from error
-    partial = path.with_name(".metrics.json.partial")
-    partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def check_new(folder, overwrite, mark):
@@ -135,6 +143,17 @@ def check_new(folder, overwrite, mark):
 
 
 @contextlib.contextmanager
+def whole_file(path):
+    """Yields the path of a file that becomes `path` when the block ends, and vanishes if the block fails."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def whole(folder):
     """Yields an empty folder that becomes `folder` when the block ends, and vanishes if the block fails.
 
@@ -146,10 +165,68 @@ def whole(folder):
     partial.chmod(0o755)  # mkdtemp's folders are their owner's alone
     try:
         yield partial
-        old = partial.with_name(f"{partial.name}-old")
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        _replace(folder, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def resumable(folder, config, resume, overwrite):
+    """Yields a folder for a training, which becomes `folder` when the block ends.
+
+    If the block fails, what it wrote vanishes, unless there is a state of the training to go on from (a folder `STATES`
+    that is not empty). A killed process leaves everything. Either is then what `resume` yields.
+
+    Args:
+        folder: What `train` is to write.
+        config: The training's configuration, a dataclass. Only the same one can be resumed.
+        resume: Whether to go on in the unfinished folder, if there is one.
+        overwrite: Whether to throw it away.
+
+    Raises:
+        ModelFolderError: If there is an unfinished folder and it is neither to be resumed nor to be overwritten, or if
+            it is of another configuration.
+    """
+    unfinished = unfinished_folder(folder)
+    if unfinished.exists() and not resume:
+        if not overwrite:
+            raise ModelFolderError(f"{unfinished} is an unfinished training; --resume goes on, --overwrite begins anew")
+        shutil.rmtree(unfinished)
+    if (unfinished / "config.yaml").exists():
+        before, now = read_config(unfinished), dataclasses.asdict(config)
+        for name in {**now, **before}:
+            if before.get(name) != now.get(name):
+                raise ModelFolderError(
+                    f"{unfinished} was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; --resume needs "
+                    "the same options, --overwrite begins anew"
+                )
+    unfinished.mkdir(parents=True, exist_ok=True)
+    write_config(unfinished, config)
+    try:
+        yield unfinished
+        _replace(Path(folder), unfinished)
+    finally:
+        states = unfinished / STATES
+        if not (states.is_dir() and any(states.iterdir())):
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def unfinished_folder(folder):
+    """Where the training that is to write `folder` is, as long as it runs or can be resumed."""
+    folder = Path(folder)
+    return folder.with_name(f".{folder.name}.unfinished")
+
+
+def _replace(folder, partial):
+    """Puts `partial` in the place of `folder`, which stays if that fails."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    old = partial.with_name(f"{partial.name}-old")
+    folder.rename(old)
+    try:
+        partial.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

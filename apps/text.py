@@ -1,7 +1,6 @@
 """Texts as token ids, and token ids as texts: the same TensorFlow graph in training and inside an export."""
 
 import hashlib
-import importlib
 import io
 
 import numpy as np
@@ -9,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from ..datasets import DataError
+from .extras import needed
 
 PADDING, UNKNOWN, START, END = range(4)
 SPECIAL = ("", "[UNK]", "<start>", "<end>")
@@ -42,6 +42,10 @@ class Tokenizer:
 
     def texts_of(self, ids):
         """Texts `(batch,)` of a ragged tensor of ids without padding, start and end."""
+        raise NotImplementedError
+
+    def tokens_of(self, ids):
+        """The tokens of a tensor of ids as strings, empty at padding."""
         raise NotImplementedError
 
     def encode(self, texts):
@@ -110,6 +114,9 @@ class VocabularyTokenizer(Tokenizer):
 
     def texts_of(self, ids):
         return self.join(tf.gather(self.tokens, ids))
+
+    def tokens_of(self, ids):
+        return tf.gather(self.tokens, ids)
 
     @property
     def tracked(self):
@@ -182,13 +189,15 @@ class SubwordTokenizer(Tokenizer):
         self.model = model
         # In a loaded SavedModel the resource goes by this name, and of two with one name the second is the first.
         name = f"sentencepiece_{hashlib.sha256(model).hexdigest()}"
-        self.tracked = _needed("tensorflow_text").SentencepieceTokenizer(model=model, out_type=tf.int32, name=name)
+        self.tracked = needed("tensorflow_text", "subword").SentencepieceTokenizer(
+            model=model, out_type=tf.int32, name=name
+        )
         self.size = int(self.tracked.vocab_size())
 
     @classmethod
     def fit(cls, texts, vocabulary_size, lowercase=False):
         """The tokenizer that `texts` give, with at most `vocabulary_size` ids."""
-        sentencepiece = _needed("sentencepiece")
+        sentencepiece = needed("sentencepiece", "subword")
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -217,6 +226,9 @@ class SubwordTokenizer(Tokenizer):
     def texts_of(self, ids):
         return self.tracked.detokenize(ids)
 
+    def tokens_of(self, ids):
+        return tf.where(ids == PADDING, "", self.tracked.id_to_string(ids))
+
     def save(self, path):
         """Writes SentencePiece's model."""
         path.write_bytes(self.model)
@@ -227,27 +239,22 @@ class SubwordTokenizer(Tokenizer):
         return cls(path.read_bytes(), lowercase)
 
 
-def _needed(module):
-    """A module of the extra `subword`."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise DataError(f"subwords need {module}, which `pip install 'keras-recurrent[subword]'` brings") from error
-
-
 TOKENIZERS = {"words": WordTokenizer, "characters": CharacterTokenizer, "subwords": SubwordTokenizer}
 
 
-def pad(sequences):
-    """A list of id arrays as one int32 array `(batch, longest)`, 0 after each end."""
-    longest = max(map(len, sequences))
+def pad(sequences, multiple=1):
+    """A list of id arrays as one int32 array `(batch, positions)`, 0 after each end.
+
+    The positions are those of the longest, or the next multiple of `multiple`.
+    """
+    longest = -(-max(map(len, sequences)) // multiple) * multiple
     padded = np.zeros((len(sequences), longest), "int32")
     for row, sequence in zip(padded, sequences, strict=True):
         row[: len(sequence)] = sequence
     return padded
 
 
-def length_batches(lengths, batch_size, generator=None):
+def length_batches(lengths, batch_size, generator=None, batch_tokens=None):
     """Groups examples of like length.
 
     Args:
@@ -255,17 +262,29 @@ def length_batches(lengths, batch_size, generator=None):
         batch_size: Positive integer, the examples of a batch; the last of a pool has what is left.
         generator: A `numpy.random.Generator` that shuffles: the examples into pools of 100 batches, sorted by length
             inside a pool, and then the batches. Without it all are sorted by length.
+        batch_tokens: Positive integer: instead of `batch_size`, the most tokens of a batch, in its longest key and with
+            padding. A longer example is a batch of its own.
 
     Returns:
         List of index arrays, which together hold each example once.
     """
     order = np.arange(len(lengths)) if generator is None else generator.permutation(len(lengths))
-    pool_size = len(lengths) if generator is None else 100 * batch_size
+    if batch_tokens is None:
+        sizes, capacity = np.ones(len(lengths), int), batch_size
+    else:
+        sizes, capacity = lengths.max(axis=1), batch_tokens
+    pool_size = len(lengths) if generator is None else round(100 * capacity / sizes.mean())
     batches = []
     for start in range(0, len(order), max(pool_size, 1)):
         pool = order[start : start + pool_size]
         pool = pool[np.lexsort(lengths[pool].T)]
-        batches += [pool[first : first + batch_size] for first in range(0, len(pool), batch_size)]
+        first = largest = 0
+        for position, size in enumerate(sizes[pool]):
+            largest = max(largest, size)
+            if position > first and (position - first + 1) * largest > capacity:
+                batches.append(pool[first:position])
+                first, largest = position, size
+        batches.append(pool[first:])
     if generator is not None:
         generator.shuffle(batches)
     return batches

@@ -1,14 +1,20 @@
-"""What the apps' trainings share: the loss, and `model.fit` with its callbacks."""
+"""What the apps' trainings share: the loss, the learning rate, and a `model.fit` that can be interrupted."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
+from ..layers.loop import with_gradient
+from . import cli
+from .checkpoints import History, States
+from .extras import needed
 from .figures import draw_history
-from .folders import TrainingError
+from .folders import STATES, TrainingError
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -18,6 +24,8 @@ class TokenCrossentropy(keras.losses.Loss):
     With the probability `p` of the right token among `V`, and label smoothing `e` (Szegedy et al. 2016):
 
         loss = -(1 - e) log p - e / V * (sum of the log-probabilities of all tokens)
+
+    Its derivative is written by hand: it keeps one array of the logits' size, and passes over it a few times.
 
     Args:
         label_smoothing: Float in [0, 1), `e`.
@@ -39,44 +47,211 @@ class TokenCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        log_total = ops.logsumexp(y_pred, axis=-1)
-        right = ops.take_along_axis(y_pred, ops.expand_dims(ops.cast(y_true, "int32"), -1), axis=-1)
-        loss = log_total - ops.squeeze(right, -1)
-        if self.label_smoothing:
-            uniform = log_total - ops.mean(y_pred, axis=-1)
-            loss = (1 - self.label_smoothing) * loss + self.label_smoothing * uniform
+        y_true = ops.cast(y_true, "int32")
+        (loss,) = with_gradient(lambda y_pred: self._forward(y_true, y_pred), self._backward, y_pred)
         return loss
+
+    def _forward(self, y_true, y_pred):
+        smoothing = self.label_smoothing
+        largest = ops.max(y_pred, axis=-1, keepdims=True)
+        exponentials = ops.exp(y_pred - largest)
+        total = ops.sum(exponentials, axis=-1, keepdims=True)
+        right = ops.take_along_axis(y_pred, ops.expand_dims(y_true, -1), axis=-1)
+        loss = largest + ops.log(total) - (1 - smoothing) * right
+        if smoothing:
+            loss = loss - smoothing * ops.mean(y_pred, axis=-1, keepdims=True)
+        return (ops.squeeze(loss, -1),), (y_true, exponentials, total)
+
+    def _backward(self, saved, upstream):
+        """With the probabilities `q` of all tokens: `dloss / dlogits = q - e / V - (1 - e) [the right token]`."""
+        y_true, exponentials, total = saved
+        upstream = ops.expand_dims(upstream[0], -1)
+        size = exponentials.shape[-1]
+        gradient = exponentials * (upstream / total)
+        if self.label_smoothing:
+            gradient = gradient - upstream * (self.label_smoothing / size)
+        rows = ops.reshape(gradient, (-1, size))
+        tokens = ops.reshape(y_true, (-1, 1))
+        right = ops.take_along_axis(rows, tokens, axis=1) - (1 - self.label_smoothing) * ops.reshape(upstream, (-1, 1))
+        indices = ops.concatenate([ops.expand_dims(ops.arange(ops.shape(rows)[0]), 1), tokens], axis=1)
+        rows = ops.scatter_update(rows, indices, ops.squeeze(right, -1))
+        return [ops.reshape(rows, ops.shape(exponentials))]
 
     def get_config(self):
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
-def fit(model, train, validation, *, epochs, patience, folder):
-    """Trains a compiled model and leaves the weights of its best epoch, by validation loss, in it.
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a line, and then falls with the inverse square root of the steps.
 
-    Writes `model.keras` (the best so far, whenever there is a better one), `history.csv` and `figures/history.png`
-    into `folder`. Stops after `patience` epochs without a better validation loss.
+        rate = learning_rate * min(step / warmup_steps, sqrt(warmup_steps / step))
+
+    Args:
+        learning_rate: Float, the highest rate.
+        warmup_steps: Positive integer, the step that has it.
+
+    Example:
+
+    >>> [round(float(InverseSquareRoot(0.1, 4)(step)), 3) for step in (0, 2, 4, 16)]
+    [0.0, 0.05, 0.1, 0.05]
+
+    Reference:
+        Vaswani et al. 2017, Attention is all you need, equation 3.
+    """
+
+    def __init__(self, learning_rate, warmup_steps):
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32") / self.warmup_steps
+        return self.learning_rate * ops.minimum(step, ops.rsqrt(ops.maximum(step, 1e-9)))
+
+    def get_config(self):
+        return {"learning_rate": self.learning_rate, "warmup_steps": self.warmup_steps}
+
+
+class EpochBatches:
+    """Batches in an order that depends on nothing but the epoch, so that a resumed training reads what it would have.
+
+    Args:
+        batches: Function of the epoch, counted from 0, that yields its batches.
+        signature: What `tf.data.Dataset.from_generator` takes for them.
+        count: How many the first epoch has.
+        is_fixed: Whether each epoch has as many.
+
+    Attributes:
+        dataset: The `tf.data.Dataset` of the batches of `epoch`.
+        epoch: Integer, to be set before an epoch begins.
+    """
+
+    def __init__(self, batches, signature, count, is_fixed):
+        self.epoch = 0
+        self.count = count
+        dataset = tf.data.Dataset.from_generator(lambda: batches(self.epoch), output_signature=signature)
+        if is_fixed:  # then progress can be shown in the first epoch, too
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+        self.dataset = dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=lambda epoch: None):
+    """Trains a model, and leaves in it the weights of its best epoch, or better ones.
+
+    What it needs to go on after an interruption it keeps in `folder` as long as it runs, and a call with the same
+    folder goes on there: with the same order of the data, the same dropout, and at its end the same weights. At the end
+    there are `model.keras`, `history.csv` and `figures/history.png`.
+
+    Args:
+        model: A Keras model that is not compiled.
+        loss: Its loss.
+        train: `EpochBatches`.
+        validation: `tf.data.Dataset`.
+        config: A `TrainingConfig`.
+        folder: A folder.
+        score: Function that measures the model, the higher the better, and whose name is that of a column of
+            `history.csv`. The best epoch has the best score; without it, the lowest validation loss.
+        begin_epoch: Function of the epoch, counted from 0, that is called before it.
+
+    Raises:
+        TrainingError: If the loss is not a number in the first epoch, or options do not go together.
     """
     folder = Path(folder)
-    checkpoint = folder / "model.keras"
-    history = model.fit(
-        train,
-        validation_data=validation,
-        epochs=epochs,
-        shuffle=False,  # the batches come shuffled
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.ModelCheckpoint(checkpoint, save_best_only=True),
-            keras.callbacks.EarlyStopping(patience=patience),
-            keras.callbacks.CSVLogger(folder / "history.csv"),
-        ],
-    )
-    if not np.isfinite(history.history.get("val_loss", np.nan)).any():
-        raise TrainingError("the loss is not a number after the first epoch; a lower learning rate may help")
+    model.compile(_optimizer(config, train.count), loss, jit_compile=config.jit)
+    inputs, *_ = next(iter(validation))
+    model(inputs)  # creates the weights
+    model.optimizer.build(model.trainable_variables)
+    callbacks = []
+    if config.tensorboard:
+        needed("tensorboard", "tensorboard")
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
+
+    states = States(folder / STATES, model, keep=max(2, config.average_last))
+    history = History(folder / "history.csv", config, score)
+    epoch = states.restore(len(history.rows))
+    history.rows = history.rows[:epoch]
+    if epoch:
+        cli.note(f"goes on after epoch {epoch}")
+
+    def begin(epoch, logs):
+        train.epoch = epoch
+        begin_epoch(epoch)
+        if config.schedule == "plateau":
+            model.optimizer.learning_rate = history.plateau_rate()
+
+    def keep_state(epoch, logs):
+        if np.isfinite(logs["loss"]):
+            states.save(epoch + 1)
+
+    def judge(epoch, logs):
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+            cli.note(f"the loss is not a number in epoch {epoch + 1}, so training ends")
+            model.stop_training = True
+            return
+        rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+        row = {"epoch": epoch + 1, "learning_rate": rate, **logs}
+        if score is not None:
+            row[score.__name__] = score()
+        history.add(row)
+        if history.best is row:
+            states.save_best()
+        model.stop_training = history.has_ended()
+
+    if not history.has_ended():
+        model.fit(
+            train.dataset,
+            validation_data=validation,
+            initial_epoch=epoch,
+            epochs=config.epochs,
+            shuffle=False,  # the batches come shuffled
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                keras.callbacks.TerminateOnNaN(),
+                keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=keep_state),
+                # The state is that of the last step; what is measured and kept is the average.
+                *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.ema else []),
+                keras.callbacks.LambdaCallback(on_epoch_end=judge),
+                *callbacks,
+            ],
+        )
+    if not history.rows:
+        raise TrainingError("the loss is not a number in the first epoch; a lower learning rate may help")
+
+    states.restore_best()
+    if config.average_last > 1:
+        best = model.get_weights()
+        states.restore_average(len(history.rows))
+        value = model.evaluate(validation, verbose=0) if score is None else score()
+        better = history.is_better(value, history.value(history.best))
+        cli.note(
+            f"the average of the last epochs has a {history.column} of {value:.4f}: {'' if better else 'not '}better"
+        )
+        if not better:
+            model.set_weights(best)
     # Without the optimizer and the loss, which only a further training would need.
-    best = keras.models.load_model(checkpoint, compile=False)
-    best.save(checkpoint)
-    model.set_weights(best.get_weights())
-    (folder / "figures").mkdir()
+    model.save(folder / "model.keras")
+    keras.models.load_model(folder / "model.keras", compile=False).save(folder / "model.keras")
+    (folder / "figures").mkdir(exist_ok=True)
     draw_history(folder / "history.csv", folder / "figures" / "history.png")
+    shutil.rmtree(folder / STATES)
+
+
+def _optimizer(config, steps):
+    rate = config.learning_rate
+    if config.warmup_steps and config.schedule not in ("cosine", "inverse_sqrt"):
+        raise TrainingError(f"the schedule {config.schedule} has no warmup_steps; cosine and inverse_sqrt have")
+    if config.schedule == "cosine":
+        steps = config.epochs * steps // config.accumulate
+        warmup = {"warmup_target": rate, "warmup_steps": config.warmup_steps} if config.warmup_steps else {}
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate, max(1, steps - config.warmup_steps), **warmup
+        )
+    elif config.schedule == "inverse_sqrt":
+        rate = InverseSquareRoot(rate, max(1, config.warmup_steps))
+    return keras.optimizers.Adam(
+        rate,
+        global_clipnorm=config.clip_norm,
+        gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
+        use_ema=config.ema > 0,
+        ema_momentum=config.ema,
+    )

@@ -2,12 +2,14 @@
 
 import dataclasses
 import sys
+from json import dumps
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from ...datasets.sources import decode_lines
 from .. import cli
-from ..folders import read_config
+from ..config import Seed, Share
+from ..folders import UsageError, read_config
 from .config import Config
 
 
@@ -18,6 +20,8 @@ def evaluate(
     split: str = "test",
     lowercase: bool = False,
     beam_size: PositiveInt | None = None,
+    length_penalty: NonNegativeFloat | None = None,
+    coverage_penalty: NonNegativeFloat | None = None,
 ):
     """Scores a model's translations of a split against its references.
 
@@ -28,14 +32,17 @@ def evaluate(
         data: A folder or a TFDS name; the default is what the model was trained on.
         split: The split to translate.
         lowercase: Score without regard to upper and lower case.
-        beam_size: Hypotheses that the search keeps; 1 is greedy. The default is what the model was trained with.
+        beam_size: Hypotheses that the search keeps; 1 is greedy. This and the penalties are by default those that the
+            model was trained with.
+        length_penalty: Exponent of the penalty that evens out short and long hypotheses; 0 is none.
+        coverage_penalty: Weight of the penalty for what the attention never looked at; 0 is none.
     """
     read_config(model, Config.app)
     from ..metrics import translation_metrics
     from .data import read
     from .model import load
 
-    translator = load(model, beam_size=beam_size)
+    translator = load(model, beam_size=beam_size, length_penalty=length_penalty, coverage_penalty=coverage_penalty)
     config = translator.config if data is None else dataclasses.replace(translator.config, data=data, pairs=None)
     sources, references = read(config, split)
     translator.translate(sources[:1])  # builds the graph
@@ -56,26 +63,62 @@ def evaluate(
     )
 
 
-def predict(model: str, *texts: str, beam_size: PositiveInt | None = None):
+def predict(
+    model: str,
+    *texts: str,
+    json: bool = False,
+    alignment: str | None = None,
+    beam_size: PositiveInt | None = None,
+    prefix: str = "",
+    samples: NonNegativeInt = 0,
+    temperature: NonNegativeFloat = 1.0,
+    top_k: PositiveInt | None = None,
+    top_p: Share = 1.0,
+    seed: Seed = 0,
+):
     """Translates sentences, a line each.
 
     Args:
         model: The model's folder.
         *texts: The sentences; without any, the lines of standard input.
+        json: Instead of the best translation, print a line of JSON for a sentence: `source_tokens`, and for each of
+            its `translations` the `text`, the `score`, its `tokens` and their `alignment` with the source's.
+        alignment: A file such as `alignment.png`, to draw into where the attention looked in the first sentence.
         beam_size: Hypotheses that the search keeps; 1 is greedy. The default is what the model was trained with.
+        prefix: What each translation begins with.
+        samples: Instead of searching, draw so many translations of a sentence at random, and print each.
+        temperature: Below 1 the likelier tokens are drawn more often than the model says; 0 draws the likeliest.
+        top_k: Draw from so many likeliest tokens; the default is all.
+        top_p: Draw from the fewest likeliest tokens that have this probability together.
+        seed: Seed of the samples.
     """
     read_config(model, Config.app)
-    from .model import load
+    from ..figures import draw_alignment
+    from ..text import JOINER
+    from .model import Sampling, load
 
     translator = load(model, beam_size=beam_size)
+    if alignment is not None and translator.config.attention == "none":
+        raise UsageError(f"{model} has no attention, so there is no alignment")
     if not texts and sys.stdin.isatty():
         batches = ([line.rstrip("\n")] for line in sys.stdin)  # a person waits for each answer
     else:
         lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
         batches = (lines[first : first + 64] for first in range(0, len(lines), 64))
+    sampling = Sampling(samples, temperature, top_k, top_p, seed) if samples else None
     for batch in batches:
-        for translation in translator.translate(batch):
-            print(translation.text, flush=True)
+        for explanation in translator.explain(batch, prefix, sampling):
+            translations = explanation["translations"]
+            if alignment is not None:
+                sides = explanation["source_tokens"], translations[0]["tokens"]
+                labels = ([token.replace(JOINER, "") for token in side] for side in sides)
+                draw_alignment(*labels, translations[0]["alignment"], alignment)
+                alignment = None  # of the first sentence only
+            if json:
+                print(dumps(explanation, ensure_ascii=False), flush=True)
+                continue
+            for translation in translations if samples else translations[:1]:
+                print(translation["text"], flush=True)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt, restricted_number_type
+from jsonargparse.typing import PositiveInt, restricted_number_type
 
-Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
+from ..config import Rate, SearchConfig, TrainingConfig
+
 # Four ids are taken: padding, unknown, start and end.
 VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
-Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(TrainingConfig, SearchConfig):
     """Trains a translator on pairs of sentences.
 
     The command
@@ -37,7 +37,6 @@ class Config:
         shared_vocabulary: Learn one vocabulary from both languages together.
         lowercase: Lowercase all text.
         vocabulary_size: The most tokens a language has; the rarest are unknown.
-        max_length: The most tokens of a sentence. Longer ones are left out of training; translations are cut there.
         cell: The recurrent cell of encoder and decoder.
         embedding_dim: Dimension of a token's embedding.
         encoder_units: Dimension of the encoder's recurrent layers, in one direction.
@@ -46,18 +45,17 @@ class Config:
         bidirectional: Let the encoder read in both directions.
         attention: What asks the source: the state after a step (luong) or the one before it (bahdanau).
         score: How the attention compares the state with the positions of the source.
+        input_feeding: Let each step read what the decoder found out in the one before it; needs the attention luong.
+        tie_embeddings: Let source and target share their embeddings; needs a shared vocabulary.
         tie_softmax: Let the softmax use the target's embeddings, which saves its own weights.
         dropout: Share of the embeddings and outputs to drop in training.
-        label_smoothing: Share of the target's probability to spread over all tokens.
-        learning_rate: Adam's step size, at first.
-        schedule: Keep the learning rate, or lower it along a cosine to 0 at the last epoch.
-        clip_norm: The norm to which the gradient of all weights together is cut.
+        scheduled_sampling: At the last epoch, the share of the target's tokens that training replaces by the model's
+            own, so that it learns to go on from its mistakes; the share rises from 0 at the first.
+        monitor: What decides which epoch is the best: the loss on the validation split, or the BLEU of its greedy
+            translations.
         batch_size: Sentence pairs of a batch.
-        epochs: The most passes over the training data.
-        patience: Epochs without a better validation loss before training stops.
-        beam_size: Hypotheses that the search keeps; 1 is greedy.
-        length_penalty: Exponent of the penalty that evens out short and long hypotheses; 0 is none.
-        seed: Seed of all that is random.
+        batch_tokens: Instead of `batch_size`, the most tokens of a batch on either side, with padding.
+        long_pairs: What becomes of pairs with more than `max_length` tokens on a side in training.
     """
 
     app: Literal["translation"] = "translation"
@@ -70,7 +68,6 @@ class Config:
     shared_vocabulary: bool = False
     lowercase: bool = False
     vocabulary_size: VocabularySize = 8000
-    max_length: PositiveInt = 60
     cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
     embedding_dim: PositiveInt = 128
     encoder_units: PositiveInt = 128
@@ -79,15 +76,12 @@ class Config:
     bidirectional: bool = True
     attention: Literal["luong", "bahdanau", "none"] = "luong"
     score: Literal["additive", "multiplicative"] = "additive"
+    input_feeding: bool = False
+    tie_embeddings: bool = False
     tie_softmax: bool = False
     dropout: Rate = 0.1
-    label_smoothing: Rate = 0.0
-    learning_rate: PositiveFloat = 0.002
-    schedule: Literal["constant", "cosine"] = "cosine"
-    clip_norm: PositiveFloat = 1.0
+    scheduled_sampling: Rate = 0.0
+    monitor: Literal["loss", "bleu"] = "loss"
     batch_size: PositiveInt = 64
-    epochs: PositiveInt = 5
-    patience: PositiveInt = 3
-    beam_size: PositiveInt = 5
-    length_penalty: NonNegativeFloat = 1.0
-    seed: Seed = 0
+    batch_tokens: PositiveInt | None = None
+    long_pairs: Literal["skip", "cut"] = "skip"

@@ -4,7 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from ...datasets import DataError, read_pairs, read_pairs_file
+from .. import cli
 from ..text import PADDING, START, length_batches, pad
+from ..training import EpochBatches
 
 
 def read(config, split):
@@ -19,48 +21,63 @@ def read(config, split):
     return list(sources), list(targets)
 
 
-def batches(sources, targets, tokenizers, config, shuffle):
-    """Sentence pairs as a `tf.data.Dataset` for `fit`.
+def batches(sources, targets, tokenizers, config, split):
+    """Sentence pairs as `EpochBatches`, in a new order each epoch for the split `train`, and sorted for another.
 
-    Pairs longer than `config.max_length` tokens on a side, and pairs without text on a side, are left out.
+    A pair without text on a side is left out; of one with more than `config.max_length` tokens on a side,
+    `config.long_pairs` says what becomes. Both are counted on standard error.
 
     Args:
         sources: List of strings.
         targets: List of strings, one a source.
         tokenizers: The tokenizers of the source and of the target.
         config: The `Config`.
-        shuffle: Whether each epoch has an order of its own, which `config.seed` decides.
+        split: The split's name.
 
     Returns:
         Batches of like length, each `((source, start + target), target + end, weights)`: int32 arrays
-        `(batch, steps)`, 0 at padding, and float32 weights, 0 there and 1 elsewhere. Their number is known.
+        `(batch, steps)`, 0 at padding, and float32 weights, 0 there and 1 elsewhere.
 
     Raises:
         DataError: If no pair is left.
     """
-    encoded = [tokenizer.encode(texts) for tokenizer, texts in zip(tokenizers, (sources, targets), strict=True)]
-    lengths = np.stack([ids.row_lengths().numpy() for ids in encoded], axis=1)
-    fits = np.logical_and(lengths > 1, lengths <= config.max_length).all(axis=1)
-    if not fits.any():
+    ids = [tokenizer.encode(texts) for tokenizer, texts in zip(tokenizers, (sources, targets), strict=True)]
+    lengths = np.stack([side.row_lengths().numpy() for side in ids], axis=1)
+    has_text = (lengths > 1).all(axis=1)
+    is_long = has_text & (lengths > config.max_length).any(axis=1)
+    kept = has_text & ~is_long if config.long_pairs == "skip" else has_text
+    for what, count in {
+        "without text on a side are left out": np.sum(~has_text),
+        f"of more than {config.max_length} tokens are {'left out' if config.long_pairs == 'skip' else 'cut'}": np.sum(
+            is_long
+        ),
+    }.items():
+        if count:
+            cli.note(f"{split}: {count} pairs {what}")
+    if not kept.any():
         raise DataError(f"no sentence pair has text on both sides and at most {config.max_length} tokens on each")
-    source_ids, target_ids = ([row for row, fit in zip(_rows(ids), fits, strict=True) if fit] for ids in encoded)
-    generator = np.random.default_rng(config.seed) if shuffle else None
-    lengths = lengths[fits]
+    source_ids, target_ids = (
+        [row for row, keep in zip(_rows(side, config), kept, strict=True) if keep] for side in ids
+    )
+    lengths = np.minimum(lengths[kept], config.max_length)
 
-    def epoch():
-        for batch in length_batches(lengths, config.batch_size, generator):
-            source = pad([source_ids[index] for index in batch])
-            target = pad([target_ids[index] for index in batch])
+    def order(epoch):
+        generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
+        return length_batches(lengths, config.batch_size, generator, config.batch_tokens)
+
+    def epoch_batches(epoch):
+        for batch in order(epoch):
+            source, target = (pad([side[index] for index in batch], multiple) for side in (source_ids, target_ids))
             read = np.concatenate([np.full((len(batch), 1), START, "int32"), target[:, :-1]], axis=1)
             yield (source, read), target, (target != PADDING).astype("float32")
 
-    ids = tf.TensorSpec((None, None), tf.int32)
-    dataset = tf.data.Dataset.from_generator(
-        epoch, output_signature=((ids, ids), ids, tf.TensorSpec((None, None), tf.float32))
-    )
-    count = len(length_batches(lengths, config.batch_size, generator and np.random.default_rng(0)))
-    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(tf.data.AUTOTUNE)
+    multiple = 8 if config.jit else 1
+    tokens = tf.TensorSpec((None, None), tf.int32)
+    signature = (tokens, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
+    return EpochBatches(epoch_batches, signature, len(order(0)), config.batch_tokens is None)
 
 
-def _rows(ragged):
-    return np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1])
+def _rows(ragged, config):
+    """The rows as arrays, a long one cut before its end token."""
+    for row in np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1]):
+        yield row if len(row) <= config.max_length else np.append(row[: config.max_length - 1], row[-1])

@@ -9,10 +9,24 @@ import numpy as np
 import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, TextEncoder
-from .. import export, folders, training
+from .. import cli, export, folders, training
+from ..metrics import translation_metrics
 from ..text import END, TOKENIZERS
 from . import data
 from .config import Config
+
+# The signature of functions of texts.
+TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
+
+
+class Sampling(NamedTuple):
+    """How random translations are drawn; see `keras_recurrent.layers.sample`."""
+
+    count: int = 1
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    seed: int = 0
 
 
 class Translation(NamedTuple):
@@ -35,6 +49,7 @@ def build(config, source_size, target_size):
         "cell": config.cell,
         "num_layers": config.num_layers,
         "dropout": config.dropout,
+        "dtype": config.precision,
     }
     encoder = TextEncoder(source_size, units=config.encoder_units, bidirectional=config.bidirectional, **shared)
     decoder = Decoder(
@@ -42,10 +57,17 @@ def build(config, source_size, target_size):
         units=config.decoder_units,
         attention=config.attention,
         score=config.score,
+        input_feeding=config.input_feeding,
         tie_softmax=config.tie_softmax,
         **shared,
     )
-    return ConditionalLM(encoder, decoder)
+    return ConditionalLM(
+        encoder,
+        decoder,
+        tie_embeddings=config.tie_embeddings,
+        scheduled_sampling=config.scheduled_sampling > 0,
+        dtype=config.precision,
+    )
 
 
 class Translator:
@@ -61,26 +83,79 @@ class Translator:
         self.config = config
         self.source, self.target = tokenizers
         self.model = model
-        self._answer = tf.function(self.answer, input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        self._answer = tf.function(self.answer, input_signature=TEXTS)
+        self._nbest = tf.function(self.nbest, input_signature=[*TEXTS, tf.TensorSpec([None], tf.string)])
+        self._sample = tf.function(self.sample)
+
+    @property
+    def _limits(self):
+        config = self.config
+        return {
+            "alpha": config.length_penalty,
+            "min_ratio": config.min_ratio,
+            "max_ratio": config.max_ratio,
+            "no_repeat_ngram": config.no_repeat_ngram,
+        }
+
+    def _search(self, ids, **limits):
+        return self.model.search(
+            ids,
+            beam_size=min(self.config.beam_size, len(self.target)),
+            max_length=self.config.max_length,
+            beta=self.config.coverage_penalty,
+            **self._limits,
+            **limits,
+        )
 
     def answer(self, text):
         """The best translations of strings `(batch,)`, in the graph: a dictionary of `text` and `score`."""
         ids = self.source.encode_padded(text)
-        found = self.model.search(
-            ids,
-            beam_size=min(self.config.beam_size, len(self.target)),
-            max_length=self.config.max_length,
-            alpha=self.config.length_penalty,
-        )
+        found = self._search(ids)
         nothing = ids[:, 0] == END  # and nothing is its translation
         return {
             "text": tf.where(nothing, "", self.target.decode(found.tokens[:, 0])),
             "score": tf.where(nothing, 0.0, found.scores[:, 0]),
         }
 
+    def nbest(self, text, prefix=None):
+        """The best translations of strings `(batch,)` that begin with strings `(batch,)`, in the graph.
+
+        Returns:
+            Dictionary of `texts` and `scores` `(batch, beam)`, the best first; the lengths `(batch, beam)` of `tokens`,
+            strings `(batch, beam, steps)`, in `lengths`; `source_tokens` `(batch, positions)`; and where the attention
+            looked for each token, `alignments` `(batch, beam, steps, positions)`.
+        """
+        ids = self.source.encode_padded(text)
+        return self._described(ids, self._search(ids, prefix=None if prefix is None else self._prefix_ids(prefix)))
+
+    def sample(self, text, prefix, draws, temperature, top_k, top_p):
+        """Random translations, as `nbest` gives them: one for each of `draws` `(batch, samples, max_length)`."""
+        ids = self.source.encode_padded(text)
+        choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        found = self.model.sample(ids, draws, prefix=self._prefix_ids(prefix), **choice, **self._limits)
+        return self._described(ids, found)
+
+    def _prefix_ids(self, prefix):
+        return self.target.ids_of(prefix).to_tensor()
+
+    def _described(self, ids, found):
+        nothing = ids[:, :1] == END
+        steps = tf.reduce_max(tf.pad(found.lengths, [[0, 1], [0, 0]], constant_values=1))
+        tokens = found.tokens[:, :, :steps]
+        batch, count = tf.shape(tokens)[0], tokens.shape[1]
+        texts = tf.reshape(self.target.decode(tf.reshape(tokens, [-1, steps])), [batch, count])
+        return {
+            "texts": tf.where(nothing, "", texts),
+            "scores": tf.where(nothing, 0.0, found.scores),
+            "lengths": tf.where(nothing, 0, found.lengths),
+            "tokens": self.target.tokens_of(tokens),
+            "source_tokens": self.source.tokens_of(ids),
+            "alignments": self.model.align(ids, tokens),
+        }
+
     def translate(self, texts):
         """Translates a list of sentences, as a list of `Translation`s."""
-        answers = self._answer(tf.constant(list(texts), tf.string, shape=(len(texts),)))
+        answers = self._answer(_strings(texts))
         texts = (text.decode() for text in answers["text"].numpy())
         return [Translation(text, float(score)) for text, score in zip(texts, answers["score"].numpy(), strict=True)]
 
@@ -91,6 +166,30 @@ class Translator:
             indices = order[first : first + batch_size]
             yield from zip(indices, self.translate([texts[index] for index in indices]), strict=True)
 
+    def explain(self, texts, prefix="", sampling=None):
+        """Several translations of each of a list of sentences, with all that is known of them.
+
+        Args:
+            texts: List of strings.
+            prefix: String that all translations begin with.
+            sampling: None for the hypotheses of the beam, or a `Sampling` for random ones.
+
+        Returns:
+            List of dictionaries, one a text: `source_tokens` is a list of strings, `translations` a list of
+            dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`, where the attention looked
+            for each token: a list of floats, one a source token, that sum to 1.
+        """
+        strings, prefixes = _strings(texts), _strings([prefix] * len(texts))
+        if sampling is None:
+            found = self._nbest(strings, prefixes)
+        else:
+            random = np.random.default_rng(sampling.seed)
+            draws = random.random((len(texts), sampling.count, self.config.max_length), "float32")
+            choice = {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
+            found = self._sample(strings, prefixes, tf.constant(draws), **choice)
+        found = {name: value.numpy() for name, value in found.items()}
+        return [_explanation({name: value[row] for name, value in found.items()}) for row in range(len(texts))]
+
     def save_assets(self, folder):
         """Writes all but the weights into a model's folder."""
         folders.write_config(folder, self.config)
@@ -98,39 +197,84 @@ class Translator:
             tokenizer.save(Path(folder) / f"{side}.{tokenizer.file}")
 
     def export(self, folder):
-        """Writes a SavedModel with the signature `serving_default`: `text` in, `text` and `score` out."""
-        signature = [tf.TensorSpec([None], tf.string, name="text")]
-        tracked = [self.model, self.source.tracked, self.target.tracked]
-        export.export(folder, {"serving_default": (self.answer, signature)}, tracked)
+        """Writes a SavedModel with two signatures of strings `text` `(batch,)`.
+
+        `serving_default` returns what `answer` does, `nbest` what `nbest` does.
+        """
+        signatures = {"serving_default": (self.answer, TEXTS), "nbest": (lambda text: self.nbest(text), TEXTS)}
+        export.export(folder, signatures, [self.model, self.source.tracked, self.target.tracked])
+
+
+def _strings(texts):
+    return tf.constant(list(texts), tf.string, shape=(len(texts),))
+
+
+def _explanation(found):
+    """What `nbest` found for one text, as plain lists and strings without padding."""
+    source = [token.decode() for token in found["source_tokens"] if token]
+    return {
+        "source_tokens": source,
+        "translations": [
+            {
+                "text": text.decode(),
+                "score": float(score),
+                "tokens": [token.decode() for token in tokens[:length]],
+                "alignment": alignment[:length, : len(source)].astype(float).round(4).tolist(),
+            }
+            for text, score, tokens, length, alignment in zip(
+                *(found[name] for name in ("texts", "scores", "tokens", "lengths", "alignments")), strict=True
+            )
+        ],
+    }
 
 
 def train(config, folder):
-    """Trains a translator and writes it into `folder`, which is there already and empty.
+    """Trains a translator and writes it into `folder`, or goes on with a training that was interrupted there.
 
     Raises:
         DataError: If the data cannot be read or has no usable pairs.
+        TrainingError: If options do not go together, or the loss is not a number.
     """
+    if config.tie_embeddings and not config.shared_vocabulary:
+        raise folders.TrainingError("tie_embeddings needs shared_vocabulary")
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
     texts = pairs["train"]
     if config.shared_vocabulary:
         texts = [texts[0] + texts[1]] * 2
     tokenizers = [TOKENIZERS[config.tokenizer].fit(side, config.vocabulary_size, config.lowercase) for side in texts]
-    train_batches = data.batches(*pairs["train"], tokenizers, config, shuffle=True)
-    validation_batches = data.batches(*pairs["validation"], tokenizers, config, shuffle=False)
-    model = build(config, *map(len, tokenizers))
-    learning_rate = config.learning_rate
-    if config.schedule == "cosine":
-        steps = config.epochs * int(train_batches.cardinality())
-        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    model.compile(
-        keras.optimizers.Adam(learning_rate, global_clipnorm=config.clip_norm),
-        training.TokenCrossentropy(config.label_smoothing),
-    )
+    for side, tokenizer in zip(("source", "target"), tokenizers, strict=True):
+        if len(tokenizer) < config.vocabulary_size:
+            cli.note(f"the {side} has {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    batches = {split: data.batches(*pairs[split], tokenizers, config, split) for split in pairs}
+    try:
+        model = build(config, *map(len, tokenizers))
+    except ValueError as error:
+        raise folders.TrainingError(str(error)) from error
     translator = Translator(config, tokenizers, model)
     translator.save_assets(folder)
+
+    greedy = Translator(dataclasses.replace(config, beam_size=1), tokenizers, model)
+    sources, references = pairs["validation"]
+
+    def val_bleu():
+        answers = dict(greedy.translate_sorted(sources))
+        answers = [answers[index].text for index in range(len(sources))]
+        return translation_metrics(answers, references, config.lowercase)["bleu"]
+
+    def begin_epoch(epoch):
+        if config.scheduled_sampling:
+            model.sampling_rate.assign(config.scheduled_sampling * epoch / max(1, config.epochs - 1))
+
     training.fit(
-        model, train_batches, validation_batches, epochs=config.epochs, patience=config.patience, folder=folder
+        model,
+        training.TokenCrossentropy(config.label_smoothing),
+        batches["train"],
+        batches["validation"].dataset,
+        config,
+        folder,
+        score=val_bleu if config.monitor == "bleu" else None,
+        begin_epoch=begin_epoch,
     )
     return translator
 

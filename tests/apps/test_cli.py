@@ -1,9 +1,10 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
-from keras_recurrent.apps import cli
+from keras_recurrent.apps import cli, folders, load
 
 COMMAND = [sys.executable, "-P", "-c", "import sys; from keras_recurrent.apps.cli import main; sys.exit(main())"]
 
@@ -116,6 +117,67 @@ def test_all_verbs_on_a_folder_of_ones_own(data, config, tmp_path):
     assert (tmp_path / "export" / "saved_model.pb").exists()
     again = run("translation", "export", folder, "--to", tmp_path / "export")
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+
+
+def test_predict_shows_more_than_the_best(saved, tmp_path):
+    picture = tmp_path / "alignment.png"
+    result = run("translation", "predict", saved, "ein Hund schläft hier.", "", "--json", "--alignment", picture)
+    assert result.returncode == 0, result.stderr
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first["source_tokens"] == ["ein", "Hund", "schläft", "hier", "￭.", "<end>"]
+    assert first["translations"][0]["text"] == "a dog sleeps here."
+    assert len(first["translations"]) == 5
+    assert second["translations"][0] == {"text": "", "score": 0, "tokens": [], "alignment": []}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+    options = ["--samples", "3", "--temperature", "2", "--prefix", "a cat", "--top-p", "0.9", "--top-k", "9"]
+    result = run("translation", "predict", saved, "ein Hund", *options)
+    assert result.stdout.count("\n") == 3
+    assert all(line.startswith("a cat") for line in result.stdout.splitlines())
+
+
+def test_mistakes_in_predicting(saved, tmp_path, capsys):
+    for options, message in {
+        ("--alignment", str(tmp_path / "x.mp3")): "a picture's name ends in",
+        ("--alignment", str(tmp_path / "no" / "x.png")): "No such file",
+        ("--top-p", "0"): "Share",
+        ("--temperature", "-1"): "NonNegativeFloat",
+    }.items():
+        assert cli.main(["translation", "predict", str(saved), "ein Hund", *options]) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+
+
+def test_a_killed_training_is_resumed(data, tmp_path):
+    folder = tmp_path / "model"
+    sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--batch-size", "4"]
+    options = ["--data", data, "--source", "de", "--target", "en", "--epochs", "8", "--patience", "8", *sizes]
+    command = ["translation", "train", "--output", folder, *options]
+    whole = run("translation", "train", "--output", tmp_path / "whole", *options)
+    assert whole.returncode == 0, whole.stderr
+
+    unfinished = folders.unfinished_folder(folder)
+    process = subprocess.Popen([*COMMAND, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while process.poll() is None and not (unfinished / folders.STATES / "epoch-0002.npz").exists():
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not folder.exists()
+
+    again = run(*command)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "--resume goes on" in again.stderr
+    other = run(*command, "--resume", "--dropout", "0.5")
+    assert other.returncode == 2
+    assert "was trained with dropout 0.1, not 0.5" in other.stderr
+    resumed = run(*command, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "goes on after epoch" in resumed.stderr
+    assert not unfinished.exists()
+    assert (folder / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
+    weights = [load(path).model.get_weights() for path in (folder, tmp_path / "whole")]
+    assert all((a == b).all() for a, b in zip(*weights, strict=True))
 
 
 def test_a_bad_line_in_the_data_leaves_nothing_behind(data, tmp_path):

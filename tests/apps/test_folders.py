@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -74,3 +75,95 @@ def test_incomplete_folder(tmp_path, config, message):
 def test_no_folder(tmp_path):
     with pytest.raises(folders.ModelFolderError, match="no such model folder"):
         load(tmp_path / "a")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    app: str = "translation"
+    dropout: float = 0.1
+
+
+class Killed(BaseException):
+    pass
+
+
+def begin(folder, resume=False, overwrite=False, config=None):
+    return folders.resumable(folder, config or Options(), resume, overwrite)
+
+
+def interrupt(folder, with_state=True):
+    with pytest.raises(Killed), begin(folder) as partial:
+        if with_state:
+            (partial / folders.STATES).mkdir()
+            (partial / folders.STATES / "epoch-1").write_text("state")
+        raise Killed
+
+
+def test_a_training_that_ends_is_the_folder(tmp_path):
+    with begin(tmp_path / "model") as partial:
+        (partial / "weights").write_text("1")
+        assert not (tmp_path / "model").exists()
+    assert (tmp_path / "model" / "weights").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_training_that_fails_before_its_first_epoch_leaves_nothing(tmp_path):
+    interrupt(tmp_path / "model", with_state=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_was_interrupted_is_resumed(tmp_path):
+    interrupt(tmp_path / "model")
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert (partial / folders.STATES / "epoch-1").read_text() == "state"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_unfinished_training_is_not_lost_by_mistake(tmp_path):
+    interrupt(tmp_path / "model")
+    with (
+        pytest.raises(folders.ModelFolderError, match="--resume goes on, --overwrite begins anew"),
+        begin(tmp_path / "model"),
+    ):
+        pass
+    other = Options(dropout=0.2)
+    with pytest.raises(folders.ModelFolderError, match=r"was trained with dropout 0\.1, not 0\.2"):  # noqa: SIM117
+        with begin(tmp_path / "model", resume=True, config=other):
+            pass
+    assert (folders.unfinished_folder(tmp_path / "model") / folders.STATES / "epoch-1").exists()
+    with begin(tmp_path / "model", overwrite=True, config=other) as partial:
+        assert [path.name for path in partial.iterdir()] == ["config.yaml"]
+
+
+def test_resuming_nothing_begins(tmp_path):
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert [path.name for path in partial.iterdir()] == ["config.yaml"]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(Killed), folders.whole_file(path) as partial:
+        partial.write_text("half")
+        raise Killed
+    assert not list(tmp_path.iterdir())
+    with folders.whole_file(path) as partial:
+        partial.write_text("whole")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_the_old_folder_stays_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    old = tmp_path / "model"
+    old.mkdir()
+    (old / "weights").write_text("old")
+    rename = folders.Path.rename
+
+    def failing(self, target):
+        if ".partial-" in self.name and not self.name.endswith("-old"):
+            raise OSError("disk full")
+        return rename(self, target)
+
+    monkeypatch.setattr(folders.Path, "rename", failing)
+    with pytest.raises(OSError, match="disk full"), folders.whole(old) as partial:
+        (partial / "weights").write_text("new")
+    assert (old / "weights").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

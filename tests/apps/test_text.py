@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_recurrent.apps.extras import MissingExtra
 from keras_recurrent.apps.text import (
     END,
     UNKNOWN,
@@ -99,7 +100,7 @@ def test_subwords_that_cannot_be_learned():
 @pytest.mark.parametrize("module", ["sentencepiece", "tensorflow_text"])
 def test_subwords_without_their_extra(module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(DataError, match=rf"need {module}, which `pip install 'keras-recurrent\[subword\]'` brings"):
+    with pytest.raises(MissingExtra, match=rf"needs {module}, which `pip install 'keras-recurrent\[subword\]'` brings"):
         SubwordTokenizer.fit(["a b c"], 20)
 
 

@@ -1,7 +1,16 @@
+import dataclasses
+import types
+
 import keras
 import numpy as np
 import pytest
-from keras_recurrent.apps.training import TokenCrossentropy
+import tensorflow as tf
+from keras_recurrent.apps import training
+from keras_recurrent.apps.checkpoints import History
+from keras_recurrent.apps.config import TrainingConfig
+from keras_recurrent.apps.folders import STATES, TrainingError
+from keras_recurrent.apps.training import EpochBatches, InverseSquareRoot, TokenCrossentropy
+from keras_recurrent.layers.dropout import Dropout
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -17,7 +26,242 @@ def test_loss_is_the_mean_over_tokens_of_the_smoothed_cross_entropy(label_smooth
     loss = TokenCrossentropy(label_smoothing)
     assert float(loss(tokens, logits, sample_weight=weights)) == pytest.approx(expected, rel=1e-6)
 
+    variable = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        value = loss(tokens, variable, sample_weight=weights)
+    gradient = (np.exp(log_probs) - targets) * weights[..., None] / 4
+    np.testing.assert_allclose(tape.gradient(value, variable), gradient, atol=1e-7)
+
 
 def test_loss_configuration():
     loss = keras.losses.deserialize(keras.losses.serialize(TokenCrossentropy(0.2)))
     assert loss.label_smoothing == 0.2
+
+
+def test_inverse_square_root():
+    schedule = keras.optimizers.schedules.deserialize(
+        keras.optimizers.schedules.serialize(InverseSquareRoot(0.1, warmup_steps=10))
+    )
+    steps = np.array([0, 1, 5, 10, 40, 1000])
+    expected = 0.1 * np.minimum(steps / 10, np.sqrt(10 / np.maximum(steps, 1)))
+    np.testing.assert_allclose([float(schedule(step)) for step in steps], expected, rtol=1e-5)
+
+
+INPUTS = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+TARGETS = INPUTS @ np.array([[1.0], [-2.0], [3.0], [0.5]], "float32")
+
+
+def model_of(seed=0):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "tanh"), Dropout(0.2), keras.layers.Dense(1)])
+
+
+def batches(seed=0):
+    def of_epoch(epoch):
+        order = np.random.default_rng([seed, epoch]).permutation(40)
+        for rows in np.split(order, 5):
+            yield INPUTS[rows], TARGETS[rows]
+
+    signature = tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))
+    return EpochBatches(of_epoch, signature, count=5, is_fixed=True)
+
+
+VALIDATION = tf.data.Dataset.from_tensors((INPUTS, TARGETS))
+CONFIG = TrainingConfig(epochs=6, patience=6, learning_rate=0.02, schedule="constant")
+
+
+def fit(folder, config=CONFIG, model=None, **options):
+    model = model or model_of()
+    training.fit(model, keras.losses.MeanSquaredError(), batches(), VALIDATION, config, folder, **options)
+    return model
+
+
+def history_of(folder):
+    return np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
+
+
+def test_order_depends_on_the_epoch_alone():
+    data = batches()
+    epochs = []
+    for data.epoch in (0, 1, 0):
+        epochs.append(np.concatenate([inputs for inputs, _ in data.dataset.as_numpy_iterator()]))
+    assert (epochs[0] == epochs[2]).all()
+    assert (epochs[0] != epochs[1]).any()
+    assert int(data.dataset.cardinality()) == 5
+
+
+def test_leaves_the_best_epoch_and_nothing_to_resume(tmp_path):
+    model = fit(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "history.csv", "figures"}
+    history = history_of(tmp_path)
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert model.evaluate(VALIDATION, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-5)
+    saved = keras.models.load_model(tmp_path / "model.keras")
+    assert getattr(saved, "optimizer", None) is None
+    np.testing.assert_array_equal(saved.predict(INPUTS, verbose=0), model.predict(INPUTS, verbose=0))
+
+
+def test_best_is_what_the_score_says(tmp_path):
+    scores = iter([0.1, 0.5, 0.3, 0.5, 0.2, 0.1])
+    weights = []
+
+    def accuracy():
+        weights.append(model.get_weights())
+        return next(scores)
+
+    model = fit(tmp_path, model=(model := model_of()), score=accuracy)
+    assert history_of(tmp_path)["accuracy"].tolist() == [0.1, 0.5, 0.3, 0.5, 0.2, 0.1]
+    assert all((a == b).all() for a, b in zip(model.get_weights(), weights[1], strict=True))  # the first of two
+
+
+def test_patience(tmp_path):
+    scores = iter([0.1, 0.5, 0.3, 0.5, 0.6, 0.1])
+    fit(tmp_path, dataclasses.replace(CONFIG, patience=2), score=lambda: next(scores))
+    assert len(history_of(tmp_path)) == 4
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted_at(epoch):
+    def begin_epoch(now):
+        if now == epoch:
+            raise Interrupted
+
+    return begin_epoch
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ema": 0.9, "schedule": "cosine", "warmup_steps": 7},
+        {"accumulate": 3, "schedule": "plateau", "learning_rate": 0.5},
+        {"average_last": 3, "jit": True, "schedule": "inverse_sqrt", "warmup_steps": 7},
+    ],
+    ids=lambda options: "-".join(map(str, options)) or "plain",
+)
+def test_a_resumed_training_ends_with_the_weights_of_an_unbroken_one(options, tmp_path):
+    config = dataclasses.replace(CONFIG, **options)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    expected = fit(whole, config).get_weights()
+    for epoch, seed in ((2, 0), (5, 8)):  # what is resumed does not depend on how it was begun again
+        with pytest.raises(Interrupted):
+            fit(broken, config, model_of(seed), begin_epoch=interrupted_at(epoch))
+    found = fit(broken, config, model_of(seed=9)).get_weights()
+    assert all((a == b).all() for a, b in zip(expected, found, strict=True))
+    assert (whole / "history.csv").read_text() == (broken / "history.csv").read_text()
+
+
+def test_a_state_that_was_cut_short_is_passed_over(tmp_path, capsys):
+    (tmp_path / "whole").mkdir()
+    expected = fit(tmp_path / "whole").get_weights()
+    with pytest.raises(Interrupted):
+        fit(tmp_path, begin_epoch=interrupted_at(4))
+    newest = tmp_path / STATES / "epoch-0004.npz"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    capsys.readouterr()
+    found = fit(tmp_path).get_weights()
+    messages = capsys.readouterr().err
+    assert "the state after epoch 4 cannot be read" in messages
+    assert "goes on after epoch 3" in messages
+    assert all((a == b).all() for a, b in zip(expected, found, strict=True))
+
+
+def test_an_epoch_without_a_row_is_trained_again(tmp_path):
+    (tmp_path / "whole").mkdir()
+    expected = fit(tmp_path / "whole").get_weights()
+    with pytest.raises(Interrupted):
+        fit(tmp_path, begin_epoch=interrupted_at(4))
+    # As if it had been killed between the state and the row.
+    lines = (tmp_path / "history.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "history.csv").write_text("".join(lines[:-1]))
+    assert all((a == b).all() for a, b in zip(expected, fit(tmp_path).get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(("of_average", "is_better"), [(7.0, True), (5.5, False)])
+def test_average_of_the_last_epochs(of_average, is_better, tmp_path, capsys):
+    config = dataclasses.replace(CONFIG, average_last=3)
+    weights = []
+    model = model_of()
+
+    def val_score():
+        weights.append(model.get_weights())
+        return len(weights) if len(weights) < 7 else of_average
+
+    fit(tmp_path, config, model, score=val_score)
+    expected = [np.mean(last, axis=0) for last in zip(*weights[3:6], strict=True)] if is_better else weights[5]
+    for found, one in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(found, one, atol=1e-6)
+    assert f"{'' if is_better else 'not '}better" in capsys.readouterr().err
+
+
+def test_moving_average_is_what_is_measured_and_kept(tmp_path):
+    plain, averaged = tmp_path / "plain", tmp_path / "averaged"
+    plain.mkdir()
+    averaged.mkdir()
+    last = fit(plain, dataclasses.replace(CONFIG, epochs=1)).get_weights()
+    model = fit(averaged, dataclasses.replace(CONFIG, epochs=1, ema=0.9))
+    assert any((a != b).any() for a, b in zip(last, model.get_weights(), strict=True))
+    assert model.evaluate(VALIDATION, verbose=0) == pytest.approx(float(history_of(averaged)["val_loss"]), rel=1e-5)
+
+
+def test_plateau_halves_the_rate_after_each_epoch_that_is_not_better(tmp_path):
+    scores = iter([1.0, 2.0, 1.5, 2.0, 3.0, 2.5])
+    fit(tmp_path, dataclasses.replace(CONFIG, schedule="plateau", learning_rate=0.08), score=lambda: next(scores))
+    np.testing.assert_allclose(history_of(tmp_path)["learning_rate"], [0.08, 0.08, 0.08, 0.04, 0.02, 0.02])
+
+
+def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path):
+    """Of all batches of an epoch together, with plain descent in place of Adam's."""
+    config = dataclasses.replace(CONFIG, epochs=1, accumulate=5)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    fit(tmp_path, config, model)
+    # Adam's first step is the rate in the direction of each gradient.
+    gradient = -2 * INPUTS.T @ TARGETS / 40
+    np.testing.assert_allclose(model.get_weights()[0], -0.02 * np.sign(gradient), rtol=1e-3)
+
+
+def test_nan_in_the_first_epoch(tmp_path):
+    with pytest.raises(TrainingError, match="not a number in the first epoch"):
+        fit(tmp_path, dataclasses.replace(CONFIG, learning_rate=3e38))
+    assert not any((tmp_path / STATES).iterdir())
+
+
+def test_nan_later_keeps_the_best_epoch(tmp_path, capsys):
+    model = model_of()
+
+    def begin_epoch(epoch):
+        if epoch == 3:
+            model.layers[0].kernel.assign(np.full((4, 8), np.nan))
+
+    fit(tmp_path, model=model, begin_epoch=begin_epoch)
+    assert "not a number in epoch 4, so training ends" in capsys.readouterr().err
+    assert len(history_of(tmp_path)) == 3
+    assert np.isfinite(model.predict(INPUTS, verbose=0)).all()
+
+
+def test_options_that_do_not_go_together(tmp_path):
+    with pytest.raises(TrainingError, match="the schedule constant has no warmup_steps"):
+        fit(tmp_path, dataclasses.replace(CONFIG, warmup_steps=5))
+
+
+def test_tensorboard(tmp_path):
+    fit(tmp_path, dataclasses.replace(CONFIG, tensorboard=True, epochs=1))
+    assert list((tmp_path / "tensorboard").rglob("events.out.*"))
+
+
+def test_history_decides_when_a_training_ends(tmp_path):
+    config = types.SimpleNamespace(patience=2, epochs=5, learning_rate=0.1)
+    history = History(tmp_path / "history.csv", config, None)
+    ended = []
+    for epoch, loss in enumerate([3.0, 2.0, 2.0, 2.5], 1):
+        history.add({"epoch": epoch, "val_loss": loss})
+        ended.append(history.has_ended())
+    assert ended == [False, False, False, True]
+    assert int(history.best["epoch"]) == 2
+    again = History(tmp_path / "history.csv", config, None)
+    assert (again.has_ended(), int(again.best["epoch"]), again.plateau_rate()) == (True, 2, 0.025)

@@ -31,9 +31,10 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
     translator = load(saved)
     history = np.genfromtxt(saved / "history.csv", delimiter=",", names=True)
     tokenizers = translator.source, translator.target
-    batches = translation_data.batches(*translation_data.read(config, "validation"), tokenizers, config, shuffle=False)
+    pairs = translation_data.read(config, "validation")
+    batches = translation_data.batches(*pairs, tokenizers, config, "validation")
     translator.model.compile(loss=model.training.TokenCrossentropy(config.label_smoothing))
-    assert translator.model.evaluate(batches, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-4)
+    assert translator.model.evaluate(batches.dataset, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,16 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
     [
         {"cell": "lstm", "attention": "bahdanau", "tokenizer": "characters"},
         {"cell": "simple_rnn", "score": "multiplicative"},
-        {"tokenizer": "subwords", "vocabulary_size": 40, "shared_vocabulary": True, "tie_softmax": True},
+        {
+            "tokenizer": "subwords",
+            "vocabulary_size": 40,
+            "shared_vocabulary": True,
+            "tie_softmax": True,
+            "tie_embeddings": True,
+            "monitor": "bleu",
+        },
+        {"input_feeding": True, "scheduled_sampling": 0.3, "batch_tokens": 100, "ema": 0.9},
+        {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2, "average_last": 2},
     ],
 )
 def test_every_kind_trains_and_is_read_back(config, tmp_path, options):
@@ -70,17 +80,80 @@ def test_batch_of_translations_is_each_alone(saved):
     assert dict(translator.translate_sorted(texts, batch_size=2)).keys() == set(range(len(texts)))
 
 
+def test_explanations_hold_all_that_is_known(saved):
+    translator = load(saved)
+    texts = ["ein Hund schläft hier.", "", "eine Katze isst draußen."]
+    explanations = translator.explain(texts)
+    best = translator.translate(texts)
+    for text, explanation, one in zip(texts, explanations, best, strict=True):
+        found = explanation["translations"]
+        assert len(found) == 5
+        assert found[0]["text"] == one.text
+        assert found[0]["score"] == pytest.approx(one.score, rel=1e-4)
+        scores = [translation["score"] for translation in found]
+        assert scores == sorted(scores, reverse=True)
+        assert explanation["source_tokens"] == [*text.replace(".", " ￭.").split(), "<end>"]
+        for translation in found:
+            alignment = np.array(translation["alignment"])
+            if text:
+                assert alignment.shape == (len(translation["tokens"]), len(explanation["source_tokens"]))
+                np.testing.assert_allclose(alignment.sum(axis=1), 1, atol=0.01)
+            else:
+                assert (translation["text"], translation["tokens"], translation["alignment"]) == ("", [], [])
+    assert explanations[0]["translations"][0]["tokens"] == ["a", "dog", "sleeps", "here", "￭.", "<end>"]
+    assert translator.explain([]) == []
+
+
+def test_prefix(saved):
+    (explanation,) = load(saved).explain(["ein Hund schläft hier."], prefix="a cat")
+    assert all(translation["text"].startswith("a cat") for translation in explanation["translations"])
+
+
+def test_samples(saved):
+    translator = load(saved)
+    text = ["völlig unbekannt"]  # where the model is unsure
+    sampling = model.Sampling(count=6, temperature=2.0, seed=3)
+    (first,), (again,) = (translator.explain(text, sampling=sampling) for _ in range(2))
+    assert first == again
+    texts = {translation["text"] for translation in first["translations"]}
+    assert len(first["translations"]) == 6
+    assert len(texts) > 2
+    (other,) = translator.explain(text, sampling=sampling._replace(seed=4))
+    assert other != first
+    (coldest,) = translator.explain(TEXTS[:1], sampling=sampling._replace(temperature=0.0))
+    (greedy,) = load(saved, beam_size=1).translate(TEXTS[:1])
+    assert {translation["text"] for translation in coldest["translations"]} == {greedy.text}
+
+
+def test_search_options_of_the_configuration_are_used(saved):
+    text = ["ein Hund schläft hier."]  # six tokens with the end
+    assert len(load(saved, max_ratio=0.5).explain(text)[0]["translations"][0]["tokens"]) <= 3
+    assert len(load(saved, min_ratio=1.5).explain(text)[0]["translations"][0]["tokens"]) >= 9
+    for translation in load(saved, min_ratio=1.5, no_repeat_ngram=1).explain(text)[0]["translations"]:
+        assert len(set(translation["tokens"])) == len(translation["tokens"])
+    plain, covered = (load(saved, coverage_penalty=beta).explain(text)[0]["translations"] for beta in (0.0, 0.1))
+    coverage = np.minimum(np.sum(plain[0]["alignment"], axis=0), 1)
+    by_text = {translation["text"]: translation["score"] for translation in covered}
+    assert by_text[plain[0]["text"]] == pytest.approx(plain[0]["score"] + 0.1 * np.log(coverage).sum(), abs=0.01)
+    assert by_text[plain[0]["text"]] < plain[0]["score"]
+
+
 SERVE = """
 import json, sys
 sys.modules["keras_recurrent"] = None  # cannot be imported
 import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
-serve = model.signatures["serving_default"]
 answers = []
 for batch in json.load(sys.stdin):
-    answer = serve(text=tf.constant(batch, tf.string, shape=(len(batch),)))
+    text = tf.constant(batch, tf.string, shape=(len(batch),))
+    answer = model.signatures["serving_default"](text=text)
     assert set(answer) == {"text", "score"}
     answers.append([[text.decode() for text in answer["text"].numpy()], answer["score"].numpy().tolist()])
+    nbest = {name: value.numpy() for name, value in model.signatures["nbest"](text=text).items()}
+    assert set(nbest) == {"texts", "scores", "lengths", "tokens", "source_tokens", "alignments"}
+    assert nbest["texts"][:, :1].ravel().tolist() == answer["text"].numpy().tolist()
+    assert (abs(nbest["scores"][:, :1].ravel() - answer["score"].numpy()) < 1e-4).all()
+    assert nbest["alignments"].shape == (*nbest["tokens"].shape, nbest["source_tokens"].shape[1])
 json.dump(answers, sys.stdout)
 """
 
@@ -121,22 +194,59 @@ def test_export_with_subwords_needs_tensorflow_text_alone(config, tmp_path):
     assert texts == [translation.text for translation in translator.translate(TEXTS)]
 
 
-def test_batches(config, saved):
+def test_batches(config, saved, capsys):
     translator = load(saved)
     sources = ["ein Hund.", "eine Katze schläft hier.", "", "ein Hund " * 11]
     targets = ["a dog.", "a cat sleeps here.", "nothing", "a dog " * 11]
     tokenizers = translator.source, translator.target
-    batches = translation_data.batches(sources, targets, tokenizers, config, shuffle=False)
-    assert int(batches.cardinality()) == 1
-    ((((source, read), target, weights)),) = batches.as_numpy_iterator()
+    batches = translation_data.batches(sources, targets, tokenizers, config, "validation")
+    assert int(batches.dataset.cardinality()) == batches.count == 1
+    ((((source, read), target, weights)),) = batches.dataset.as_numpy_iterator()
     # The empty and the overlong pair are left out; the decoder reads the target shifted by the start token.
     assert source.shape == (2, 6)
     assert (read[:, 0] == 2).all()
     assert (read[:, 1:] == target[:, :-1]).all()
     assert (target[1] == translator.target.encode(["a cat sleeps here."]).to_tensor().numpy()[0]).all()
     assert ((target != 0) == weights).all()
+    messages = capsys.readouterr().err
+    assert "validation: 1 pairs without text on a side are left out" in messages
+    assert "validation: 1 pairs of more than 20 tokens are left out" in messages
     with pytest.raises(DataError, match="no sentence pair has text on both sides and at most 20 tokens"):
-        translation_data.batches([""], ["a"], tokenizers, config, shuffle=False)
+        translation_data.batches([""], ["a"], tokenizers, config, "validation")
+
+
+def test_long_pairs_are_cut_where_that_is_asked(config, saved, capsys):
+    translator = load(saved)
+    config = dataclasses.replace(config, max_length=4, long_pairs="cut")
+    sources, targets = ["ein Hund rennt hier.", "ein Hund"], ["a dog runs here.", "a dog"]
+    tokenizers = translator.source, translator.target
+    batches = translation_data.batches(sources, targets, tokenizers, config, "validation")
+    assert "1 pairs of more than 4 tokens are cut" in capsys.readouterr().err
+    ((((source, _), target, _)),) = batches.dataset.as_numpy_iterator()
+    assert source.shape == target.shape == (2, 4)
+    assert [text.decode() for text in translator.target.decode(target).numpy()] == ["a dog", "a dog runs"]
+    assert (target[:, 2:] == [[3, 0], [target[1, 2], 3]]).all()  # a cut sentence ends with the end token, too
+
+
+def test_batches_of_like_token_counts(config, saved):
+    translator = load(saved)
+    config = dataclasses.replace(config, batch_tokens=30)
+    pairs = translation_data.read(config, "train")
+    batches = translation_data.batches(*pairs, (translator.source, translator.target), config, "train")
+    rows = 0
+    for (source, _), target, _ in batches.dataset.as_numpy_iterator():
+        assert max(source.size, target.size) <= 30
+        rows += len(source)
+    assert rows == len(pairs[0])
+
+
+def test_jit_pads_to_multiples_of_eight(config, saved):
+    translator = load(saved)
+    config = dataclasses.replace(config, jit=True)
+    pairs = translation_data.read(config, "validation")
+    batches = translation_data.batches(*pairs, (translator.source, translator.target), config, "validation")
+    for (source, read), target, weights in batches.dataset.as_numpy_iterator():
+        assert {x.shape[1] for x in (source, read, target, weights)} == {8}
 
 
 def test_incomplete_folder(saved, tmp_path):

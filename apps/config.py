@@ -1,0 +1,79 @@
+"""The options that the apps' trainings and searches share, as bases of their configurations."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jsonargparse.typing import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    restricted_number_type,
+)
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
+Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
+Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How `training.fit` trains.
+
+    Args:
+        label_smoothing: Share of the target's probability to spread over all classes.
+        learning_rate: Adam's step size; with a warm-up, what it rises to.
+        schedule: Keep the learning rate, lower it along a cosine to 0 at the last epoch, lower it with the inverse
+            square root of the steps, or halve it after each epoch without a better result (plateau).
+        warmup_steps: Steps in which the learning rate rises from 0; for the schedules cosine and inverse_sqrt.
+        clip_norm: The norm to which the gradient of all weights together is cut.
+        accumulate: Batches whose gradients make one step together.
+        ema: Keep the moving average of the weights of all steps, in which a step's share fades by this factor a step,
+            such as 0.999; 0 keeps the last step's weights.
+        average_last: At the end, average the weights of the last so many epochs, and keep them if they are better than
+            the best epoch's; 1 averages none.
+        epochs: The most passes over the training data.
+        patience: Epochs without a better result before training stops.
+        precision: The numbers to compute with; mixed ones are quicker on many GPUs.
+        jit: Compile with XLA; lengths are then padded to multiples of 8, for each shape is compiled anew.
+        tensorboard: Write logs for TensorBoard into the model's folder; needs the extra `tensorboard`.
+        seed: Seed of all that is random.
+    """
+
+    label_smoothing: Rate = 0.0
+    learning_rate: PositiveFloat = 0.002
+    schedule: Literal["constant", "cosine", "inverse_sqrt", "plateau"] = "cosine"
+    warmup_steps: NonNegativeInt = 0
+    clip_norm: PositiveFloat = 1.0
+    accumulate: PositiveInt = 1
+    ema: Rate = 0.0
+    average_last: PositiveInt = 1
+    epochs: PositiveInt = 5
+    patience: PositiveInt = 3
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit: bool = False
+    tensorboard: bool = False
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How a conditional language model looks for its answer.
+
+    Args:
+        max_length: The most tokens of a text. Answers are cut there.
+        beam_size: Hypotheses that the search keeps; 1 is greedy.
+        length_penalty: Exponent of the penalty that evens out short and long hypotheses; 0 is none.
+        coverage_penalty: Weight of the penalty for what the attention never looked at; 0 is none.
+        min_ratio: The fewest tokens of an answer for each of its source.
+        max_ratio: The most tokens of an answer for each of its source; the default is only `max_length`.
+        no_repeat_ngram: Length of the token sequences of which none may come twice in an answer; 0 allows all.
+    """
+
+    max_length: PositiveInt = 60
+    beam_size: PositiveInt = 5
+    length_penalty: NonNegativeFloat = 1.0
+    coverage_penalty: NonNegativeFloat = 0.0
+    min_ratio: NonNegativeFloat = 0.0
+    max_ratio: PositiveFloat | None = None
+    no_repeat_ngram: NonNegativeInt = 0

@@ -1,0 +1,55 @@
+import matplotlib.image
+import numpy as np
+import pytest
+from keras_recurrent.apps import figures
+from keras_recurrent.apps.folders import UsageError
+
+
+def test_history_with_a_measure_of_its_own(tmp_path):
+    (tmp_path / "history.csv").write_text(
+        "epoch,learning_rate,loss,val_loss,val_bleu\n1,0.1,3.0,2.0,10.5\n2,0.1,2.0,1.5,20.5\n"
+    )
+    figures.draw_history(tmp_path / "history.csv", tmp_path / "history.png")
+    assert matplotlib.image.imread(tmp_path / "history.png").std() > 0.01
+
+
+def test_alignment_shows_its_weights(tmp_path):
+    figures.draw_alignment(["ein", "Hund"], ["a", "dog"], np.eye(2), tmp_path / "eye.png")
+    figures.draw_alignment(["ein", "Hund"], ["a", "dog"], 1 - np.eye(2), tmp_path / "other.png")
+    eye, other = (matplotlib.image.imread(tmp_path / name)[..., 0] for name in ("eye.png", "other.png"))
+    assert eye.shape == other.shape
+    # All that differs is the map: four cells, which change places.
+    differ = np.argwhere(np.abs(eye - other) > 0.5)
+    top, left = differ.min(axis=0)
+    bottom, right = differ.max(axis=0)
+    middle, centre = (top + bottom) // 2, (left + right) // 2
+    cells = [
+        eye[rows, columns].mean()
+        for rows in (slice(top, middle), slice(middle, bottom))
+        for columns in (slice(left, centre), slice(centre, right))
+    ]
+    assert cells[0] < 0.1 and cells[3] < 0.1 and cells[1] > 0.9 and cells[2] > 0.9
+
+
+def test_korean_and_latin_are_legible(tmp_path, recwarn, capsys):
+    figures.draw_alignment(
+        ["she", "slept", "▁schön", "É"], ["그녀는", "잤어요", "漢字", "かな"], np.ones((4, 4)) / 4, tmp_path / "x.svg"
+    )
+    assert "missing from" not in " ".join(str(warning.message) for warning in recwarn)
+    assert capsys.readouterr().err == ""
+
+
+def test_characters_that_no_font_has_are_named(tmp_path, recwarn, capsys):
+    figures.draw_alignment(["a"], ["\U0001ec71\ue000"], np.ones((1, 1)), tmp_path / "x.png")
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "no font here has the characters" in message
+    assert "\U0001ec71" in message
+    assert (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize("name", ["x.xyz", "x"])
+def test_picture_of_no_kind(name, tmp_path):
+    with pytest.raises(UsageError, match="a picture's name ends in one of"):
+        figures.draw_alignment(["a"], ["b"], np.ones((1, 1)), tmp_path / name)
+    assert not list(tmp_path.iterdir())
