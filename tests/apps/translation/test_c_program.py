@@ -1,0 +1,80 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from keras_recurrent.apps import load
+from tensorflow.core.protobuf import saved_model_pb2
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """`serve.c`, compiled with TensorFlow's headers and libraries as pip installed them."""
+    compiler = next(filter(None, map(shutil.which, [os.environ.get("CC", ""), "cc", "gcc"])), None)
+    if compiler is None:
+        pytest.skip("no C compiler: no cc, no gcc, no $CC")
+    include, library = Path(tf.sysconfig.get_include()), Path(tf.sysconfig.get_lib())
+    if not (include / "tensorflow/c/c_api.h").exists():
+        pytest.skip(f"no headers of TensorFlow's C API in {include}")
+    libraries = [path for name in ("cc", "framework") for path in library.glob(f"libtensorflow_{name}.*")]
+    if len(libraries) != 2:
+        pytest.skip(f"no libraries of TensorFlow's C API in {library}")
+    output = tmp_path_factory.mktemp("program") / "serve"
+    source = Path(__file__).with_name("serve.c")
+    warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    # As system headers, TensorFlow's own are not warned about.
+    arguments = ["-isystem", include, source, *libraries, f"-Wl,-rpath,{library}", "-o", output]
+    result = subprocess.run([compiler, *warnings, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+def run(program, *arguments, lines=()):
+    return subprocess.run([program, *arguments], input="\n".join(lines), capture_output=True, encoding="utf-8")
+
+
+def tensor_names(export):
+    """The names of the default signature's tensors: `text` in, `text` and `score` out."""
+    content = saved_model_pb2.SavedModel.FromString((export / "saved_model.pb").read_bytes())
+    signature = content.meta_graphs[0].signature_def["serving_default"]
+    return signature.inputs["text"].name, signature.outputs["text"].name, signature.outputs["score"].name
+
+
+def test_c_program_translates_as_the_python_object_does(program, saved, tmp_path):
+    translator = load(saved)
+    export = tmp_path / "export"
+    translator.export(export)
+    names = tensor_names(export)
+    texts = [
+        "ein Hund schläft hier.",
+        "eine Katze isst draußen.",
+        "",
+        "völlig unbekannt 고양이",
+        " ".join(["Hund"] * 500),
+        "ein Kind rennt dort.",
+    ]
+    result = run(program, export, *names, lines=texts)
+    assert result.returncode == 0, result.stderr
+    answers = [line.split("\t") for line in result.stdout.removesuffix("\n").split("\n")]
+    expected = translator.translate(texts)
+    assert [text for _, text in answers] == [translation.text for translation in expected]
+    scores = [translation.score for translation in expected]
+    assert [float(score) for score, _ in answers] == pytest.approx(scores, rel=1e-4)
+    assert expected[0].text == "a dog sleeps here."
+
+    result = run(program, export, *names)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+
+    result = run(program, export, names[0], "text:0", names[2], lines=texts)
+    assert result.returncode == 1
+    assert "serve: text:0: the graph has no such tensor" in result.stderr
+
+
+def test_c_program_without_an_export(program, tmp_path):
+    folder = tmp_path / "missing"
+    result = run(program, folder, "input:0", "text:0", "score:0")
+    assert result.returncode == 1
+    assert f"serve: {folder}: Could not find SavedModel" in result.stderr
+    assert result.stdout == ""
