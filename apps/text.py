@@ -260,7 +260,7 @@ def length_batches(lengths, batch_size, generator=None, batch_tokens=None):
     Args:
         lengths: Integer array `(examples, keys)`: an example's lengths, the most important key last.
         batch_size: Positive integer, the examples of a batch; the last of a pool has what is left.
-        generator: A `numpy.random.Generator` that shuffles: the examples into pools of 100 batches, sorted by length
+        generator: A `numpy.random.Generator` that shuffles: the examples into pools of 200 batches, sorted by length
             inside a pool, and then the batches. Without it all are sorted by length.
         batch_tokens: Positive integer: instead of `batch_size`, the most tokens of a batch, in its longest key and with
             padding. A longer example is a batch of its own.
@@ -273,11 +273,15 @@ def length_batches(lengths, batch_size, generator=None, batch_tokens=None):
         sizes, capacity = np.ones(len(lengths), int), batch_size
     else:
         sizes, capacity = lengths.max(axis=1), batch_tokens
-    pool_size = len(lengths) if generator is None else round(100 * capacity / sizes.mean())
+    pool_size = len(lengths) if generator is None else round(200 * capacity / sizes.mean())
     batches = []
     for start in range(0, len(order), max(pool_size, 1)):
         pool = order[start : start + pool_size]
-        pool = pool[np.lexsort(lengths[pool].T)]
+        keys = lengths[pool].T
+        # One length of the most important key has the others from short to long, and the next from long to short, so
+        # that a batch with two lengths has like ones of the others.
+        keys = [*np.where(keys[-1] % 2, -keys[:-1], keys[:-1]), keys[-1]]
+        pool = pool[np.lexsort(keys)]
         first = largest = 0
         for position, size in enumerate(sizes[pool]):
             largest = max(largest, size)

@@ -112,12 +112,23 @@ def test_length_batches_hold_each_example_once_and_like_lengths_together():
     lengths = np.random.default_rng(0).integers(1, 40, (5000, 2))
     batches = length_batches(lengths, 32, np.random.default_rng(1))
     assert sorted(np.concatenate(batches)) == list(range(5000))
-    padded = sum(len(batch) * lengths[batch, 1].max() for batch in batches)
-    assert padded < 1.1 * lengths[:, 1].sum()
+    padded = sum(len(batch) * lengths[batch].max(axis=0) for batch in batches)
+    assert (padded < [1.4, 1.02] * lengths.sum(axis=0)).all()  # the two lengths have nothing to do with each other
     again = length_batches(lengths, 32, np.random.default_rng(1))
     assert all((a == b).all() for a, b in zip(batches, again, strict=True))
     other = length_batches(lengths, 32, np.random.default_rng(2))
     assert any(len(a) != len(b) or (a != b).any() for a, b in zip(batches, other, strict=True))
+
+
+def test_length_batches_of_like_sizes():
+    lengths = np.random.default_rng(0).integers(1, 40, (5000, 2))
+    batches = length_batches(lengths, 32, np.random.default_rng(1), batch_tokens=200)
+    assert sorted(np.concatenate(batches)) == list(range(5000))
+    sizes = np.array([len(batch) * lengths[batch].max() for batch in batches])
+    assert sizes.max() <= 200
+    assert sizes.mean() > 150
+    alone = length_batches(lengths, 32, batch_tokens=10)  # less than one example
+    assert max(len(batch) for batch in alone if lengths[batch].max() > 10) == 1
 
 
 def test_length_batches_without_shuffling_are_sorted():

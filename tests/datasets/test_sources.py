@@ -92,13 +92,17 @@ def test_gzip_file_cut_short(tmp_path):
         read_pairs(tmp_path, "train", "de", "en")
 
 
-def test_tfds_name():
+@pytest.mark.parametrize(
+    ("name", "source", "target"), [("ted_hrlr_translate/pt_to_en", "pt", "en"), ("wmt14_translate/de-en", "en", "de")]
+)
+def test_tfds_name(name, source, target):
     with tfds.testing.mock_data(num_examples=3):
-        pairs = read_pairs("ted_hrlr_translate/pt_to_en", "validation", "pt", "en")
+        pairs = read_pairs(name, "validation", source, target)
         assert len(pairs) == 3
         assert all(isinstance(text, str) and text for pair in pairs for text in pair)
-        with pytest.raises(DataError, match="no language 'ko'; languages there: en, pt"):
-            read_pairs("ted_hrlr_translate/pt_to_en", "train", "pt", "ko")
+        languages = ", ".join(sorted((source, target)))
+        with pytest.raises(DataError, match=f"no language 'ko'; languages there: {languages}"):
+            read_pairs(name, "train", source, "ko")
 
 
 def test_generated_data_set(tmp_path, monkeypatch):
