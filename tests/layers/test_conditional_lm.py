@@ -158,6 +158,31 @@ def test_samples_are_within_the_limits(rng):
     np.testing.assert_array_equal(ops.convert_to_numpy(cold.tokens)[:, :1], ops.convert_to_numpy(greedy.tokens))
 
 
+def test_tied_embeddings(rng, tmp_path, assert_close):
+    sources, targets = reversals(3, rng)
+    encoder, decoder = TextEncoder(VOCABULARY, 8, 8), Decoder(VOCABULARY, 8, 8, tie_softmax=True)
+    model = ConditionalLM(encoder, decoder, tie_embeddings=True)
+    inputs = ops.convert_to_tensor(sources), ops.convert_to_tensor(shifted(targets))
+    model(inputs)
+    apart = model_of()
+    apart(inputs)
+    shape = (VOCABULARY, 8)
+    assert [tuple(weight.shape) for weight in apart.weights].count(shape) == 2
+    assert [tuple(weight.shape) for weight in model.weights].count(shape) == 1
+    model.set_weights([rng.normal(0, 0.7, weight.shape) for weight in model.weights])
+    logits = model(inputs)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert_close(again(inputs), logits, atol=1e-6)
+    assert len(again.weights) == len(model.weights)
+    assert again.encoder.embedding is again.decoder.embedding
+
+
+def test_tied_embeddings_are_of_one_size():
+    with pytest.raises(ValueError, match="of one size"):
+        ConditionalLM(TextEncoder(VOCABULARY, 8, 8), Decoder(VOCABULARY + 1, 8, 8), tie_embeddings=True)
+
+
 def test_scheduled_sampling_reads_the_models_own_tokens(rng, assert_close):
     sources, targets = reversals(5, rng)
     encoder = TextEncoder(VOCABULARY, 8, 8)
