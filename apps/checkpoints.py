@@ -6,17 +6,24 @@ import zipfile
 import numpy as np
 from keras import ops
 
-from . import cli
-from .folders import whole_file
+from .console import note
+from .folders import TrainingError, whole_file
 
 
 class History:
-    """The rows of a `history.csv`, and what follows from them: nothing else decides when a training ends."""
+    """The rows of a `history.csv`, and what follows from them: the best epoch, patience, the plateau's learning rate.
 
-    def __init__(self, path, config, score):
+    Args:
+        path: The file. What it holds already is the history so far.
+        config: The `TrainingConfig`.
+        measure: Name of the column that decides, the higher the better, and of equals that with the lower `val_loss`;
+            without it, `val_loss` alone decides.
+    """
+
+    def __init__(self, path, config, measure=None):
         self.path = path
         self.config = config
-        self.column, self.sign = ("val_loss", -1) if score is None else (score.__name__, 1)
+        self.measure = measure
         self.rows = []
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file:
@@ -29,16 +36,19 @@ class History:
             writer.writeheader()
             writer.writerows(self.rows)
 
-    def value(self, row):
-        return float(row[self.column])
+    def quality(self, row):
+        """What is higher for a better row."""
+        loss = -float(row["val_loss"])
+        return (loss,) if self.measure is None else (float(row[self.measure]), loss)
 
-    def is_better(self, value, other):
-        return self.sign * value > self.sign * other
+    def is_best(self, row):
+        """Whether `row` is better than all before."""
+        return all(self.quality(row) > self.quality(other) for other in self.rows)
 
     @property
     def best(self):
         """The row of the best epoch, the first of several."""
-        return max(self.rows, key=lambda row: self.sign * self.value(row))
+        return max(self.rows, key=self.quality)
 
     def has_ended(self):
         """Whether as many epochs as the patience is have passed since the best one, or all have."""
@@ -49,18 +59,26 @@ class History:
 
     def plateau_rate(self):
         """The learning rate, halved once for each epoch that was not better than all before it."""
-        values = [self.sign * self.value(row) for row in self.rows]
-        worse = sum(value <= max(values[:index]) for index, value in enumerate(values) if index)
+        qualities = [self.quality(row) for row in self.rows]
+        worse = sum(quality <= max(qualities[:index]) for index, quality in enumerate(qualities) if index)
         return self.config.learning_rate * 0.5**worse
 
 
 class States:
-    """Where a training is after each of its last epochs, a file an epoch, and the weights of its best one."""
+    """Where a training is after each of its last epochs, a file an epoch.
 
-    def __init__(self, folder, model, keep):
+    Args:
+        folder: Where the files are.
+        model: A compiled model that has its weights.
+        keep: Positive integer, how many epochs are kept.
+        data: Integer that is another one for other data, such as a checksum.
+    """
+
+    def __init__(self, folder, model, keep, data=0):
         self.folder = folder
-        self.keep = keep
         self.model = model
+        self.keep = keep
+        self.data = data
         weights = {id(weight) for weight in model.weights}
         self.variables = [
             *model.weights,
@@ -72,45 +90,47 @@ class States:
     def _path(self, epoch):
         return self.folder / f"epoch-{epoch:04}.npz"
 
-    def save(self, epoch):
-        """Keeps the state after so many epochs."""
-        _write_arrays(self._path(epoch), self.variables)
+    def save(self, epoch, best):
+        """Keeps the state after so many epochs, and the weights of the best of them."""
+        arrays = [ops.convert_to_numpy(variable) for variable in self.variables]
+        with whole_file(self._path(epoch)) as partial, open(partial, "wb") as file:
+            np.savez(file, np.array(self.data), *best, *arrays)
         self._path(epoch - self.keep).unlink(missing_ok=True)
 
+    def _load(self, epoch):
+        """The state after so many epochs, as `(data, best, arrays)`; None if it is not there whole."""
+        if not self._path(epoch).exists():
+            return None
+        try:
+            with np.load(self._path(epoch)) as content:
+                data, *arrays = (content[f"arr_{index}"] for index in range(len(content.files)))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            note(f"the state after epoch {epoch} cannot be read ({error}); going back to the one before")
+            return None
+        count = len(self.model.weights)
+        return int(data), arrays[:count], arrays[count:]
+
     def restore(self, newest):
-        """Goes back to the newest whole state, of epoch `newest` at most, and returns its epoch, or 0."""
+        """Goes back to the newest whole state, of epoch `newest` at most.
+
+        Returns:
+            `(epoch, best)`: its epoch and the best weights; `(0, None)` if there is none.
+
+        Raises:
+            TrainingError: If it is of other data.
+        """
         for epoch in range(newest, 0, -1):
-            if self._path(epoch).exists():
-                try:
-                    arrays = _read_arrays(self._path(epoch))
-                except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-                    cli.note(f"the state after epoch {epoch} cannot be read ({error}); going back to the one before")
-                    continue
+            if state := self._load(epoch):
+                data, best, arrays = state
+                if data != self.data:
+                    raise TrainingError("the data is not what the training began with; --overwrite begins anew")
                 for variable, array in zip(self.variables, arrays, strict=True):
                     variable.assign(array)
-                return epoch
-        return 0
+                return epoch, best
+        return 0, None
 
-    def save_best(self):
-        """Keeps the model's weights as the best."""
-        _write_arrays(self.folder / "best.npz", self.model.weights)
-
-    def restore_best(self):
-        """Gives the model its best weights."""
-        self.model.set_weights(_read_arrays(self.folder / "best.npz"))
-
-    def restore_average(self, epoch):
-        """Gives the model the average of the weights after the last epochs up to `epoch`."""
-        epochs = range(max(1, epoch - self.keep + 1), epoch + 1)
-        states = [_read_arrays(self._path(epoch))[: len(self.model.weights)] for epoch in epochs]
-        self.model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*states, strict=True)])
-
-
-def _write_arrays(path, variables):
-    with whole_file(path) as partial, open(partial, "wb") as file:
-        np.savez(file, *(ops.convert_to_numpy(variable) for variable in variables))
-
-
-def _read_arrays(path):
-    with np.load(path) as arrays:
-        return [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
+    def average(self, epoch):
+        """The average of the weights after the last epochs up to `epoch`, of those that are there whole."""
+        states = filter(None, (self._load(one) for one in range(epoch, max(0, epoch - self.keep), -1)))
+        weights = [arrays[: len(self.model.weights)] for *_, arrays in states]
+        return [np.mean(arrays, axis=0) for arrays in zip(*weights, strict=True)]

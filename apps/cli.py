@@ -7,15 +7,14 @@ import json
 import os
 import signal
 import sys
-import time
 
 import docstring_parser
 import jsonargparse
-from rich.console import Console
-from rich.progress import track
 
 from ..datasets import DataError
 from . import folders
+from .config import SearchConfig
+from .console import note
 from .extras import MissingExtra
 
 MISTAKES = (DataError, MissingExtra, folders.ModelFolderError, folders.TrainingError, folders.UsageError)
@@ -31,17 +30,12 @@ def main(arguments=None):
         _import_tensorflow()
         run()
     except (jsonargparse.ArgumentError, OSError, UnicodeError, *MISTAKES) as error:
-        note(" ".join(str(error).split()))
+        note(error)
         return 2
     except KeyboardInterrupt:
         note("stopped")
         return 130
     return 0
-
-
-def note(text):
-    """Tells people something, on standard error."""
-    print(f"keras-recurrent: {text}", file=sys.stderr, flush=True)
 
 
 def _import_tensorflow():
@@ -57,40 +51,26 @@ def _import_tensorflow():
         os.close(stderr)
 
 
-def progress(items, total, description):
-    """`items`, with a progress bar on standard error."""
-    return track(items, description, total, console=Console(stderr=True))
-
-
 def report(folder, split, metrics):
     """Ends an evaluation: metrics into the model's folder, and as one line of JSON on standard output."""
     folders.write_metrics(folder, split, metrics)
     print(json.dumps(metrics, ensure_ascii=False), flush=True)
 
 
-class Stopwatch:
-    """`with Stopwatch() as watch: ...`, then `watch.seconds`."""
-
-    def __enter__(self):
-        self.start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_):
-        self.seconds = time.perf_counter() - self.start
-
-
 def _train(app, options):
     """Trains a model and writes its folder."""
     output, resume, overwrite, _ = (options.pop(name) for name in ("output", "resume", "overwrite", "config"))
-    folders.check_new(output, overwrite, "config.yaml")
-    if os.path.isdir(options["data"]):
-        options["data"] = os.path.abspath(options["data"])  # where `evaluate` finds it from any folder
+    goes_on = resume and folders.unfinished_folder(output).exists()
+    folders.check_new(output, overwrite or goes_on, "config.yaml")
+    for name in ("data", "pairs"):
+        if os.path.exists(options.get(name) or ""):
+            options[name] = os.path.abspath(options[name])  # where `evaluate` finds it from any folder
     config = app.Config(**options)
     model = importlib.import_module(f"{app.__package__}.model")
     try:
         with folders.resumable(output, config, resume, overwrite) as partial:
             model.train(config, partial)
-    except folders.ModelFolderError:
+    except MISTAKES:
         raise
     except BaseException:
         if folders.unfinished_folder(output).exists():
@@ -141,10 +121,11 @@ def _parser(docstring):
     )
 
 
-def _add_options(parser, described):
+def _add_options(parser, described, is_override=False):
     """An option for each parameter of a function or field of a dataclass, with its help from the docstring.
 
-    A parameter without a default is a positional argument, `*texts` is any number of them.
+    A parameter without a default is a positional argument, `*texts` is any number of them, and `**search` are the
+    options of `SearchConfig`. Those are overrides: without a value of their own, the model's configuration has it.
     """
     # A configuration's options are its own and those of its bases.
     docstrings = [one.__doc__ or "" for one in getattr(described, "__mro__", [described])]
@@ -154,6 +135,10 @@ def _add_options(parser, described):
         option = f"--{name.replace('_', '-')}"
         if parameter.kind is parameter.VAR_POSITIONAL:
             parser.add_argument(name, nargs="*", type=str, default=[], help=helps[f"*{name}"])
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            _add_options(parser, SearchConfig, is_override=True)
+        elif is_override:
+            parser.add_argument(option, type=parameter.annotation | None, help=f"{helps[name]} (default: the model's)")
         elif parameter.default is parameter.empty:
             parser.add_argument(name, type=parameter.annotation, help=helps[name])
         elif parameter.annotation is bool:

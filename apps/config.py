@@ -13,6 +13,8 @@ from jsonargparse.typing import (
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
 Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
+# A token and the end.
+Length = restricted_number_type("Length", int, (">=", 2), docstring="Integer of 2 or more")
 Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
 
 
@@ -70,7 +72,7 @@ class SearchConfig:
         no_repeat_ngram: Length of the token sequences of which none may come twice in an answer; 0 allows all.
     """
 
-    max_length: PositiveInt = 60
+    max_length: Length = 60
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 1.0
     coverage_penalty: NonNegativeFloat = 0.0

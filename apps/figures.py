@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -9,7 +10,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from . import cli
+from .console import note
 from .folders import UsageError, whole_file
 
 
@@ -47,8 +48,8 @@ def draw_alignment(source, target, weights, path):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         image = axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(source)), source, rotation=90)
-        axes.set_yticks(range(len(target)), target)
+        axes.set_xticks(range(len(source)), source, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(target)), target, parse_math=False)
         axes.xaxis.tick_top()
         figure.colorbar(image, label="attention")
         _save(figure, path)
@@ -60,7 +61,8 @@ def _save(figure, path):
     kinds = figure.canvas.get_supported_filetypes()
     if kind not in kinds:
         raise UsageError(f"{path}: a picture's name ends in one of {', '.join(kinds)}")
-    with whole_file(path) as partial:
+    with whole_file(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # `_families` has told it
         figure.savefig(partial, dpi=120, format=kind)
 
 
@@ -79,7 +81,7 @@ def _families(text):
         found = {font.name: missing & _characters(font.fname) for font in fonts}
         best = max(sorted(found), key=lambda name: len(found[name]))
         if not found[best]:
-            cli.note(
+            note(
                 f"no font here has the characters {''.join(map(chr, sorted(missing)))}; install one that has, such as "
                 "Noto Sans CJK, or for Korean and Japanese `pip install 'keras-recurrent[cjk]'`"
             )

@@ -133,7 +133,7 @@ def check_new(folder, overwrite, mark):
 
     Only what bears its mark is replaced, a file's name that such a folder holds, so that no mistyped folder is lost.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     if folder.exists() and not overwrite:
         raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
     if folder.exists() and not folder.is_dir():
@@ -159,15 +159,15 @@ def whole(folder):
 
     A `folder` that exists is replaced at the end, and kept if the block fails.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    partial.chmod(0o755)  # mkdtemp's folders are their owner's alone
-    try:
-        yield partial
-        _replace(folder, partial)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    folder = Path(folder).absolute()
+    with _parent(folder):
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+        partial.chmod(0o755)  # mkdtemp's folders are their owner's alone
+        try:
+            yield partial
+            _replace(folder, partial)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -181,40 +181,62 @@ def resumable(folder, config, resume, overwrite):
         folder: What `train` is to write.
         config: The training's configuration, a dataclass. Only the same one can be resumed.
         resume: Whether to go on in the unfinished folder, if there is one.
-        overwrite: Whether to throw it away.
+        overwrite: Whether to throw it away, once there is a new state.
 
     Raises:
         ModelFolderError: If there is an unfinished folder and it is neither to be resumed nor to be overwritten, or if
             it is of another configuration.
     """
+    folder = Path(folder).absolute()
     unfinished = unfinished_folder(folder)
+    former = unfinished.with_name(f"{unfinished.name}-former")
     if unfinished.exists() and not resume:
         if not overwrite:
             raise ModelFolderError(f"{unfinished} is an unfinished training; --resume goes on, --overwrite begins anew")
-        shutil.rmtree(unfinished)
+        shutil.rmtree(former, ignore_errors=True)
+        unfinished.rename(former)
     if (unfinished / "config.yaml").exists():
         before, now = read_config(unfinished), dataclasses.asdict(config)
         for name in {**now, **before}:
             if before.get(name) != now.get(name):
                 raise ModelFolderError(
                     f"{unfinished} was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; --resume needs "
-                    "the same options, --overwrite begins anew"
+                    "the same options, and --overwrite without it begins anew"
                 )
-    unfinished.mkdir(parents=True, exist_ok=True)
-    write_config(unfinished, config)
-    try:
-        yield unfinished
-        _replace(Path(folder), unfinished)
-    finally:
-        states = unfinished / STATES
-        if not (states.is_dir() and any(states.iterdir())):
-            shutil.rmtree(unfinished, ignore_errors=True)
+    with _parent(folder):
+        unfinished.mkdir(exist_ok=True)
+        try:
+            write_config(unfinished, config)
+            yield unfinished
+            _replace(folder, unfinished)
+            shutil.rmtree(folder / STATES, ignore_errors=True)
+        finally:
+            states = unfinished / STATES
+            if unfinished.exists() and not (states.is_dir() and any(states.iterdir())):
+                shutil.rmtree(unfinished)
+                if former.exists():
+                    former.rename(unfinished)
+            shutil.rmtree(former, ignore_errors=True)
 
 
 def unfinished_folder(folder):
     """Where the training that is to write `folder` is, as long as it runs or can be resumed."""
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     return folder.with_name(f".{folder.name}.unfinished")
+
+
+@contextlib.contextmanager
+def _parent(folder):
+    """Makes the folders above `folder`; those it made vanish if the block fails and leaves nothing in them."""
+    missing = [parent for parent in folder.parents if not parent.exists()]  # the deepest first
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for parent in missing:
+            with contextlib.suppress(OSError):  # it is not empty
+                parent.rmdir()
+        raise
 
 
 def _replace(folder, partial):

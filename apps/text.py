@@ -1,7 +1,7 @@
 """Texts as token ids, and token ids as texts: the same TensorFlow graph in training and inside an export."""
 
-import hashlib
 import io
+import uuid
 
 import numpy as np
 import tensorflow as tf
@@ -187,8 +187,8 @@ class SubwordTokenizer(Tokenizer):
     def __init__(self, model, lowercase=False):
         super().__init__(lowercase)
         self.model = model
-        # In a loaded SavedModel the resource goes by this name, and of two with one name the second is the first.
-        name = f"sentencepiece_{hashlib.sha256(model).hexdigest()}"
+        # TensorFlow's resource goes by this name, in a loaded model, too: of two with one name, one is the other.
+        name = f"sentencepiece_{uuid.uuid4().hex}"
         self.tracked = needed("tensorflow_text", "subword").SentencepieceTokenizer(
             model=model, out_type=tf.int32, name=name
         )

@@ -1,6 +1,5 @@
 """What the apps' trainings share: the loss, the learning rate, and a `model.fit` that can be interrupted."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import tensorflow as tf
 from keras import ops
 
 from ..layers.loop import with_gradient
-from . import cli
 from .checkpoints import History, States
+from .console import note
 from .extras import needed
 from .figures import draw_history
 from .folders import STATES, TrainingError
@@ -135,12 +134,12 @@ class EpochBatches:
         self.dataset = dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=lambda epoch: None):
+def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=lambda epoch: None, data=0):
     """Trains a model, and leaves in it the weights of its best epoch, or better ones.
 
-    What it needs to go on after an interruption it keeps in `folder` as long as it runs, and a call with the same
+    What it needs to go on after an interruption it keeps in `folder`, in the folder `STATES`, and a call with the same
     folder goes on there: with the same order of the data, the same dropout, and at its end the same weights. At the end
-    there are `model.keras`, `history.csv` and `figures/history.png`.
+    there are `model.keras`, `history.csv` and `figures/history.png`, too.
 
     Args:
         model: A Keras model that is not compiled.
@@ -152,106 +151,115 @@ def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=
         score: Function that measures the model, the higher the better, and whose name is that of a column of
             `history.csv`. The best epoch has the best score; without it, the lowest validation loss.
         begin_epoch: Function of the epoch, counted from 0, that is called before it.
+        data: Integer that is another one for other data, with which nothing can be resumed.
 
     Raises:
-        TrainingError: If the loss is not a number in the first epoch, or options do not go together.
+        TrainingError: If the loss is not a number in the first epoch, options do not go together, or the data is not
+            what an interrupted training began with.
     """
+    if config.tensorboard:
+        needed("tensorboard", "tensorboard")
     folder = Path(folder)
-    model.compile(_optimizer(config, train.count), loss, jit_compile=config.jit)
+    model.compile(optimizer(config, train.count), loss, jit_compile=config.jit)
     inputs, *_ = next(iter(validation))
     model(inputs)  # creates the weights
     model.optimizer.build(model.trainable_variables)
-    callbacks = []
-    if config.tensorboard:
-        needed("tensorboard", "tensorboard")
-        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
 
-    states = States(folder / STATES, model, keep=max(2, config.average_last))
-    history = History(folder / "history.csv", config, score)
-    epoch = states.restore(len(history.rows))
+    def measured(row):
+        row = {**row, "val_loss": model.evaluate(validation, verbose=0)}
+        return row if score is None else {**row, score.__name__: score()}
+
+    states = States(folder / STATES, model, max(2, config.average_last), data)
+    history = History(folder / "history.csv", config, score and score.__name__)
+    begun = len(history.rows)
+    epoch, best = states.restore(begun)
     history.rows = history.rows[:epoch]
-    if epoch:
-        cli.note(f"goes on after epoch {epoch}")
-
-    def begin(epoch, logs):
+    if begun:
+        note(f"goes on after epoch {epoch}" if epoch else "begins anew")
+    while epoch < config.epochs and not history.has_ended():
         train.epoch = epoch
         begin_epoch(epoch)
         if config.schedule == "plateau":
             model.optimizer.learning_rate = history.plateau_rate()
-
-    def keep_state(epoch, logs):
-        if np.isfinite(logs["loss"]):
-            states.save(epoch + 1)
-
-    def judge(epoch, logs):
-        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
-            cli.note(f"the loss is not a number in epoch {epoch + 1}, so training ends")
-            model.stop_training = True
-            return
-        rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
-        row = {"epoch": epoch + 1, "learning_rate": rate, **logs}
-        if score is not None:
-            row[score.__name__] = score()
-        history.add(row)
-        if history.best is row:
-            states.save_best()
-        model.stop_training = history.has_ended()
-
-    if not history.has_ended():
-        model.fit(
+        one_epoch = _OneEpoch()
+        logs = model.fit(
             train.dataset,
-            validation_data=validation,
             initial_epoch=epoch,
             epochs=config.epochs,
             shuffle=False,  # the batches come shuffled
             verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                keras.callbacks.TerminateOnNaN(),
-                keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=keep_state),
-                # The state is that of the last step; what is measured and kept is the average.
-                *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.ema else []),
-                keras.callbacks.LambdaCallback(on_epoch_end=judge),
-                *callbacks,
-            ],
-        )
-    if not history.rows:
+            callbacks=[keras.callbacks.TerminateOnNaN(), one_epoch],
+        ).history
+        rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+        # With a moving average, the model now has that.
+        row = measured({"epoch": epoch + 1, "learning_rate": rate, "loss": logs["loss"][-1]})
+        if not np.isfinite([row["loss"], row["val_loss"]]).all():
+            note(f"the loss is not a number in epoch {epoch + 1}, so training ends")
+            break
+        if history.is_best(row):
+            best = model.get_weights()
+        model.set_weights(one_epoch.weights)
+        epoch += 1
+        states.save(epoch, best)
+        history.add(row)
+        note(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+    if best is None:
         raise TrainingError("the loss is not a number in the first epoch; a lower learning rate may help")
 
-    states.restore_best()
     if config.average_last > 1:
-        best = model.get_weights()
-        states.restore_average(len(history.rows))
-        value = model.evaluate(validation, verbose=0) if score is None else score()
-        better = history.is_better(value, history.value(history.best))
-        cli.note(
-            f"the average of the last epochs has a {history.column} of {value:.4f}: {'' if better else 'not '}better"
-        )
-        if not better:
-            model.set_weights(best)
+        model.set_weights(states.average(epoch))
+        row = measured({})
+        is_better = history.quality(row) > history.quality(history.best)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+        note(f"the average of the last epochs has {values}: {'' if is_better else 'not '}better than the best epoch")
+        if is_better:
+            best = model.get_weights()
+    model.set_weights(best)
     # Without the optimizer and the loss, which only a further training would need.
     model.save(folder / "model.keras")
     keras.models.load_model(folder / "model.keras", compile=False).save(folder / "model.keras")
     (folder / "figures").mkdir(exist_ok=True)
-    draw_history(folder / "history.csv", folder / "figures" / "history.png")
-    shutil.rmtree(folder / STATES)
+    draw_history(history.path, folder / "figures" / "history.png")
+    if config.tensorboard:
+        _write_tensorboard(history.rows, folder / "tensorboard")
 
 
-def _optimizer(config, steps):
+class _OneEpoch(keras.callbacks.Callback):
+    """Stops after an epoch, and holds the weights after its last step: Keras then puts their moving average there."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights = self.model.get_weights()
+        self.model.stop_training = True
+
+
+def optimizer(config, steps):
+    """The optimizer of a `TrainingConfig`, for epochs of so many batches.
+
+    Raises:
+        TrainingError: If options do not go together.
+    """
     rate = config.learning_rate
     if config.warmup_steps and config.schedule not in ("cosine", "inverse_sqrt"):
         raise TrainingError(f"the schedule {config.schedule} has no warmup_steps; cosine and inverse_sqrt have")
+    warmup = config.warmup_steps * config.accumulate  # Keras's schedules count batches
     if config.schedule == "cosine":
-        steps = config.epochs * steps // config.accumulate
-        warmup = {"warmup_target": rate, "warmup_steps": config.warmup_steps} if config.warmup_steps else {}
+        arguments = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate, max(1, steps - config.warmup_steps), **warmup
+            0.0 if warmup else rate, max(1, config.epochs * steps - warmup), **arguments
         )
     elif config.schedule == "inverse_sqrt":
-        rate = InverseSquareRoot(rate, max(1, config.warmup_steps))
+        rate = InverseSquareRoot(rate, max(1, warmup))
     return keras.optimizers.Adam(
         rate,
         global_clipnorm=config.clip_norm,
         gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         use_ema=config.ema > 0,
-        ema_momentum=config.ema,
+        ema_momentum=config.ema ** (1 / config.accumulate),  # and so does its moving average
     )
+
+
+def _write_tensorboard(rows, folder):
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        for row in rows:
+            for name in row.keys() - {"epoch"}:
+                tf.summary.scalar(name, float(row[name]), step=int(row["epoch"]))

@@ -115,9 +115,12 @@ class BahdanauAttention(Attention):
         return ops.matmul(memory.values, key_kernel) + bias
 
     def score(self, queries, keys):
-        queries = ops.expand_dims(ops.matmul(queries, self.query_kernel), 2)  # (batch, queries, 1, units)
-        hidden = ops.tanh(queries + ops.expand_dims(keys, 1))  # (batch, queries, positions, units)
-        return ops.squeeze(ops.matmul(hidden, self.scale), -1)
+        # Both products are of two dimensions: XLA cannot differentiate TensorFlow's others inside a loop.
+        projected = ops.matmul(ops.reshape(queries, (-1, queries.shape[-1])), self.query_kernel)
+        projected = ops.reshape(projected, (*ops.shape(queries)[:2], 1, self.units))
+        hidden = ops.tanh(projected + ops.expand_dims(keys, 1))  # (batch, queries, positions, units)
+        scores = ops.matmul(ops.reshape(hidden, (-1, self.units)), self.scale)
+        return ops.reshape(scores, ops.shape(hidden)[:3])
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}

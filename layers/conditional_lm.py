@@ -80,7 +80,7 @@ class ConditionalLM(keras.Model):
         return self.decoder(tokens, memory, training=training)
 
     def _mixed(self, tokens, memory):
-        logits = ops.stop_gradient(self.decoder(tokens, memory))
+        logits = ops.stop_gradient(self.decoder(tokens, memory, training=False))
         own = ops.argmax(logits[:, :-1, self.end :], axis=-1) + self.end  # of the second position on
         own = ops.concatenate([tokens[:, :1], ops.cast(own, tokens.dtype)], axis=1)
         takes = random.uniform(ops.shape(tokens), seed=self.seed_generator) < self.sampling_rate
@@ -91,19 +91,23 @@ class ConditionalLM(keras.Model):
 
         Args:
             source: What the encoder reads.
-            beam_size: Positive integer, the hypotheses kept; 1 is greedy.
+            beam_size: Positive integer, the hypotheses kept, at most the decoder's vocabulary size; 1 is greedy.
             max_length: Positive integer, the most tokens of a target, the end token among them.
             alpha: Float, the exponent of the length penalty.
             beta: Float, the weight of the coverage penalty, `beta * sum(log(min(attention, 1)))` over the positions of
                 the memory, of the attention that each got in all steps; 0 is none. Without attention there is none.
             **limits: `min_ratio` and `max_ratio`, floats: the fewest and the most tokens of a target for each position
                 of its memory; `no_repeat_ngram`, the length of the token sequences of which none may come twice;
-                `prefix`, integers `(batch, positions)`, the tokens that a target begins with, 0 after them.
+                `prefix`, integers `(batch, positions)`, the tokens that a target begins with, 0 after them, to which
+                the other limits do not apply. A target for which the limits leave no token ends.
+
+        Returns:
+            `Hypotheses` with `beam_size` a source, the best first.
 
         Reference:
             Wu et al. 2016, Google's neural machine translation system, equation 14, for both penalties.
         """
-        memory = self.encoder(source)
+        memory = self._read(source)
         step, state = self._step(memory, beam_size)
         bonus = None
         if beta and self.decoder.attention is not None:
@@ -138,9 +142,12 @@ class ConditionalLM(keras.Model):
             top_p: Float in (0, 1].
             alpha: Float, the exponent of the length penalty in the scores.
             **limits: As in `search`.
+
+        Returns:
+            `Hypotheses`, one for each draw, in their order.
         """
         *_, samples, max_length = draws.shape
-        memory = self.encoder(source)
+        memory = self._read(source)
         step, state = self._step(memory, samples)
         return sample(
             _without_weights(step),
@@ -166,12 +173,17 @@ class ConditionalLM(keras.Model):
             The attention's weights `(batch, targets, steps, positions)`; of no positions without attention.
         """
         batch, count, steps = ops.shape(targets)
-        memory = tree.map_structure(lambda x: None if x is None else ops.repeat(x, count, axis=0), self.encoder(source))
+        memory = tree.map_structure(lambda x: None if x is None else ops.repeat(x, count, axis=0), self._read(source))
         tokens = ops.pad(targets[:, :, :-1], ((0, 0), (0, 0), (1, 0)), constant_values=self.start)
         weights = self.decoder.align(ops.reshape(tokens, (-1, steps)), memory)
         if weights is None:
             weights = ops.zeros((batch * count, steps, 0))
-        return ops.reshape(weights, (batch, count, steps, ops.shape(weights)[-1]))
+        return ops.reshape(ops.cast(weights, "float32"), (batch, count, steps, ops.shape(weights)[-1]))
+
+    def _read(self, source):
+        if not self.built:
+            self.build((ops.shape(source), (None, None)))
+        return self.encoder(source)
 
     def _step(self, memory, hypotheses):
         """What a search takes: a function `(token, state) -> (logits, state, weights)`, and the first state."""
@@ -201,9 +213,8 @@ class ConditionalLM(keras.Model):
             chosen.append(constraints.min_length(ops.cast(least, "int32"), self.end))
         if no_repeat_ngram:
             chosen.append(constraints.no_repeated_ngrams(no_repeat_ngram))
-        if prefix is not None:
-            chosen.append(constraints.prefix(prefix))
-        return chosen
+        chosen = [constraints.all_of(chosen, self.end)] if chosen else []
+        return chosen if prefix is None else [constraints.prefix(prefix, *chosen)]
 
     def get_config(self):
         return {
@@ -216,7 +227,7 @@ class ConditionalLM(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        if config["tie_embeddings"]:  # the parts must not be built before they are tied
+        if config.get("tie_embeddings"):  # the parts must not be built before they are tied
             config["encoder"].pop("build_config", None)
             config["decoder"].pop("build_config", None)
         encoder, decoder = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder"))

@@ -59,11 +59,12 @@ def max_length(lengths, end):
     return constraint
 
 
-def prefix(forced):
-    """The hypotheses begin with these tokens.
+def prefix(forced, constraint=lambda logits, time, tokens: logits):
+    """The hypotheses begin with these tokens, and obey a constraint after them.
 
     Args:
         forced: Integer tensor `(batch, positions)`; where it is 0, and after it, the search is free.
+        constraint: What the tokens after the prefix must obey.
 
     Example:
 
@@ -75,13 +76,39 @@ def prefix(forced):
     # One free position more, which stands for all after it.
     forced = ops.pad(forced, ((0, 0), (0, 1)))
 
-    def constraint(logits, time, tokens):
+    def prefixed(logits, time, tokens):
         position = ops.minimum(time, ops.shape(forced)[1] - 1)
         now = ops.reshape(ops.take(forced, position, axis=1), (-1, 1, 1))
-        allowed = ops.logical_or(now == 0, ops.arange(logits.shape[-1]) == now)
-        return ops.where(allowed, logits, IMPOSSIBLE)
+        alone = ops.where(ops.arange(logits.shape[-1]) == now, logits, IMPOSSIBLE)
+        return ops.where(now == 0, constraint(logits, time, tokens), alone)
 
-    return constraint
+    return prefixed
+
+
+def all_of(constraints, end):
+    """Several constraints together; a hypothesis for which they leave no token ends.
+
+    Args:
+        constraints: List of constraints.
+        end: Id of the token that ends a hypothesis.
+
+    Example:
+
+    >>> constraint = all_of([prefix(ops.array([[2]])), prefix(ops.array([[3]]))], end=0)
+    >>> logits = constraint(ops.zeros((1, 1, 5)), time=0, tokens=ops.zeros((1, 1, 9), "int32"))
+    >>> ops.convert_to_numpy(logits[0, 0] > IMPOSSIBLE).nonzero()[0].tolist()
+    [0]
+    """
+
+    def together(logits, time, tokens):
+        allowed = logits
+        for constraint in constraints:
+            allowed = constraint(allowed, time, tokens)
+        is_stuck = ops.max(allowed, axis=-1, keepdims=True) < IMPOSSIBLE / 2
+        is_end = ops.arange(logits.shape[-1]) == end
+        return ops.where(ops.logical_and(is_stuck, is_end), logits, allowed)
+
+    return together
 
 
 def no_repeated_ngrams(size):

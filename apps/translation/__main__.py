@@ -9,6 +9,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 from ...datasets.sources import decode_lines
 from .. import cli
 from ..config import Seed, Share
+from ..console import Stopwatch, progress
 from ..folders import UsageError, read_config
 from .config import Config
 
@@ -19,9 +20,7 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     lowercase: bool = False,
-    beam_size: PositiveInt | None = None,
-    length_penalty: NonNegativeFloat | None = None,
-    coverage_penalty: NonNegativeFloat | None = None,
+    **search,
 ):
     """Scores a model's translations of a split against its references.
 
@@ -32,23 +31,20 @@ def evaluate(
         data: A folder or a TFDS name; the default is what the model was trained on.
         split: The split to translate.
         lowercase: Score without regard to upper and lower case.
-        beam_size: Hypotheses that the search keeps; 1 is greedy. This and the penalties are by default those that the
-            model was trained with.
-        length_penalty: Exponent of the penalty that evens out short and long hypotheses; 0 is none.
-        coverage_penalty: Weight of the penalty for what the attention never looked at; 0 is none.
+        **search: Options of the search, in place of those that the model was trained with.
     """
     read_config(model, Config.app)
     from ..metrics import translation_metrics
     from .data import read
     from .model import load
 
-    translator = load(model, beam_size=beam_size, length_penalty=length_penalty, coverage_penalty=coverage_penalty)
+    translator = load(model, **search)
     config = translator.config if data is None else dataclasses.replace(translator.config, data=data, pairs=None)
     sources, references = read(config, split)
     translator.translate(sources[:1])  # builds the graph
     answers = [""] * len(sources)
-    with cli.Stopwatch() as watch:
-        for index, translation in cli.progress(translator.translate_sorted(sources), len(sources), "translating"):
+    with Stopwatch() as watch:
+        for index, translation in progress(translator.translate_sorted(sources), len(sources), "translating"):
             answers[index] = translation.text
     tokens = int(translator.target.encode(answers).row_lengths().numpy().sum())
     cli.report(
@@ -68,13 +64,13 @@ def predict(
     *texts: str,
     json: bool = False,
     alignment: str | None = None,
-    beam_size: PositiveInt | None = None,
     prefix: str = "",
     samples: NonNegativeInt = 0,
     temperature: NonNegativeFloat = 1.0,
     top_k: PositiveInt | None = None,
     top_p: Share = 1.0,
     seed: Seed = 0,
+    **search,
 ):
     """Translates sentences, a line each.
 
@@ -84,20 +80,22 @@ def predict(
         json: Instead of the best translation, print a line of JSON for a sentence: `source_tokens`, and for each of
             its `translations` the `text`, the `score`, its `tokens` and their `alignment` with the source's.
         alignment: A file such as `alignment.png`, to draw into where the attention looked in the first sentence.
-        beam_size: Hypotheses that the search keeps; 1 is greedy. The default is what the model was trained with.
         prefix: What each translation begins with.
         samples: Instead of searching, draw so many translations of a sentence at random, and print each.
         temperature: Below 1 the likelier tokens are drawn more often than the model says; 0 draws the likeliest.
         top_k: Draw from so many likeliest tokens; the default is all.
         top_p: Draw from the fewest likeliest tokens that have this probability together.
         seed: Seed of the samples.
+        **search: Options of the search, in place of those that the model was trained with.
     """
     read_config(model, Config.app)
     from ..figures import draw_alignment
     from ..text import JOINER
     from .model import Sampling, load
 
-    translator = load(model, beam_size=beam_size)
+    if not samples and (temperature, top_k, top_p, seed) != (1.0, None, 1.0, 0):
+        raise UsageError("temperature, top_k, top_p and seed are of samples; --samples says how many to draw")
+    translator = load(model, **search)
     if alignment is not None and translator.config.attention == "none":
         raise UsageError(f"{model} has no attention, so there is no alignment")
     if not texts and sys.stdin.isatty():
@@ -105,11 +103,11 @@ def predict(
     else:
         lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
         batches = (lines[first : first + 64] for first in range(0, len(lines), 64))
-    sampling = Sampling(samples, temperature, top_k, top_p, seed) if samples else None
-    for batch in batches:
+    for number, batch in enumerate(batches):
+        sampling = Sampling(samples, temperature, top_k, top_p, (seed, number)) if samples else None
         for explanation in translator.explain(batch, prefix, sampling):
             translations = explanation["translations"]
-            if alignment is not None:
+            if alignment is not None and translations[0]["tokens"]:
                 sides = explanation["source_tokens"], translations[0]["tokens"]
                 labels = ([token.replace(JOINER, "") for token in side] for side in sides)
                 draw_alignment(*labels, translations[0]["alignment"], alignment)
@@ -119,6 +117,8 @@ def predict(
                 continue
             for translation in translations if samples else translations[:1]:
                 print(translation["text"], flush=True)
+    if alignment is not None:
+        raise UsageError(f"there was no sentence to draw into {alignment}")
 
 
 if __name__ == "__main__":

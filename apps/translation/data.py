@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...datasets import DataError, read_pairs, read_pairs_file
-from .. import cli
+from ..console import note
 from ..text import PADDING, START, length_batches, pad
 from ..training import EpochBatches
 
@@ -53,7 +53,7 @@ def batches(sources, targets, tokenizers, config, split):
         ),
     }.items():
         if count:
-            cli.note(f"{split}: {count} pairs {what}")
+            note(f"{split}: {count} pairs {what}")
     if not kept.any():
         raise DataError(f"no sentence pair has text on both sides and at most {config.max_length} tokens on each")
     source_ids, target_ids = (
@@ -61,9 +61,12 @@ def batches(sources, targets, tokenizers, config, split):
     )
     lengths = np.minimum(lengths[kept], config.max_length)
 
+    multiple = 8 if config.jit else 1
+    padded = -(-lengths // multiple) * multiple
+
     def order(epoch):
         generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
-        return length_batches(lengths, config.batch_size, generator, config.batch_tokens)
+        return length_batches(padded, config.batch_size, generator, config.batch_tokens)
 
     def epoch_batches(epoch):
         for batch in order(epoch):
@@ -71,7 +74,6 @@ def batches(sources, targets, tokenizers, config, split):
             read = np.concatenate([np.full((len(batch), 1), START, "int32"), target[:, :-1]], axis=1)
             yield (source, read), target, (target != PADDING).astype("float32")
 
-    multiple = 8 if config.jit else 1
     tokens = tf.TensorSpec((None, None), tf.int32)
     signature = (tokens, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
     return EpochBatches(epoch_batches, signature, len(order(0)), config.batch_tokens is None)

@@ -1,6 +1,8 @@
 """The translator: tokenizers around a conditional language model."""
 
 import dataclasses
+import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, TextEncoder
-from .. import cli, export, folders, training
+from ...layers.constraints import IMPOSSIBLE
+from .. import export, folders, training
+from ..console import note
 from ..metrics import translation_metrics
-from ..text import END, TOKENIZERS
+from ..text import END, TOKENIZERS, UNKNOWN
 from . import data
 from .config import Config
 
@@ -20,13 +24,13 @@ TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 
 class Sampling(NamedTuple):
-    """How random translations are drawn; see `keras_recurrent.layers.sample`."""
+    """How random translations are drawn; see `keras_recurrent.layers.sample`. The seed is an integer or several."""
 
     count: int = 1
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float = 1.0
-    seed: int = 0
+    seed: int | tuple = 0
 
 
 class Translation(NamedTuple):
@@ -43,7 +47,20 @@ class Translation(NamedTuple):
 
 
 def build(config, source_size, target_size):
-    """The model that a `Config` describes, with separate encoder and decoder weights, for so many token ids."""
+    """The model that a `Config` describes, for so many token ids.
+
+    Raises:
+        TrainingError: If options do not go together.
+    """
+    if config.tie_embeddings and not config.shared_vocabulary:
+        raise folders.TrainingError("tie_embeddings needs shared_vocabulary")
+    try:
+        return _model(config, source_size, target_size)
+    except ValueError as error:
+        raise folders.TrainingError(str(error)) from error
+
+
+def _model(config, source_size, target_size):
     shared = {
         "embedding_dim": config.embedding_dim,
         "cell": config.cell,
@@ -123,7 +140,8 @@ class Translator:
         Returns:
             Dictionary of `texts` and `scores` `(batch, beam)`, the best first; the lengths `(batch, beam)` of `tokens`,
             strings `(batch, beam, steps)`, in `lengths`; `source_tokens` `(batch, positions)`; and where the attention
-            looked for each token, `alignments` `(batch, beam, steps, positions)`.
+            looked for each token, `alignments` `(batch, beam, steps, positions)`. Where there are fewer translations
+            than the beam has places, the rest have the length 0, no text, and a score below -1e7.
         """
         ids = self.source.encode_padded(text)
         return self._described(ids, self._search(ids, prefix=None if prefix is None else self._prefix_ids(prefix)))
@@ -140,14 +158,16 @@ class Translator:
 
     def _described(self, ids, found):
         nothing = ids[:, :1] == END
+        # Where there are fewer hypotheses than the beam has places, the rest is not one.
+        lengths = tf.where(tf.logical_or(nothing, found.scores < IMPOSSIBLE / 100), 0, found.lengths)
         steps = tf.reduce_max(tf.pad(found.lengths, [[0, 1], [0, 0]], constant_values=1))
         tokens = found.tokens[:, :, :steps]
         batch, count = tf.shape(tokens)[0], tokens.shape[1]
         texts = tf.reshape(self.target.decode(tf.reshape(tokens, [-1, steps])), [batch, count])
         return {
-            "texts": tf.where(nothing, "", texts),
+            "texts": tf.where(lengths == 0, "", texts),
             "scores": tf.where(nothing, 0.0, found.scores),
-            "lengths": tf.where(nothing, 0, found.lengths),
+            "lengths": lengths,
             "tokens": self.target.tokens_of(tokens),
             "source_tokens": self.source.tokens_of(ids),
             "alignments": self.model.align(ids, tokens),
@@ -171,15 +191,20 @@ class Translator:
 
         Args:
             texts: List of strings.
-            prefix: String that all translations begin with.
+            prefix: String that all translations begin with, of words that the model knows.
             sampling: None for the hypotheses of the beam, or a `Sampling` for random ones.
 
         Returns:
             List of dictionaries, one a text: `source_tokens` is a list of strings, `translations` a list of
             dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`, where the attention looked
             for each token: a list of floats, one a source token, that sum to 1.
+
+        Raises:
+            UsageError: If the prefix has unknown words.
         """
         strings, prefixes = _strings(texts), _strings([prefix] * len(texts))
+        if UNKNOWN in self.target.ids_of(_strings([prefix])).values:
+            raise folders.UsageError(f"the prefix has words that the model cannot write: {prefix}")
         if sampling is None:
             found = self._nbest(strings, prefixes)
         else:
@@ -206,7 +231,7 @@ class Translator:
 
 
 def _strings(texts):
-    return tf.constant(list(texts), tf.string, shape=(len(texts),))
+    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
 
 
 def _explanation(found):
@@ -224,6 +249,7 @@ def _explanation(found):
             for text, score, tokens, length, alignment in zip(
                 *(found[name] for name in ("texts", "scores", "tokens", "lengths", "alignments")), strict=True
             )
+            if score > IMPOSSIBLE / 100
         ],
     }
 
@@ -235,8 +261,10 @@ def train(config, folder):
         DataError: If the data cannot be read or has no usable pairs.
         TrainingError: If options do not go together, or the loss is not a number.
     """
-    if config.tie_embeddings and not config.shared_vocabulary:
-        raise folders.TrainingError("tie_embeddings needs shared_vocabulary")
+    # Options that do not go together are told before there is any work.
+    build(config, config.vocabulary_size, config.vocabulary_size)
+    training.optimizer(config, steps=1)
+    # Before there is a tokenizer: TensorFlow frees the kernels it keeps, and with them SentencePiece's resources.
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
     texts = pairs["train"]
@@ -245,12 +273,9 @@ def train(config, folder):
     tokenizers = [TOKENIZERS[config.tokenizer].fit(side, config.vocabulary_size, config.lowercase) for side in texts]
     for side, tokenizer in zip(("source", "target"), tokenizers, strict=True):
         if len(tokenizer) < config.vocabulary_size:
-            cli.note(f"the {side} has {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+            note(f"the {side} has {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
     batches = {split: data.batches(*pairs[split], tokenizers, config, split) for split in pairs}
-    try:
-        model = build(config, *map(len, tokenizers))
-    except ValueError as error:
-        raise folders.TrainingError(str(error)) from error
+    model = build(config, *map(len, tokenizers))
     translator = Translator(config, tokenizers, model)
     translator.save_assets(folder)
 
@@ -275,6 +300,7 @@ def train(config, folder):
         folder,
         score=val_bleu if config.monitor == "bleu" else None,
         begin_epoch=begin_epoch,
+        data=zlib.crc32(repr(pairs).encode()),
     )
     return translator
 
@@ -299,7 +325,7 @@ def load(folder, **options):
     try:
         tokenizers = [tokenizer.load(folder / asset, config.lowercase) for asset in assets]
         model = keras.models.load_model(folder / "model.keras", compile=False)
-    except (TypeError, KeyError, ValueError, OSError) as error:
+    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise folders.ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
     sizes = model.encoder.vocabulary_size, model.decoder.vocabulary_size
     for asset, tokenizer, size in zip(assets, tokenizers, sizes, strict=True):

@@ -29,7 +29,13 @@ def run(*arguments, **options):
         (["translation", "train", "--output", "x", "--source", "ko"], "the same language, 'ko'"),
         (["translation", "train", "--output", "x", "--config", "no.yaml"], "no.yaml"),
         (["translation", "train", "--output", "x", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
-        (["translation", "train", "--output", "."], ". exists already; --overwrite replaces it"),
+        (["translation", "train", "--output", "."], "exists already; --overwrite replaces it"),
+        (["translation", "train", "--output", "x/y", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
+        (["translation", "train", "--output", "x", "--input-feeding", "--attention", "none"], "`input_feeding` needs"),
+        (
+            ["translation", "train", "--output", "x", "--schedule", "plateau", "--warmup-steps", "5"],
+            "has no warmup_steps",
+        ),
         (["translation", "predict", "no-model", "hello"], "no-model: no such model folder"),
         (["translation", "evaluate", "no-model"], "no-model: no such model folder"),
         (["translation", "export", "no-model", "--to", "x"], "no-model: no such model folder"),
@@ -121,6 +127,10 @@ def test_all_verbs_on_a_folder_of_ones_own(data, config, tmp_path):
 
 def test_predict_shows_more_than_the_best(saved, tmp_path):
     picture = tmp_path / "alignment.png"
+    empty = run("translation", "predict", saved, "", "--alignment", picture)
+    assert (empty.returncode, empty.stderr.count("\n")) == (2, 1)
+    bad = subprocess.run([*COMMAND, "translation", "predict", str(saved), b"\xff"], capture_output=True)
+    assert (bad.returncode, bad.stderr.count(b"\n")) == (2, 1)
     result = run("translation", "predict", saved, "ein Hund schläft hier.", "", "--json", "--alignment", picture)
     assert result.returncode == 0, result.stderr
     first, second = map(json.loads, result.stdout.splitlines())
@@ -142,6 +152,9 @@ def test_mistakes_in_predicting(saved, tmp_path, capsys):
         ("--alignment", str(tmp_path / "no" / "x.png")): "No such file",
         ("--top-p", "0"): "Share",
         ("--temperature", "-1"): "NonNegativeFloat",
+        ("--top-k", "3"): "--samples says how many",
+        ("--prefix", "dinosaur"): "cannot write: dinosaur",
+        ("--max-length", "1"): "Length",
     }.items():
         assert cli.main(["translation", "predict", str(saved), "ein Hund", *options]) == 2
         captured = capsys.readouterr()

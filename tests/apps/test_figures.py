@@ -39,6 +39,11 @@ def test_korean_and_latin_are_legible(tmp_path, recwarn, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_tokens_are_no_formulas(tmp_path):
+    figures.draw_alignment(["$$", "$x$"], ["$\\frac$", "_^"], np.ones((2, 2)) / 2, tmp_path / "x.png")
+    assert (tmp_path / "x.png").exists()
+
+
 def test_characters_that_no_font_has_are_named(tmp_path, recwarn, capsys):
     figures.draw_alignment(["a"], ["\U0001ec71\ue000"], np.ones((1, 1)), tmp_path / "x.png")
     message = capsys.readouterr().err
@@ -46,6 +51,7 @@ def test_characters_that_no_font_has_are_named(tmp_path, recwarn, capsys):
     assert "no font here has the characters" in message
     assert "\U0001ec71" in message
     assert (tmp_path / "x.png").exists()
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("name", ["x.xyz", "x"])

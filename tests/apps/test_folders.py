@@ -116,7 +116,37 @@ def test_a_training_that_was_interrupted_is_resumed(tmp_path):
     interrupt(tmp_path / "model")
     with begin(tmp_path / "model", resume=True) as partial:
         assert (partial / folders.STATES / "epoch-1").read_text() == "state"
+        (partial / "weights").write_text("1")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert not (tmp_path / "model" / folders.STATES).exists()
+
+
+def test_a_training_whose_last_rename_fails_is_kept(tmp_path, monkeypatch):
+    def failing(*arguments):
+        raise OSError("busy")
+
+    with monkeypatch.context() as context, pytest.raises(OSError, match="busy"), begin(tmp_path / "model") as partial:
+        (partial / folders.STATES).mkdir()
+        (partial / folders.STATES / "epoch-1").write_text("state")
+        (partial / "model.keras").write_text("model")
+        context.setattr(folders.Path, "rename", failing)
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert (partial / "model.keras").read_text() == "model"
+
+
+def test_what_is_to_be_overwritten_stays_until_there_is_something_new(tmp_path):
+    interrupt(tmp_path / "model")
+    with pytest.raises(Killed), begin(tmp_path / "model", overwrite=True):
+        raise Killed
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert (partial / folders.STATES / "epoch-1").read_text() == "state"
+
+
+def test_folders_above_vanish_with_what_failed(tmp_path):
+    interrupt(tmp_path / "a" / "b" / "model", with_state=False)
+    with pytest.raises(Killed), folders.whole(tmp_path / "a" / "b" / "model"):
+        raise Killed
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unfinished_training_is_not_lost_by_mistake(tmp_path):

@@ -90,9 +90,9 @@ def test_order_depends_on_the_epoch_alone():
     assert int(data.dataset.cardinality()) == 5
 
 
-def test_leaves_the_best_epoch_and_nothing_to_resume(tmp_path):
+def test_leaves_the_best_epoch(tmp_path):
     model = fit(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "history.csv", "figures"}
+    assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "history.csv", "figures", STATES}
     history = history_of(tmp_path)
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert model.evaluate(VALIDATION, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-5)
@@ -102,7 +102,7 @@ def test_leaves_the_best_epoch_and_nothing_to_resume(tmp_path):
 
 
 def test_best_is_what_the_score_says(tmp_path):
-    scores = iter([0.1, 0.5, 0.3, 0.5, 0.2, 0.1])
+    scores = iter([0.1, 0.5, 0.3, 0.4, 0.2, 0.1])
     weights = []
 
     def accuracy():
@@ -110,12 +110,12 @@ def test_best_is_what_the_score_says(tmp_path):
         return next(scores)
 
     model = fit(tmp_path, model=(model := model_of()), score=accuracy)
-    assert history_of(tmp_path)["accuracy"].tolist() == [0.1, 0.5, 0.3, 0.5, 0.2, 0.1]
-    assert all((a == b).all() for a, b in zip(model.get_weights(), weights[1], strict=True))  # the first of two
+    assert history_of(tmp_path)["accuracy"].tolist() == [0.1, 0.5, 0.3, 0.4, 0.2, 0.1]
+    assert all((a == b).all() for a, b in zip(model.get_weights(), weights[1], strict=True))
 
 
 def test_patience(tmp_path):
-    scores = iter([0.1, 0.5, 0.3, 0.5, 0.6, 0.1])
+    scores = iter([0.1, 0.5, 0.3, 0.4, 0.6, 0.1])
     fit(tmp_path, dataclasses.replace(CONFIG, patience=2), score=lambda: next(scores))
     assert len(history_of(tmp_path)) == 4
 
@@ -210,19 +210,99 @@ def test_moving_average_is_what_is_measured_and_kept(tmp_path):
 
 
 def test_plateau_halves_the_rate_after_each_epoch_that_is_not_better(tmp_path):
-    scores = iter([1.0, 2.0, 1.5, 2.0, 3.0, 2.5])
+    scores = iter([1.0, 2.0, 1.5, 1.9, 3.0, 2.5])
     fit(tmp_path, dataclasses.replace(CONFIG, schedule="plateau", learning_rate=0.08), score=lambda: next(scores))
     np.testing.assert_allclose(history_of(tmp_path)["learning_rate"], [0.08, 0.08, 0.08, 0.04, 0.02, 0.02])
 
 
 def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path):
-    """Of all batches of an epoch together, with plain descent in place of Adam's."""
-    config = dataclasses.replace(CONFIG, epochs=1, accumulate=5)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_initializer="zeros")])
-    fit(tmp_path, config, model)
-    # Adam's first step is the rate in the direction of each gradient.
-    gradient = -2 * INPUTS.T @ TARGETS / 40
-    np.testing.assert_allclose(model.get_weights()[0], -0.02 * np.sign(gradient), rtol=1e-3)
+    weights = []
+    for name, accumulate, rows in (("small", 5, 8), ("large", 1, 40)):
+        (tmp_path / name).mkdir()
+        signature = tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))
+        data = EpochBatches(
+            lambda epoch, rows=rows: (
+                (INPUTS[first : first + rows], TARGETS[first : first + rows]) for first in range(0, 40, rows)
+            ),
+            signature,
+            count=40 // rows,
+            is_fixed=True,
+        )
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        config = dataclasses.replace(CONFIG, accumulate=accumulate, clip_norm=100.0)
+        training.fit(model, keras.losses.MeanSquaredError(), data, VALIDATION, config, tmp_path / name)
+        weights.append(model.get_weights())
+    for small, large in zip(*weights, strict=True):
+        np.testing.assert_allclose(small, large, atol=1e-5)
+
+
+@pytest.mark.parametrize("accumulate", [1, 5])
+def test_schedules_count_steps_of_accumulated_batches(accumulate, tmp_path):
+    config = dataclasses.replace(CONFIG, accumulate=accumulate)
+    (tmp_path / "cosine").mkdir()
+    fit(tmp_path / "cosine", dataclasses.replace(config, schedule="cosine"))
+    expected = 0.02 * (1 + np.cos(np.pi * np.arange(1, 7) / 6)) / 2
+    np.testing.assert_allclose(history_of(tmp_path / "cosine")["learning_rate"], expected, atol=1e-7)
+    (tmp_path / "root").mkdir()
+    fit(tmp_path / "root", dataclasses.replace(config, schedule="inverse_sqrt", warmup_steps=10 // accumulate))
+    expected = 0.02 * np.minimum(np.arange(1, 7) / 2, np.sqrt(2 / np.arange(1, 7)))  # the peak is after two epochs
+    np.testing.assert_allclose(history_of(tmp_path / "root")["learning_rate"], expected, rtol=1e-5)
+
+
+class Uneven(EpochBatches):
+    """Epochs of 5, 8, 4, 10, ... batches."""
+
+    def __init__(self):
+        self.read = []
+
+        def batches(epoch):
+            self.read.append(0)
+            for rows in np.array_split(np.random.default_rng(epoch).permutation(40), [5, 8, 4, 10, 4, 5][epoch]):
+                self.read[-1] += 1
+                yield INPUTS[rows], TARGETS[rows]
+
+        super().__init__(batches, (tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))), count=5, is_fixed=False)
+
+
+def test_epochs_of_different_lengths_are_whole_and_resumed(tmp_path):
+    loss, data = keras.losses.MeanSquaredError(), Uneven()
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    expected = model_of()
+    training.fit(expected, loss, data, VALIDATION, CONFIG, tmp_path / "whole")
+    assert data.read == [5, 8, 4, 10, 4, 5]
+    with pytest.raises(Interrupted):
+        training.fit(model_of(), loss, Uneven(), VALIDATION, CONFIG, tmp_path / "broken", begin_epoch=interrupted_at(3))
+    found = model_of(seed=5)
+    training.fit(found, loss, Uneven(), VALIDATION, CONFIG, tmp_path / "broken")
+    assert all((a == b).all() for a, b in zip(expected.get_weights(), found.get_weights(), strict=True))
+
+
+def test_nothing_is_resumed_on_other_data(tmp_path):
+    with pytest.raises(Interrupted):
+        fit(tmp_path, begin_epoch=interrupted_at(2), data=1)
+    with pytest.raises(TrainingError, match="not what the training began with"):
+        fit(tmp_path, data=2)
+
+
+def test_all_states_cut_short(tmp_path, capsys):
+    with pytest.raises(Interrupted):
+        fit(tmp_path, begin_epoch=interrupted_at(3))
+    for path in (tmp_path / STATES).iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    fit(tmp_path)
+    assert "begins anew" in capsys.readouterr().err
+    assert len(history_of(tmp_path)) == 6
+
+
+def test_validation_loss_that_is_not_a_number_costs_no_state(tmp_path):
+    model = model_of()
+    values = iter([1.0, 0.9, 0.8, np.nan])
+    model.evaluate = lambda *arguments, **options: next(values, 0.5)
+    fit(tmp_path, dataclasses.replace(CONFIG, average_last=3), model)
+    assert len(history_of(tmp_path)) == 3
+    assert np.isfinite(model.predict(INPUTS, verbose=0)).all()
 
 
 def test_nan_in_the_first_epoch(tmp_path):

@@ -265,6 +265,26 @@ def test_wide_beam_is_exhaustive_among_what_is_allowed(limits, allowed, alpha):
         assert tuple(found.tokens[0, row, : found.lengths[0, row]]) == sequence
 
 
+def test_a_prefix_is_free_of_what_comes_after_it():
+    step = first_order(np.tile([0.1, 0, 0.5, 0.4], (4, 1)))
+    options = {"start": START, "end": END, "max_length": 6}
+    limits = constraints.all_of([constraints.no_repeated_ngrams(1), constraints.max_length(ops.array([2]), END)], END)
+    found = arrays(
+        greedy_search(step, start_state(), constraints=[constraints.prefix(ops.array([[2, 2, 2]]), limits)], **options)
+    )
+    np.testing.assert_array_equal(found.tokens, [[[2, 2, 2, END, 0, 0]]])
+    assert found.scores[0, 0] == pytest.approx(3 * np.log(0.5) + np.log(0.1), abs=1e-4)
+
+
+def test_a_hypothesis_without_a_token_left_ends():
+    step = first_order(np.tile([0.1, 0, 0.9], (3, 1)))
+    limits = [constraints.no_repeated_ngrams(1), constraints.min_length(ops.array([4]), END)]
+    options = {"start": START, "end": END, "max_length": 6, "constraints": [constraints.all_of(limits, END)]}
+    found = arrays(greedy_search(step, start_state(), **options))
+    assert found.scores[0, 0] > -1e3
+    assert found.tokens[0, 0, found.lengths[0, 0] - 1] == END
+
+
 def test_constraints_are_each_rows_own():
     step = first_order([[1, 0, 0], [0.6, 0, 0.4], [0.6, 0, 0.4]])
     options = {"start": START, "end": END, "max_length": 5}
