@@ -127,16 +127,16 @@ def _add_options(parser, described, is_override=False):
     A parameter without a default is a positional argument, `*texts` is any number of them, and `**search` are the
     options of `SearchConfig`. Those are overrides: without a value of their own, the model's configuration has it.
     """
-    # A configuration's options are its own and those of its bases.
-    docstrings = [one.__doc__ or "" for one in getattr(described, "__mro__", [described])]
-    entries = [entry for docstring in docstrings for entry in docstring_parser.parse(docstring).params]
-    helps = {entry.arg_name: entry.description for entry in entries}
+    docstring = docstring_parser.parse(described.__doc__)
+    helps = {entry.arg_name: entry.description for entry in docstring.params}
     for name, parameter in inspect.signature(described).parameters.items():
         option = f"--{name.replace('_', '-')}"
         if parameter.kind is parameter.VAR_POSITIONAL:
             parser.add_argument(name, nargs="*", type=str, default=[], help=helps[f"*{name}"])
         elif parameter.kind is parameter.VAR_KEYWORD:
-            _add_options(parser, SearchConfig, is_override=True)
+            _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
+        elif name not in helps and isinstance(described, type):
+            continue  # a field of a base, whose turn comes
         elif is_override:
             parser.add_argument(option, type=parameter.annotation | None, help=f"{helps[name]} (default: the model's)")
         elif parameter.default is parameter.empty:
@@ -146,6 +146,15 @@ def _add_options(parser, described, is_override=False):
             parser.add_argument(option, action=action, default=parameter.default, help=helps[name])
         else:
             parser.add_argument(option, type=parameter.annotation, default=parameter.default, help=helps[name])
+    if isinstance(described, type):
+        for base in described.__bases__:
+            if base is not object:
+                _add_options(_group(parser, base), base)
+
+
+def _group(parser, config):
+    """A part of the help, under what the docstring of a configuration says first."""
+    return parser.add_argument_group(docstring_parser.parse(config.__doc__).short_description.rstrip("."))
 
 
 def _parse(arguments):

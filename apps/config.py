@@ -20,7 +20,7 @@ Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="F
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How `training.fit` trains.
+    """How training goes.
 
     Args:
         label_smoothing: Share of the target's probability to spread over all classes.
@@ -60,7 +60,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How a conditional language model looks for its answer.
+    """How answers are searched for.
 
     Args:
         max_length: The most tokens of a text. Answers are cut there.

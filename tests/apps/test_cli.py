@@ -1,4 +1,6 @@
 import json
+import os
+import pty
 import subprocess
 import sys
 import time
@@ -144,6 +146,21 @@ def test_predict_shows_more_than_the_best(saved, tmp_path):
     result = run("translation", "predict", saved, "ein Hund", *options)
     assert result.stdout.count("\n") == 3
     assert all(line.startswith("a cat") for line in result.stdout.splitlines())
+
+
+def test_a_person_at_a_terminal_is_answered_line_by_line(saved):
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "translation", "predict", str(saved)], stdin=end, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    for text, answer in (
+        ("ein Hund schläft hier.", "a dog sleeps here."),
+        ("eine Katze rennt dort.", "a cat runs there."),
+    ):
+        os.write(terminal, f"{text}\n".encode())
+        assert process.stdout.readline() == f"{answer}\n"  # before there is more to read
+    os.write(terminal, b"\x04")
+    assert process.wait(60) == 0
 
 
 def test_mistakes_in_predicting(saved, tmp_path, capsys):
