@@ -192,14 +192,14 @@ def test_tied_softmax(attention, memory, rng, assert_close, gradients):
     assert again.tie_softmax
 
 
-def test_fed_readout_is_that_of_the_step_before(memory, rng):
+def test_fed_readout_is_that_of_the_step_before(memory, rng, assert_close):
     decoder = build(rng, input_feeding=True)
     *_, (fed,) = state = decoder.initial_state(memory)
     assert not ops.convert_to_numpy(fed).any()
     token = ops.convert_to_tensor(TOKENS[:, 0])
     logits, (*states, (fed,)), _ = decoder.step(token, state, memory)
     assert np.any(ops.convert_to_numpy(fed) != 0)
-    np.testing.assert_allclose(decoder.output_projection(fed), logits, atol=1e-5)
+    assert_close(decoder.output_projection(fed), logits, atol=1e-5)
     other, *_ = decoder.step(token, (*states, [-fed]), memory)
     assert np.any(ops.convert_to_numpy(other) != ops.convert_to_numpy(decoder.step(token, (*states, [fed]), memory)[0]))
 
