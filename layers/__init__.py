@@ -5,7 +5,7 @@ from .bidirectional import Bidirectional
 from .conditional_lm import ConditionalLM
 from .decoder import Decoder
 from .embedding import ScaledEmbedding
-from .encoders import TextEncoder
+from .encoders import ImageEncoder, TextEncoder
 from .family import sequence_layer
 from .gru import GRU, GRUCell
 from .initializers import Chrono, GateConstants, PerGate
@@ -36,6 +36,7 @@ __all__ = [
     "GRUCell",
     "GateConstants",
     "Hypotheses",
+    "ImageEncoder",
     "LSTMCell",
     "LayerNormGRUCell",
     "LayerNormLSTMCell",

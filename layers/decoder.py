@@ -11,22 +11,28 @@ from .loop import scan
 
 ATTENTIONS = ("luong", "bahdanau", "none")
 SCORES = ("additive", "multiplicative")
+CONDITIONINGS = ("init", "pre", "par", "merge")
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class Decoder(layers.Layer):
     """A recurrent language model that is conditioned on a `Memory`.
 
-    Its first state is the memory's summary through a dense layer a state (the bridge). The output `h` of the top
-    recurrent layer and the context `c` that attention reads from the memory give the logits:
+    The output `h` of the top recurrent layer and the context `c` that attention reads from the memory give the logits:
 
         readout = tanh(W_r [h; c] + b_r)
         logits  = W_o readout + b_o
 
+    The memory's summary enters in one of four places, `conditioning`. With `"init"`, it is the first state, through a
+    dense layer a state (the bridge). With the others the first state is zero. With `"pre"`, it is read before the first
+    token, through a dense layer to an embedding's dimension. With `"par"`, it stands beside each token's embedding, and
+    with `"merge"` beside `h` in the readout, so that the recurrent layers are a language model that sees no memory.
+
     With `"luong"` attention, the query is `h` itself, after the recurrent step. With `"bahdanau"` attention, the query
     is the bottom layer's state before the step, and the context enters that layer beside the token's embedding.
-    With `"none"`, the readout is `h`. With `input_feeding`, the readout of a step stands beside the token's embedding
-    in the next, so that the decoder knows where it looked before; the first step has zeros there.
+    With `"none"`, there is no context, and the readout is `h` unless something stands beside it. With
+    `input_feeding`, the readout of a step stands beside the token's embedding in the next, so that the decoder knows
+    where it looked before; the first step has zeros there.
 
     How query and memory are compared, `score`, is a choice of its own. The papers pair multiplicative scores with the
     one and additive scores with the other; additive scores learn faster. On Multi30k the validation loss after half an
@@ -41,10 +47,13 @@ class Decoder(layers.Layer):
         num_layers: Positive integer, how many recurrent layers stand on each other.
         attention: `"luong"`, `"bahdanau"` or `"none"`.
         score: `"additive"` or `"multiplicative"`, how the attention compares.
+        conditioning: `"init"`, `"pre"`, `"par"` or `"merge"`, where the memory's summary enters.
         input_feeding: Whether the readout is fed to the next step; `attention` must be `"luong"`. Training then takes
             the steps one by one.
         tie_softmax: Whether `W_o` is the transposed embedding matrix (Press and Wolf 2017). The readout has then the
             embedding's dimension, and there is one without attention, too.
+        attention_penalty: Float, the weight in the loss of `mean(sum((1 - attention) ** 2))`, the sum over the memory's
+            positions, of the attention that each got in all steps together: it shall look everywhere once.
         dropout: Float in [0, 1), the share of the embeddings, of each layer's outputs and of the readout to drop in
             training.
 
@@ -57,7 +66,8 @@ class Decoder(layers.Layer):
         The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)`.
 
     Raises:
-        ValueError: If the cell, the attention or the score has no such name, or input is fed without `"luong"`.
+        ValueError: If the cell, the attention, the score or the conditioning has no such name, input is fed without
+            `"luong"`, or there is a penalty but no attention.
 
     Example:
 
@@ -72,7 +82,8 @@ class Decoder(layers.Layer):
     Reference:
         Luong et al. 2015, section 3.1, and 3.3 for input feeding; Bahdanau et al. 2015, section 3.1; the readout is the
         former's in both. Press and Wolf 2017, Using the output embedding to improve language models, for the tied
-        softmax.
+        softmax. Tanti, Gatt and Camilleri 2018, Where to put the image in an image caption generator, for the
+        conditioning and its names. Xu et al. 2015, Show, attend and tell, equation 14, for the penalty.
     """
 
     def __init__(
@@ -86,17 +97,26 @@ class Decoder(layers.Layer):
         score="additive",
         input_feeding=False,
         tie_softmax=False,
+        conditioning="init",
+        attention_penalty=0.0,
         dropout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if attention not in ATTENTIONS:
-            raise ValueError(f"Argument `attention` must be one of {', '.join(ATTENTIONS)}. Received: {attention!r}")
-        if score not in SCORES:
-            raise ValueError(f"Argument `score` must be one of {', '.join(SCORES)}. Received: {score!r}")
+        for argument, value, names in (
+            ("attention", attention, ATTENTIONS),
+            ("score", score, SCORES),
+            ("conditioning", conditioning, CONDITIONINGS),
+        ):
+            if value not in names:
+                raise ValueError(f"Argument `{argument}` must be one of {', '.join(names)}. Received: {value!r}")
         if input_feeding and attention != "luong":
             raise ValueError(f"Argument `input_feeding` needs attention 'luong'. Received: attention={attention!r}")
+        if attention_penalty and attention == "none":
+            raise ValueError("Argument `attention_penalty` needs an attention. Received: attention='none'")
         self.score = score
+        self.conditioning = conditioning
+        self.attention_penalty = attention_penalty
         self.input_feeding = input_feeding
         self.tie_softmax = tie_softmax
         self.vocabulary_size = vocabulary_size
@@ -113,8 +133,12 @@ class Decoder(layers.Layer):
         ]
         states = [state for layer in self.layers for state in layer.state_size]
         self.bridges = [
-            layers.Dense(size, activation="tanh", name=f"bridge_{index}", **policy) for index, size in enumerate(states)
+            layers.Dense(size, activation="tanh", name=f"bridge_{index}", **policy)
+            for index, size in enumerate(states if conditioning == "init" else [])
         ]
+        self.first_input = None
+        if conditioning == "pre":
+            self.first_input = layers.Dense(embedding_dim, name="first_input", **policy)
         self.attention_name = attention
         self.attention = None
         if attention != "none":
@@ -125,7 +149,7 @@ class Decoder(layers.Layer):
             )
         self.readout = None
         self.readout_units = embedding_dim if tie_softmax else units
-        if self.attention is not None or tie_softmax:
+        if self.attention is not None or tie_softmax or conditioning == "merge":
             self.readout = layers.Dense(self.readout_units, activation="tanh", name="readout", **policy)
         # Of the embeddings, of each layer's outputs, and of the readout.
         self.dropouts = [Dropout(dropout, **policy) for _ in range(num_layers + 2)]
@@ -141,7 +165,7 @@ class Decoder(layers.Layer):
         values_shape, *_, summary_shape = memory_shape
         if not self.embedding.built:  # a tied one is built already
             self.embedding.build(tokens_shape)
-        features = self.embedding_dim
+        features = self.input_dim = self.embedding_dim + (summary_shape[-1] if self.conditioning == "par" else 0)
         if self.feeds_context:
             features += values_shape[-1]
         elif self.input_feeding:
@@ -151,10 +175,14 @@ class Decoder(layers.Layer):
             features = self.units
         for bridge in self.bridges:
             bridge.build(summary_shape)
+        if self.first_input is not None:
+            self.first_input.build(summary_shape)
         features = self.units
         if self.attention is not None:
             self.attention.build((None, None, self.units), values_shape)
             features += values_shape[-1]
+        if self.conditioning == "merge":
+            features += summary_shape[-1]
         if self.readout is not None:
             self.readout.build((None, None, features))
         if self.tie_softmax:
@@ -169,11 +197,17 @@ class Decoder(layers.Layer):
 
         With input feeding, the tuple ends with a list of the readout that is fed.
         """
-        states = iter([bridge(memory.summary) for bridge in self.bridges])
+        batch = ops.shape(memory.summary)[0]
+        sizes = [size for layer in self.layers for size in layer.state_size]
+        states = [bridge(memory.summary) for bridge in self.bridges]
+        states = iter(states or [ops.zeros((batch, size), dtype=self.compute_dtype) for size in sizes])
         state = tuple([next(states) for _ in layer.state_size] for layer in self.layers)
-        if not self.input_feeding:
+        if self.input_feeding:
+            state = (*state, [ops.zeros((batch, self.readout_units), dtype=self.compute_dtype)])
+        if self.first_input is None:
             return state
-        return (*state, [ops.zeros((ops.shape(memory.summary)[0], self.readout_units), dtype=self.compute_dtype)])
+        _, state, _ = self._advance(memory)(self._project(self.first_input(memory.summary)), state)
+        return state
 
     def step(self, token, state, memory):
         """Reads one token.
@@ -195,9 +229,11 @@ class Decoder(layers.Layer):
         With `hypotheses`, that many rows of tokens and states follow each other for each row of the memory.
         """
         advance = self._advance(memory, hypotheses)
+        summaries = ops.repeat(memory.summary, hypotheses, axis=0)
 
         def step(token, state):
-            readout, state, weights = advance(self._project(self.embedding(token)), state)
+            embedded = self._joined(self.embedding(token), summaries, "par")
+            readout, state, weights = advance(self._project(embedded), state)
             return self._logits(readout), state, weights
 
         return step
@@ -209,12 +245,16 @@ class Decoder(layers.Layer):
         keys = self.attention.keys(memory)
         return lambda queries: self.attention(queries, memory, keys)
 
+    def _joined(self, values, summaries, conditioning):
+        """`values` with the summaries of the same rows beside them, if that is the decoder's conditioning."""
+        return ops.concatenate([values, summaries], axis=-1) if self.conditioning == conditioning else values
+
     def _project(self, embedded):
         """The bottom cell's projected input, but for what is fed."""
         cell = self.layers[0].cell
         if not (self.feeds_context or self.input_feeding):
             return cell.project(embedded)
-        projected = ops.matmul(embedded, ops.cast(cell.kernel[: self.embedding_dim], embedded.dtype))
+        projected = ops.matmul(embedded, ops.cast(cell.kernel[: self.input_dim], embedded.dtype))
         return projected + ops.cast(cell.input_bias, embedded.dtype)
 
     def _advance(self, memory, hypotheses=1):
@@ -225,6 +265,7 @@ class Decoder(layers.Layer):
         """
         attend = self._attend(memory)
         cell = self.layers[0].cell
+        summaries = ops.repeat(memory.summary, hypotheses, axis=0)
 
         def attend_rows(queries):
             found = attend(ops.reshape(queries, (-1, hypotheses, self.units)))
@@ -238,7 +279,7 @@ class Decoder(layers.Layer):
                 context, weights = attend_rows(bottom[0])
                 fed = context
             if fed is not None:
-                projected = projected + ops.matmul(fed, ops.cast(cell.kernel[self.embedding_dim :], fed.dtype))
+                projected = projected + ops.matmul(fed, ops.cast(cell.kernel[self.input_dim :], fed.dtype))
             inner, _ = cell.inner(bottom[0], *cell.inner_weights)
             bottom, _ = cell.step(projected, inner, bottom)
             output = drop(0, bottom[0])
@@ -249,16 +290,17 @@ class Decoder(layers.Layer):
                 new_states.append(layer_state)
             if self.attention is not None and not self.feeds_context:
                 context, weights = attend_rows(output)
-            readout = self._read_out(output, context)
+            readout = self._read_out(output, context, summaries)
             if self.input_feeding:
                 new_states.append([readout])
             return readout, tuple(new_states), weights
 
         return step
 
-    def _read_out(self, output, context):
+    def _read_out(self, output, context, summaries):
         if context is not None:
             output = ops.concatenate([output, context], axis=-1)
+        output = self._joined(output, summaries, "merge")
         return output if self.readout is None else self.readout(output)
 
     def _logits(self, readout, training=False):
@@ -272,6 +314,8 @@ class Decoder(layers.Layer):
     def _read(self, tokens, memory, training=False):
         """Teacher forcing without the softmax: readouts and attention's weights `(batch, steps, ...)` of all steps."""
         embedded = self.dropouts[0](self.embedding(tokens), training=training)
+        summaries = ops.repeat(ops.expand_dims(memory.summary, 1), ops.shape(tokens)[1], axis=1)
+        embedded = self._joined(embedded, summaries, "par")
         state = self.initial_state(memory)
         if self.feeds_context or self.input_feeding:
             return self._read_in_steps(embedded, state, memory, training)
@@ -281,7 +325,7 @@ class Decoder(layers.Layer):
         context = weights = None
         if self.attention is not None:
             context, weights = self._attend(memory)(output)
-        return self._read_out(output, context), weights
+        return self._read_out(output, context, summaries), weights
 
     def _read_in_steps(self, embedded, state, memory, training):
         projected = self._project(ops.transpose(embedded, (1, 0, 2)))
@@ -299,8 +343,18 @@ class Decoder(layers.Layer):
         return ops.transpose(readouts, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
 
     def call(self, tokens, memory, training=False):
-        readouts, _ = self._read(tokens, memory, training)
+        readouts, weights = self._read(tokens, memory, training)
+        if training and self.attention_penalty:
+            self.add_loss(self.attention_penalty * self._unevenness(tokens, memory, weights))
         return self._logits(readouts, training)
+
+    def _unevenness(self, tokens, memory, weights):
+        """How far each position is from one look in all steps: the sum of squares, averaged over the batch."""
+        steps = ops.expand_dims(ops.cast(tokens != 0, "float32"), -1)
+        missing = 1 - ops.sum(steps * ops.cast(weights, "float32"), axis=1)
+        if memory.mask is not None:
+            missing = missing * ops.cast(memory.mask, "float32")
+        return ops.mean(ops.sum(ops.square(missing), axis=-1))
 
     def align(self, tokens, memory):
         """Where the attention looks before it writes what follows each of `tokens`.
@@ -326,5 +380,7 @@ class Decoder(layers.Layer):
             "score": self.score,
             "input_feeding": self.input_feeding,
             "tie_softmax": self.tie_softmax,
+            "conditioning": self.conditioning,
+            "attention_penalty": self.attention_penalty,
             "dropout": self.dropout,
         }

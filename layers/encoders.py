@@ -107,3 +107,90 @@ class TextEncoder(layers.Layer):
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class ImageEncoder(layers.Layer):
+    """Reads images with a convolutional network.
+
+    Each cell of the network's feature map, with its place beside its features, goes through one dense layer and a layer
+    normalisation; the summary is the mean over the cells.
+
+        value(x, y) = normalise(W [features(x, y); x; y] + b)
+
+    Args:
+        units: Positive integer, the dimension of a cell's vector.
+        backbone: A Keras model from images `(batch, height, width, 3)` in 0 to 255 to a feature map `(batch, rows,
+            columns, features)`. While it is not trainable, it runs as in inference: its batch statistics stay what they
+            are. None: what comes is a feature map already, such as one that was computed before.
+        dropout: Float in [0, 1), the share of the features and of the cells' vectors to drop in training.
+
+    Call arguments:
+        images: Tensor `(batch, height, width, 3)`, numbers of any type in 0 to 255, or a feature map.
+        training: Whether dropout applies, and the backbone trains.
+
+    Returns:
+        A `Memory` with `values` `(batch, rows * columns, units)`, row by row, `mask`, all True, and
+        `summary` `(batch, units)`.
+
+    Example:
+
+    >>> backbone = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(8, 3, strides=8)])
+    >>> memory = ImageEncoder(16, backbone)(ops.ones((2, 32, 32, 3)))
+    >>> memory.values.shape, memory.summary.shape
+    ((2, 16, 16), (2, 16))
+
+    Reference:
+        Xu et al. 2015, Show, attend and tell, section 3.1.1, for a map's cells as what attention reads. Perez et al.
+        2018, FiLM, section 3.2, for the places beside the features.
+    """
+
+    def __init__(self, units, backbone=None, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.backbone = backbone
+        self.dropout = dropout
+        self.dropouts = [Dropout(dropout, dtype=self.dtype_policy) for _ in range(2)]
+        self.projection = layers.Dense(units, dtype=self.dtype_policy, name="projection")
+        self.normalization = layers.LayerNormalization(dtype=self.dtype_policy, name="normalization")
+
+    def _map_shape(self, images_shape):
+        return tuple(images_shape) if self.backbone is None else self.backbone.compute_output_shape(images_shape)
+
+    def build(self, images_shape):
+        self.projection.build((None, None, self._map_shape(images_shape)[-1] + 2))
+        self.normalization.build((None, None, self.units))
+
+    def compute_output_shape(self, images_shape):
+        batch, rows, columns, _ = self._map_shape(images_shape)
+        cells = None if rows is None or columns is None else rows * columns
+        return Memory((batch, cells, self.units), (batch, cells), (batch, self.units))
+
+    def features(self, images, training=False):
+        """The feature map `(batch, rows, columns, features)` of images."""
+        if self.backbone is None:
+            return images
+        return self.backbone(ops.cast(images, self.compute_dtype), training=training and self.backbone.trainable)
+
+    def call(self, images, training=False):
+        features = ops.cast(self.features(images, training), self.compute_dtype)
+        features = self.dropouts[0](features, training=training)
+        _, rows, columns, size = ops.shape(features)
+        y, x = (ops.linspace(-1.0, 1.0, count, dtype=self.compute_dtype) for count in (rows, columns))
+        places = ops.stack(ops.meshgrid(x, y), axis=-1)  # (rows, columns, 2)
+        features = ops.concatenate([features, ops.zeros_like(features[..., :2]) + places], axis=-1)
+        cells = ops.reshape(features, (-1, rows * columns, size + 2))
+        values = self.normalization(self.projection(cells))
+        values = self.dropouts[1](values, training=training)
+        # A mask, though all count: Keras's functional models take no None among a layer's outputs.
+        mask = ops.ones_like(values[..., 0], dtype="bool")
+        return Memory(values, mask, ops.mean(values, axis=1))
+
+    def get_config(self):
+        backbone = None if self.backbone is None else keras.saving.serialize_keras_object(self.backbone)
+        return {**super().get_config(), "units": self.units, "backbone": backbone, "dropout": self.dropout}
+
+    @classmethod
+    def from_config(cls, config):
+        backbone = config.pop("backbone")
+        return cls(backbone=backbone and keras.saving.deserialize_keras_object(backbone), **config)

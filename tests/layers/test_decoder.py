@@ -9,6 +9,16 @@ from keras_recurrent.layers import Decoder, Memory
 VOCABULARY, UNITS, FEATURES, POSITIONS = 11, 5, 6, 4
 CELLS = ["simple_rnn", "lstm", "gru"]
 ATTENTIONS = ["luong", "bahdanau", "none"]
+# The options of decoders whose steps differ.
+KINDS = {
+    **{attention: {"attention": attention} for attention in ATTENTIONS},
+    "fed": {"attention": "luong", "input_feeding": True},
+    **{f"{where}-none": {"attention": "none", "conditioning": where} for where in ("pre", "par", "merge")},
+    "pre-bahdanau": {"attention": "bahdanau", "conditioning": "pre"},
+    "par-bahdanau": {"attention": "bahdanau", "conditioning": "par"},
+    "par-fed": {"attention": "luong", "input_feeding": True, "conditioning": "par"},
+    "merge-luong": {"attention": "luong", "conditioning": "merge"},
+}
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape
 
@@ -23,10 +33,9 @@ def attention(request):
     return request.param
 
 
-@pytest.fixture(params=["luong", "bahdanau", "none", "fed"])
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
 def kind(request):
-    """The options of a decoder: its attention, or Luong's with input feeding."""
-    return {"attention": "luong", "input_feeding": True} if request.param == "fed" else {"attention": request.param}
+    return request.param
 
 
 @pytest.fixture(params=[1, 2])
@@ -166,11 +175,49 @@ def test_mixed_precision(kind, half, memory, rng, assert_close):
     assert_close(ops.cast(step_logits, "float32"), ops.cast(logits[:, 0], "float32"), atol=0.1)
 
 
-def test_config_round_trip(cell, attention):
-    decoder = Decoder(VOCABULARY, 3, UNITS, cell=cell, num_layers=2, attention=attention, dropout=0.1, name="decoder")
+def test_config_round_trip(cell, kind):
+    options = {"cell": cell, "num_layers": 2, "dropout": 0.1, **kind}
+    decoder = Decoder(VOCABULARY, 3, UNITS, name="decoder", **options)
     config = decoder.get_config()
-    assert (config["attention"], config["cell"], config["num_layers"], config["dropout"]) == (attention, cell, 2, 0.1)
+    assert {name: config[name] for name in options} == options
     assert Decoder.from_config(config).get_config() == config
+
+
+def test_summary_enters_at_its_place(cell, memory, rng, assert_close):
+    """With `pre` as a first input, with `par` beside each, and with `merge` behind the recurrence, by their weights."""
+    token = ops.convert_to_tensor(TOKENS[:, 0])
+    for conditioning in ("pre", "par", "merge"):
+        decoder = build(rng, cell=cell, attention="none", conditioning=conditioning)
+        (layer,) = decoder.layers
+        zeros = [ops.zeros((BATCH, UNITS)) for _ in layer.state_size]
+        (first,) = decoder.initial_state(memory)
+        if conditioning == "pre":
+            assert_close(first, layer.cell(decoder.first_input(memory.summary), zeros)[1], atol=1e-6)
+        else:
+            assert_close(first, zeros)
+        _, (state,), _ = decoder.step(token, (first,), memory)
+        embedded = decoder.embedding(token)
+        if conditioning == "par":
+            embedded = ops.concatenate([embedded, memory.summary], axis=-1)
+        output, expected = layer.cell(embedded, first)
+        assert_close(state, expected, atol=1e-6)
+        if conditioning == "merge":
+            output = decoder.readout(ops.concatenate([output, memory.summary], axis=-1))
+        assert_close(decoder.step(token, (first,), memory)[0], decoder.output_projection(output), atol=1e-6)
+
+
+def test_attention_penalty(memory, rng):
+    decoder = build(rng, attention_penalty=0.5)
+    weights = ops.convert_to_numpy(decoder.align(ops.convert_to_tensor(TOKENS), memory))
+    logits_of(decoder, TOKENS, memory)
+    assert decoder.losses == []  # in training only
+    logits_of(decoder, TOKENS, memory, training=True)
+    looked = np.sum(weights * (TOKENS != 0)[:, :, np.newaxis], axis=1)
+    missing = np.where(ops.convert_to_numpy(memory.mask), 1 - looked, 0)
+    (found,) = decoder.losses
+    np.testing.assert_allclose(ops.convert_to_numpy(found), 0.5 * np.mean(np.sum(missing**2, axis=1)), rtol=1e-5)
+    with pytest.raises(ValueError, match="`attention_penalty` needs an attention"):
+        Decoder(VOCABULARY, 3, UNITS, attention="none", attention_penalty=1.0)
 
 
 @pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
@@ -210,7 +257,7 @@ def test_input_feeding_is_luongs(attention):
         Decoder(VOCABULARY, 3, UNITS, attention=attention, input_feeding=True)
 
 
-@pytest.mark.parametrize("argument", ["attention", "score", "cell"])
+@pytest.mark.parametrize("argument", ["attention", "score", "cell", "conditioning"])
 def test_unknown_name(argument):
     with pytest.raises(ValueError, match=f"`{argument}` must be one of"):
         Decoder(VOCABULARY, 3, UNITS, **{argument: "no_such"})

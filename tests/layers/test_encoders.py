@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
-from keras_recurrent.layers import TextEncoder
+from keras import layers, ops
+from keras_recurrent.layers import ImageEncoder, TextEncoder
 
 UNITS = 5
 CELLS = ["simple_rnn", "lstm", "gru"]
@@ -94,3 +94,78 @@ def test_config_round_trip():
 def test_unknown_cell():
     with pytest.raises(ValueError, match="cell"):
         TextEncoder(20, 4, UNITS, cell="rnn")
+
+
+def small_backbone(trainable=True):
+    backbone = keras.Sequential(
+        [keras.Input((12, 8, 3)), layers.Conv2D(7, 3, strides=4), layers.BatchNormalization(), layers.Dropout(0.5)]
+    )
+    backbone.trainable = trainable
+    return backbone
+
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 12, 8, 3)).astype("float32")
+
+
+def test_image_encoder_is_its_formula():
+    encoder = ImageEncoder(UNITS, small_backbone())
+    values, mask, summary = encoder(ops.convert_to_tensor(IMAGES))
+    assert ops.convert_to_numpy(mask).all()
+    assert tuple(encoder.compute_output_shape(IMAGES.shape)) == ((2, 6, UNITS), (2, 6), (2, UNITS))
+    features = ops.convert_to_numpy(encoder.backbone(IMAGES))
+    assert features.shape == (2, 3, 2, 7)
+    kernel, bias, scale, offset = [*encoder.projection.get_weights(), *encoder.normalization.get_weights()]
+    for row in range(3):
+        for column in range(2):
+            place = np.tile([2 * column - 1, row - 1], (2, 1))
+            cell = np.concatenate([features[:, row, column], place], axis=1) @ kernel + bias
+            cell = (cell - cell.mean(axis=1, keepdims=True)) / np.sqrt(cell.var(axis=1, keepdims=True) + 1e-3)
+            found = ops.convert_to_numpy(values)[:, 2 * row + column]
+            np.testing.assert_allclose(found, scale * cell + offset, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(summary), ops.convert_to_numpy(values).mean(axis=1), atol=1e-5)
+
+
+def test_feature_maps_instead_of_images():
+    backbone = small_backbone()
+    encoder = ImageEncoder(UNITS, backbone)
+    expected = arrays(encoder(ops.convert_to_tensor(IMAGES))[::2])
+    reader = ImageEncoder(UNITS)
+    features = backbone(IMAGES)
+    reader.build(features.shape)
+    reader.set_weights([*encoder.projection.get_weights(), *encoder.normalization.get_weights()])
+    for found, wanted in zip(arrays(reader(features)[::2]), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_frozen_backbone_stays_as_it_is():
+    """A call in training moves the batch statistics of a backbone that trains, and drops its features, only."""
+    for trainable in (True, False):
+        encoder = ImageEncoder(UNITS, small_backbone(trainable))
+        images = ops.convert_to_tensor(IMAGES)
+        values = arrays(encoder(images)[::2])[0]
+        before = encoder.backbone.get_weights()
+        trained = arrays(encoder(images, training=True)[::2])[0]
+        moved = any(np.any(x != y) for x, y in zip(before, encoder.backbone.get_weights(), strict=True))
+        assert moved == trainable
+        assert np.any(trained != values) == trainable
+        assert bool(encoder.backbone.trainable_variables) == trainable
+
+
+def test_images_of_bytes():
+    encoder = ImageEncoder(UNITS, small_backbone())
+    images = IMAGES.astype("uint8")
+    expected = arrays(encoder(ops.convert_to_tensor(images.astype("float32")))[::2])
+    for found, wanted in zip(arrays(encoder(ops.convert_to_tensor(images))[::2]), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_image_encoder_round_trip(tmp_path):
+    for backbone in (None, small_backbone(), small_backbone(trainable=False)):
+        inputs = keras.Input((12, 8, 3))
+        memory = ImageEncoder(UNITS, backbone, dropout=0.1, name="encoder")(inputs)
+        model = keras.Model(inputs, [memory.values, memory.summary])
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        assert len(again.trainable_variables) == len(model.trainable_variables)
+        for found, wanted in zip(arrays(again(IMAGES)), arrays(model(IMAGES)), strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-6)
