@@ -1,0 +1,171 @@
+"""Images as pixels: from any file by Pillow in training, from JPEG and PNG inside a graph in an export, and alike."""
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+
+class ImageError(ValueError):
+    """An image cannot be read; the message says why, in one line."""
+
+
+def decode(content):
+    """The pixels of an encoded image of any format that Pillow reads, and of an animation the first picture.
+
+    The picture is turned as its EXIF orientation says, what is transparent lies on white, and of 16 bits a channel the
+    higher 8 count.
+
+    Args:
+        content: Bytes.
+
+    Returns:
+        uint8 array `(height, width, 3)`, RGB.
+
+    Raises:
+        ImageError: If that is no image, is cut short, or has more pixels than Pillow's limit against decompression
+            bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
+    """
+    if not content:
+        raise ImageError("the file is empty")
+    with _pillows_errors():
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut all above 255
+            return np.repeat((np.asarray(image).astype("uint32") >> 8).astype("uint8")[:, :, np.newaxis], 3, axis=2)
+        if not image.has_transparency_data:
+            return np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image.convert("RGBA")).astype("uint32")
+        return _on_white(pixels).astype("uint8")
+
+
+@contextlib.contextmanager
+def _pillows_errors():
+    """Pillow's errors, of which there are many kinds, as `ImageError`."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns above its limit, and raises above twice that.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except UnidentifiedImageError as error:
+        raise ImageError("no image") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, which may be an attack") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise ImageError(f"broken or cut short ({error})") from error
+
+
+def _on_white(pixels):
+    """RGBA in integers `(..., 4)`, arrays or tensors, laid on white: `(..., 3)`."""
+    colour, opacity = pixels[..., :3], pixels[..., 3:]
+    return (colour * opacity + 255 * (255 - opacity) + 127) // 255
+
+
+def resize(pixels, size):
+    """An image `(height, width, 3)` of numbers in 0 to 255 as uint8 `(size, size, 3)`, stretched to a square.
+
+    Each new pixel averages the old ones it covers (`antialias` of `tf.image.resize`, bilinear). In training and in an
+    export this is the same operation.
+    """
+    resized = tf.image.resize(pixels, (size, size), antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def decode_in_graph(image_bytes, size):
+    """What `decode` and `resize` give, for JPEG and PNG inside a graph.
+
+    Args:
+        image_bytes: String tensor `(batch,)`.
+        size: Positive integer.
+
+    Returns:
+        uint8 tensor `(batch, size, size, 3)`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: When it runs, if one is neither JPEG nor PNG, broken, or above Pillow's limit
+            of pixels; the message names `image_bytes`, and where it can, the place in the batch.
+    """
+
+    def one(arguments):
+        place, content = arguments
+        is_png = tf.strings.substr(content, 0, 8) == b"\x89PNG\r\n\x1a\n"
+        is_jpeg = tf.strings.substr(content, 0, 3) == b"\xff\xd8\xff"
+        known = tf.debugging.Assert(
+            is_png | is_jpeg, [tf.strings.format("image_bytes[{}] is neither a JPEG nor a PNG image", place)]
+        )
+        with tf.control_dependencies([known]):
+            pixels = tf.cond(is_png, lambda: _decode_png(place, content), lambda: _decode_jpeg(place, content))
+        return resize(_turned(pixels, _orientation(content, is_png)), size)
+
+    with tf.name_scope("image_bytes"):  # which TensorFlow's own errors name, too
+        places = tf.range(tf.size(image_bytes))
+        pixels = tf.map_fn(one, (places, image_bytes), fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8))
+        return tf.reshape(pixels, (-1, size, size, 3))  # of no images, too
+
+
+def _decode_png(place, content):
+    # A PNG's header has width and height in bytes 16 to 24, big end first, and then the bits of a channel.
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(content, 0, 25), tf.uint8, fixed_length=25), tf.int64)
+    width_and_height = tf.reduce_sum(tf.reshape(header[16:24], (2, 4)) * [2**24, 2**16, 2**8, 1], axis=1)
+    with tf.control_dependencies([_checked(place, width_and_height)]):
+        pixels = tf.cond(
+            header[24] < 8, lambda: _decode_coarse_png(content), lambda: tf.io.decode_png(content, channels=4)
+        )
+    return tf.cast(_on_white(tf.cast(pixels, tf.int32)), tf.uint8)
+
+
+def _decode_coarse_png(content):
+    """RGBA of less than 8 bits a channel, where TensorFlow has 15 or less for what is opaque if asked for RGBA."""
+    pixels = tf.io.decode_png(content)  # grey, RGB or RGBA
+    channels = tf.shape(pixels)[2]
+    colour = tf.cond(channels == 1, lambda: tf.tile(pixels, (1, 1, 3)), lambda: pixels[:, :, :3])
+    opacity = tf.cond(channels == 4, lambda: pixels[:, :, 3:], lambda: 255 * tf.ones_like(colour[:, :, :1]))
+    return tf.concat([colour, opacity], axis=2)
+
+
+def _decode_jpeg(place, content):
+    with tf.control_dependencies([_checked(place, tf.cast(tf.io.extract_jpeg_shape(content), tf.int64)[:2])]):
+        return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _checked(place, sides):
+    message = tf.strings.format("image_bytes[{}] has too many pixels: {}", (place, sides))
+    return tf.debugging.Assert(tf.reduce_prod(sides) <= Image.MAX_IMAGE_PIXELS, [message])
+
+
+def _orientation(content, is_png):
+    """The EXIF orientation, 1 to 8, of encoded images; 1 where there is none.
+
+    EXIF is a TIFF: its byte order ("II" is little end first), the place of its first directory in bytes 4 to 8, and
+    there a number of entries, each of 12 bytes: tag, type, count, value. The tag of the orientation is 0x0112.
+    """
+    mark = tf.where(is_png, "eXIf", "Exif\0\0")
+    parts = tf.strings.split(tf.strings.substr(content, 0, 2**16), mark, maxsplit=1)
+    tiff = tf.cond(tf.size(parts) > 1, lambda: parts[1], lambda: tf.constant(""))
+    size = 2**14
+    octets = tf.cast(tf.io.decode_raw(tf.strings.substr(tiff, 0, size), tf.uint8, fixed_length=size), tf.int32)
+    is_little = octets[0] == ord("I")
+
+    def number(place, count=2):
+        """The numbers of 2 or 4 bytes at places."""
+        offsets = tf.range(count)
+        powers = tf.bitwise.left_shift(1, 8 * tf.where(is_little, offsets, count - 1 - offsets))
+        places = tf.clip_by_value(tf.expand_dims(place, -1) + offsets, 0, size - 1)
+        return tf.reduce_sum(tf.gather(octets, places) * powers, axis=-1)
+
+    directory = number(tf.constant(4), 4)
+    entries = directory + 2 + 12 * tf.range(number(directory))
+    values = tf.where(number(entries) == 0x0112, number(entries + 8), 1)
+    orientation = tf.reduce_max(tf.concat([[1], values], axis=0))
+    return tf.where(orientation <= 8, orientation, 1)
+
+
+def _turned(pixels, orientation):
+    """An image `(height, width, 3)` the right way up."""
+    pixels = tf.cond(orientation >= 5, lambda: tf.transpose(pixels, (1, 0, 2)), lambda: pixels)
+    for axis, orientations in ((1, (2, 3, 6, 7)), (0, (3, 4, 7, 8))):
+        is_mirrored = tf.reduce_any(orientation == orientations)
+        pixels = tf.cond(is_mirrored, lambda axis=axis, pixels=pixels: tf.reverse(pixels, [axis]), lambda p=pixels: p)
+    return pixels
