@@ -1,12 +1,13 @@
 """A data set's name or a folder, read as splits of plain examples."""
 
 import gzip
+import importlib
 import re
 import zlib
 from pathlib import Path
 
 # Generated data sets of this package, which TFDS finds once their builder is imported.
-GENERATED = ("english_korean",)
+GENERATED = ("english_korean", "shapes")
 
 # The names under which data sets call the same split.
 VALIDATION_NAMES = ("validation", "val", "valid", "dev")
@@ -163,17 +164,11 @@ def _read_folder_pairs(folder, split, source, target):
 
 
 def _read_tfds_pairs(name, split, source, target):
+    builder = tfds_builder(name)
+    features = builder.info.features
     # Slow to import, and a folder needs none of it.
     import tensorflow_datasets as tfds
 
-    if name in GENERATED:
-        from .english_korean import english_korean_dataset_builder  # noqa: F401  (importing registers it)
-    try:
-        builder = tfds.builder(name)
-    except Exception as error:  # TFDS raises many kinds, by what it takes the name for
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"'{name}' is neither a folder nor a TFDS data set ({reason})") from error
-    features = builder.info.features
     if not isinstance(features, tfds.features.Translation):
         raise DataError(f"'{name}' holds no sentence pairs: TFDS gives it the features {sorted(features)}")
     for language in (source, target):
@@ -181,11 +176,45 @@ def _read_tfds_pairs(name, split, source, target):
             raise DataError(
                 f"'{name}' has no language '{language}'; languages there: {', '.join(sorted(features.languages))}"
             )
+    return [(example[source].decode(), example[target].decode()) for example in tfds_examples(builder, split)]
+
+
+def tfds_builder(name):
+    """The TFDS builder of a name; data sets that this package generates have one, too.
+
+    Raises:
+        DataError: If there is none of that name.
+    """
+    import tensorflow_datasets as tfds
+
+    generated = name.split("/")[0]
+    if generated in GENERATED:  # importing registers it
+        importlib.import_module(f".{generated}.{generated}_dataset_builder", __package__)
+    try:
+        return tfds.builder(name)
+    except Exception as error:  # TFDS raises many kinds, by what it takes the name for
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"'{name}' is neither a folder nor a TFDS data set ({reason})") from error
+
+
+def tfds_examples(builder, split, **options):
+    """The examples of a split, as dictionaries of arrays and bytes, one after the other.
+
+    Args:
+        builder: What `tfds_builder` returned.
+        split: The name of the split.
+        **options: What `as_dataset` takes, such as `decoders`.
+
+    Raises:
+        DataError: If the data cannot be prepared, or has no such split.
+    """
+    import tensorflow_datasets as tfds
+
+    name = f"'{builder.info.full_name}'"
     try:
         builder.download_and_prepare()
     except Exception as error:  # no network, a wrong checksum, files to be put there by hand, ...
-        raise DataError(f"'{name}' cannot be prepared: {str(error).strip().splitlines()[0]}") from error
+        raise DataError(f"{name} cannot be prepared: {str(error).strip().splitlines()[0]}") from error
     # A builder without metadata does not know its splits, and is taken at its word.
-    split = resolve_split(split, set(builder.info.splits) or {split}, f"'{name}'")
-    examples = tfds.as_numpy(builder.as_dataset(split=split))
-    return [(example[source].decode(), example[target].decode()) for example in examples]
+    split = resolve_split(split, set(builder.info.splits) or {split}, name)
+    return tfds.as_numpy(builder.as_dataset(split=split, **options))

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, TextEncoder
-from ...layers.constraints import IMPOSSIBLE
 from .. import export, folders, training
 from ..console import note
 from ..metrics import translation_metrics
 from ..text import END, TOKENIZERS, UNKNOWN
+from ..writing import Writer, explained
 from . import data
 from .config import Config
 
@@ -87,7 +87,7 @@ def _model(config, source_size, target_size):
     )
 
 
-class Translator:
+class Translator(Writer):
     """Translates sentences.
 
     Args:
@@ -97,81 +97,38 @@ class Translator:
     """
 
     def __init__(self, config, tokenizers, model):
-        self.config = config
-        self.source, self.target = tokenizers
-        self.model = model
+        self.source, target = tokenizers
+        super().__init__(config, target, model)
         self._answer = tf.function(self.answer, input_signature=TEXTS)
         self._nbest = tf.function(self.nbest, input_signature=[*TEXTS, tf.TensorSpec([None], tf.string)])
         self._sample = tf.function(self.sample)
 
-    @property
-    def _limits(self):
-        config = self.config
-        return {
-            "alpha": config.length_penalty,
-            "min_ratio": config.min_ratio,
-            "max_ratio": config.max_ratio,
-            "no_repeat_ngram": config.no_repeat_ngram,
-        }
-
-    def _search(self, ids, **limits):
-        return self.model.search(
-            ids,
-            beam_size=min(self.config.beam_size, len(self.target)),
-            max_length=self.config.max_length,
-            beta=self.config.coverage_penalty,
-            **self._limits,
-            **limits,
-        )
-
     def answer(self, text):
         """The best translations of strings `(batch,)`, in the graph: a dictionary of `text` and `score`."""
         ids = self.source.encode_padded(text)
-        found = self._search(ids)
-        nothing = ids[:, 0] == END  # and nothing is its translation
-        return {
-            "text": tf.where(nothing, "", self.target.decode(found.tokens[:, 0])),
-            "score": tf.where(nothing, 0.0, found.scores[:, 0]),
-        }
+        return _where_nothing(ids[:, 0] == END, {"text": "", "score": 0.0}, self.best(ids))
 
     def nbest(self, text, prefix=None):
         """The best translations of strings `(batch,)` that begin with strings `(batch,)`, in the graph.
 
         Returns:
-            Dictionary of `texts` and `scores` `(batch, beam)`, the best first; the lengths `(batch, beam)` of `tokens`,
-            strings `(batch, beam, steps)`, in `lengths`; `source_tokens` `(batch, positions)`; and where the attention
-            looked for each token, `alignments` `(batch, beam, steps, positions)`. Where there are fewer translations
-            than the beam has places, the rest have the length 0, no text, and a score below -1e7.
+            What `Writer.told` does, and `source_tokens` `(batch, positions)`.
         """
         ids = self.source.encode_padded(text)
-        return self._described(ids, self._search(ids, prefix=None if prefix is None else self._prefix_ids(prefix)))
+        return self._told(ids, self.search(ids, prefix=None if prefix is None else self._prefix_ids(prefix)))
 
     def sample(self, text, prefix, draws, temperature, top_k, top_p):
         """Random translations, as `nbest` gives them: one for each of `draws` `(batch, samples, max_length)`."""
         ids = self.source.encode_padded(text)
         choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        found = self.model.sample(ids, draws, prefix=self._prefix_ids(prefix), **choice, **self._limits)
-        return self._described(ids, found)
+        return self._told(ids, self.model.sample(ids, draws, prefix=self._prefix_ids(prefix), **choice, **self.limits))
 
     def _prefix_ids(self, prefix):
         return self.target.ids_of(prefix).to_tensor()
 
-    def _described(self, ids, found):
-        nothing = ids[:, :1] == END
-        # Where there are fewer hypotheses than the beam has places, the rest is not one.
-        lengths = tf.where(tf.logical_or(nothing, found.scores < IMPOSSIBLE / 100), 0, found.lengths)
-        steps = tf.reduce_max(tf.pad(found.lengths, [[0, 1], [0, 0]], constant_values=1))
-        tokens = found.tokens[:, :, :steps]
-        batch, count = tf.shape(tokens)[0], tokens.shape[1]
-        texts = tf.reshape(self.target.decode(tf.reshape(tokens, [-1, steps])), [batch, count])
-        return {
-            "texts": tf.where(lengths == 0, "", texts),
-            "scores": tf.where(nothing, 0.0, found.scores),
-            "lengths": lengths,
-            "tokens": self.target.tokens_of(tokens),
-            "source_tokens": self.source.tokens_of(ids),
-            "alignments": self.model.align(ids, tokens),
-        }
+    def _told(self, ids, found):
+        told = _where_nothing(ids[:, :1] == END, {"texts": "", "scores": 0.0, "lengths": 0}, self.told(ids, found))
+        return {**told, "source_tokens": self.source.tokens_of(ids)}
 
     def translate(self, texts):
         """Translates a list of sentences, as a list of `Translation`s."""
@@ -213,7 +170,11 @@ class Translator:
             choice = {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
             found = self._sample(strings, prefixes, tf.constant(draws), **choice)
         found = {name: value.numpy() for name, value in found.items()}
-        return [_explanation({name: value[row] for name, value in found.items()}) for row in range(len(texts))]
+        explanations = []
+        for row, tokens in enumerate(found["source_tokens"]):
+            source = [token.decode() for token in tokens if token]
+            explanations.append({"source_tokens": source, "translations": explained(found, row, len(source))})
+        return explanations
 
     def save_assets(self, folder):
         """Writes all but the weights into a model's folder."""
@@ -234,24 +195,9 @@ def _strings(texts):
     return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
 
 
-def _explanation(found):
-    """What `nbest` found for one text, as plain lists and strings without padding."""
-    source = [token.decode() for token in found["source_tokens"] if token]
-    return {
-        "source_tokens": source,
-        "translations": [
-            {
-                "text": text.decode(),
-                "score": float(score),
-                "tokens": [token.decode() for token in tokens[:length]],
-                "alignment": alignment[:length, : len(source)].astype(float).round(4).tolist(),
-            }
-            for text, score, tokens, length, alignment in zip(
-                *(found[name] for name in ("texts", "scores", "tokens", "lengths", "alignments")), strict=True
-            )
-            if score > IMPOSSIBLE / 100
-        ],
-    }
+def _where_nothing(is_empty, blank, found):
+    """What was found, but for empty texts, whose translation is nothing."""
+    return {**found, **{name: tf.where(is_empty, value, found[name]) for name, value in blank.items()}}
 
 
 def train(config, folder):

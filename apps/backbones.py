@@ -1,0 +1,77 @@
+"""Convolutional networks from images to feature maps, by name or from a file."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from .folders import TrainingError
+
+SMALL = "small"
+
+
+def backbone(name, size, weights=None):
+    """A network that an `ImageEncoder` looks with.
+
+    Args:
+        name: `"small"`, four convolutions; the name of a class of `keras.applications`, such as `"EfficientNetB0"`; or
+            a `.keras` file with a model from images in 0 to 255 to a feature map.
+        size: Positive integer, the side of the square images.
+        weights: For a name of `keras.applications`: None for random weights, `"imagenet"`, which Keras downloads, or a
+            weights file of the model without its top.
+
+    Returns:
+        A Keras model from float images `(batch, size, size, 3)` in 0 to 255 to `(batch, rows, columns, features)`.
+
+    Raises:
+        TrainingError: If there is no such network, its weights cannot be read, or it does not take images of that size.
+    """
+    path = Path(name).expanduser()
+    if path.suffix == ".keras" or name == SMALL:
+        if weights is not None:
+            raise TrainingError(f"backbone_weights are for the networks of keras.applications, not for '{name}'")
+        model = _small(size) if name == SMALL else _from_file(path)
+    else:
+        model = _from_applications(name, size, weights)
+    if len(model.output_shape) != 4:
+        raise TrainingError(f"the backbone '{name}' gives {model.output_shape}, not a feature map of four dimensions")
+    if model.input_shape[1:] not in ((size, size, 3), (None, None, 3)):
+        raise TrainingError(f"the backbone '{name}' takes images of {model.input_shape[1:]}; image_size is {size}")
+    return model
+
+
+def _small(size):
+    """Three halvings and a look around, each with batch normalisation."""
+    images = keras.Input((size, size, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(images)
+    for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
+        x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.Activation("relu")(x)
+    return keras.Model(images, x, name=SMALL)
+
+
+def _from_file(path):
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file with a backbone")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"{path}: not a Keras model: {str(error).splitlines()[0]}") from error
+
+
+def _from_applications(name, size, weights):
+    builder = getattr(keras.applications, name, None)
+    if not callable(builder):
+        names = ", ".join(name for name in dir(keras.applications) if name[0].isupper())
+        raise TrainingError(f"no backbone '{name}'; there are {SMALL}, a .keras file, and {names}")
+    try:
+        network = builder(include_top=False, weights=weights, input_shape=(size, size, 3))
+    except Exception as error:  # a missing file, another model's weights, no network, ...
+        raise TrainingError(f"the backbone '{name}' cannot be made: {str(error).strip().splitlines()[0]}") from error
+    images = keras.Input((size, size, 3))
+    # Each network's own scaling is in the module that it comes from.
+    scaled = sys.modules[builder.__module__].preprocess_input(images)
+    return keras.Model(images, network(scaled), name=name.lower())

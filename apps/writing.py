@@ -1,0 +1,94 @@
+"""What a translator and a captioner share: how texts about a source are searched for and told of."""
+
+import tensorflow as tf
+
+from ..layers.constraints import IMPOSSIBLE
+
+
+class Writer:
+    """Writes texts about what an encoder reads.
+
+    Args:
+        config: A `SearchConfig`.
+        tokenizer: The tokenizer of the texts.
+        model: A `ConditionalLM`.
+    """
+
+    def __init__(self, config, tokenizer, model):
+        self.config = config
+        self.target = tokenizer
+        self.model = model
+
+    @property
+    def limits(self):
+        """The options that searches and samples share."""
+        config = self.config
+        return {
+            "alpha": config.length_penalty,
+            "min_ratio": config.min_ratio,
+            "max_ratio": config.max_ratio,
+            "no_repeat_ngram": config.no_repeat_ngram,
+        }
+
+    def search(self, source, **limits):
+        """The `Hypotheses` of the configured search, in the graph."""
+        return self.model.search(
+            source,
+            beam_size=min(self.config.beam_size, len(self.target)),
+            max_length=self.config.max_length,
+            beta=self.config.coverage_penalty,
+            **self.limits,
+            **limits,
+        )
+
+    def best(self, source):
+        """The best text of each source, in the graph: a dictionary of `text` and `score` `(batch,)`."""
+        found = self.search(source)
+        return {"text": self.target.decode(found.tokens[:, 0]), "score": found.scores[:, 0]}
+
+    def told(self, source, found):
+        """All that is known of `Hypotheses`, in the graph.
+
+        Returns:
+            Dictionary of `texts` and `scores` `(batch, beam)`, the best first; the lengths `(batch, beam)` of `tokens`,
+            strings `(batch, beam, steps)`, in `lengths`; and where the attention looked for each token, `alignments`
+            `(batch, beam, steps, positions)`, of no positions without attention. Where there are fewer texts than the
+            beam has places, the rest have the length 0, no text, and a score below -1e7.
+        """
+        lengths = tf.where(found.scores < IMPOSSIBLE / 100, 0, found.lengths)
+        steps = tf.reduce_max(tf.pad(found.lengths, [[0, 1], [0, 0]], constant_values=1))
+        tokens = found.tokens[:, :, :steps]
+        batch, count = tf.shape(tokens)[0], tokens.shape[1]
+        texts = tf.reshape(self.target.decode(tf.reshape(tokens, [-1, steps])), [batch, count])
+        return {
+            "texts": tf.where(lengths == 0, "", texts),
+            "scores": found.scores,
+            "lengths": lengths,
+            "tokens": self.target.tokens_of(tokens),
+            "alignments": self.model.align(source, tokens),
+        }
+
+
+def explained(told, row, positions=None):
+    """What `Writer.told` says of one source of the batch, as plain lists without padding.
+
+    Args:
+        told: Dictionary of arrays.
+        row: Integer, which source.
+        positions: How many positions of the source count; None is all.
+
+    Returns:
+        List of dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`: for each token a list of
+        floats, one a position, that sum to 1.
+    """
+    values = zip(*(told[name][row] for name in ("texts", "scores", "tokens", "lengths", "alignments")), strict=True)
+    return [
+        {
+            "text": text.decode(),
+            "score": float(score),
+            "tokens": [token.decode() for token in tokens[:length]],
+            "alignment": alignment[:length, :positions].astype(float).round(4).tolist(),
+        }
+        for text, score, tokens, length, alignment in values
+        if score > IMPOSSIBLE / 100
+    ]
