@@ -97,13 +97,12 @@ class Twin:
         return beam_search(step, self.bridge(summary), start=START, end=END, beam_size=beam_size, **options)
 
     def copy(self, ours):
-        """Takes our weights, and the factor of our embeddings in them."""
+        """Takes our weights."""
         order = [self.embeddings[0], self.encoder, self.embeddings[1], self.gru, self.bridge, self.query, self.key]
         order += [self.attention, self.readout, self.output_projection]
         weights = [weight for layer in order for weight in layer.trainable_variables]
         for theirs, weight in zip(weights, ours.model.trainable_variables, strict=True):
-            factor = ours.embeddings[0].output_dim ** 0.5 if weight.name == "embeddings" else 1.0
-            theirs.assign(factor * ops.reshape(weight, theirs.shape))
+            theirs.assign(ops.reshape(weight, theirs.shape))
 
 
 class Ours(Twin):

@@ -4,7 +4,6 @@ from .attention import BahdanauAttention, LuongAttention
 from .bidirectional import Bidirectional
 from .conditional_lm import ConditionalLM
 from .decoder import Decoder
-from .embedding import ScaledEmbedding
 from .encoders import ImageEncoder, TextEncoder
 from .family import sequence_layer
 from .gru import GRU, GRUCell
@@ -49,7 +48,6 @@ __all__ = [
     "ProjectedLSTMCell",
     "Recurrent",
     "ResidualCell",
-    "ScaledEmbedding",
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedCells",

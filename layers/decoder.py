@@ -1,11 +1,13 @@
 """The decoder: from a memory and the tokens so far to the next token."""
 
+import math
+
 import keras
 from keras import layers, ops
 
 from .attention import BahdanauAttention, LuongAttention
 from .dropout import Dropout
-from .embedding import ScaledEmbedding
+from .embedding import token_embedding
 from .family import sequence_layer
 from .loop import scan
 
@@ -50,8 +52,9 @@ class Decoder(layers.Layer):
         conditioning: `"init"`, `"pre"`, `"par"` or `"merge"`, where the memory's summary enters.
         input_feeding: Whether the readout is fed to the next step; `attention` must be `"luong"`. Training then takes
             the steps one by one.
-        tie_softmax: Whether `W_o` is the transposed embedding matrix (Press and Wolf 2017). The readout has then the
-            embedding's dimension, and there is one without attention, too.
+        tie_softmax: Whether `W_o` is the transposed embedding matrix divided by the square root of its dimension (Press
+            and Wolf 2017; the divisor is that of Vaswani et al. 2017). The readout has then the embedding's dimension,
+            and there is one without attention, too.
         attention_penalty: Float, the weight in the loss of `mean(sum((1 - attention) ** 2))`, the sum over the memory's
             positions, of the attention that each got in all steps together: it shall look everywhere once.
         dropout: Float in [0, 1), the share of the embeddings, of each layer's outputs and of the readout to drop in
@@ -126,7 +129,7 @@ class Decoder(layers.Layer):
         self.num_layers = num_layers
         self.dropout = dropout
         policy = {"dtype": self.dtype_policy}
-        self.embedding = ScaledEmbedding(vocabulary_size, embedding_dim, name="embedding", **policy)
+        self.embedding = token_embedding(vocabulary_size, embedding_dim, name="embedding", **policy)
         self.layers = [
             sequence_layer(cell, units, return_sequences=True, name=f"{cell}_{index}", **policy)
             for index in range(num_layers)
@@ -309,7 +312,7 @@ class Decoder(layers.Layer):
             return self.output_projection(readout)
         # Cast by hand: `step` runs outside of `call`, where Keras would do it.
         embeddings, bias = (ops.cast(weight, readout.dtype) for weight in (self.embedding.embeddings, self.output_bias))
-        return ops.matmul(readout, ops.transpose(embeddings)) + bias
+        return ops.matmul(readout, ops.transpose(embeddings)) / math.sqrt(self.embedding_dim) + bias
 
     def _read(self, tokens, memory, training=False):
         """Teacher forcing without the softmax: readouts and attention's weights `(batch, steps, ...)` of all steps."""

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from .dropout import Dropout
-from .embedding import ScaledEmbedding
+from .embedding import token_embedding
 from .family import sequence_layer
 from .memory import Memory
 
@@ -57,7 +57,7 @@ class TextEncoder(layers.Layer):
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.dropout = dropout
-        self.embedding = ScaledEmbedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
+        self.embedding = token_embedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
         self.layers = [self._layer(index) for index in range(num_layers)]
         self.dropouts = [Dropout(dropout, dtype=self.dtype_policy) for _ in range(num_layers + 1)]
 

@@ -1,14 +1,13 @@
-"""The scaled embedding."""
+"""Token embeddings start wide."""
 
-import math
-
-import numpy as np
-from keras import ops
-from keras_recurrent.layers.embedding import ScaledEmbedding
+from keras_recurrent.layers.embedding import token_embedding
 
 
-def test_vectors_are_scaled(assert_close):
-    embedding = ScaledEmbedding(7, 5)
-    tokens = np.array([[2, 0, 6], [1, 1, 3]])
-    found = embedding(ops.convert_to_tensor(tokens))
-    assert_close(found, ops.convert_to_numpy(embedding.embeddings)[tokens] * math.sqrt(5))
+def test_vectors_start_wide():
+    layer = token_embedding(100, 8, name="embedding")
+    layer.build()
+    (vectors,) = layer.get_weights()
+    assert vectors.shape == (100, 8)
+    assert 0.7 < vectors.max() < 0.8
+    assert -0.8 <= vectors.min() < -0.7
+    assert layer.name == "embedding"
