@@ -19,7 +19,10 @@ from .extras import MissingExtra
 
 MISTAKES = (DataError, MissingExtra, folders.ModelFolderError, folders.TrainingError, folders.UsageError)
 
-APPS = {"translation": "sentences of one language in, sentences of another out"}
+APPS = {
+    "translation": "sentences of one language in, sentences of another out",
+    "captioning": "pictures in, sentences about them out",
+}
 
 
 def main(arguments=None):
@@ -62,7 +65,7 @@ def _train(app, options):
     output, resume, overwrite, _ = (options.pop(name) for name in ("output", "resume", "overwrite", "config"))
     goes_on = resume and folders.unfinished_folder(output).exists()
     folders.check_new(output, overwrite or goes_on, "config.yaml")
-    for name in ("data", "pairs"):
+    for name in ("data", "pairs", "backbone", "backbone_weights", "cache"):
         if os.path.exists(options.get(name) or ""):
             options[name] = os.path.abspath(options[name])  # where `evaluate` finds it from any folder
     config = app.Config(**options)
@@ -124,8 +127,8 @@ def _parser(docstring):
 def _add_options(parser, described, is_override=False):
     """An option for each parameter of a function or field of a dataclass, with its help from the docstring.
 
-    A parameter without a default is a positional argument, `*texts` is any number of them, and `**search` are the
-    options of `SearchConfig`. Those are overrides: without a value of their own, the model's configuration has it.
+    A parameter without a default is a positional argument, one with a star is any number of them, and `**search` are
+    the options of `SearchConfig`. Those are overrides: without a value of their own, the model's configuration has it.
     """
     docstring = docstring_parser.parse(described.__doc__)
     helps = {entry.arg_name: entry.description for entry in docstring.params}
@@ -183,5 +186,9 @@ def _parse(arguments):
     options = {name: folders.plain(value) for name, value in vars(chosen[chosen.verb]).items()}
     if chosen.verb in ("train", "export"):
         return functools.partial({"train": _train, "export": _export}[chosen.verb], app, options)
-    positional = [options.pop("model"), *options.pop("texts", [])]
-    return functools.partial(getattr(app, chosen.verb), *positional, **options)
+    function = getattr(app, chosen.verb)
+    parameters = inspect.signature(function).parameters.values()
+    positional = [options.pop("model")]
+    for several in (parameter.name for parameter in parameters if parameter.kind is parameter.VAR_POSITIONAL):
+        positional += options.pop(several)
+    return functools.partial(function, *positional, **options)

@@ -15,6 +15,8 @@ Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring=
 Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
 # A token and the end.
 Length = restricted_number_type("Length", int, (">=", 2), docstring="Integer of 2 or more")
+# Four ids are taken: padding, unknown, start and end.
+VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
 Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
 
 

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
@@ -52,6 +53,39 @@ def draw_alignment(source, target, weights, path):
         axes.set_yticks(range(len(target)), target, parse_math=False)
         axes.xaxis.tick_top()
         figure.colorbar(image, label="attention")
+        _save(figure, path)
+
+
+def draw_caption(pixels, caption, grid, path):
+    """Draws an image with its caption into a picture file, and for each word where the attention looked.
+
+    Args:
+        pixels: uint8 array `(height, width, 3)`.
+        caption: Dictionary of `text`, `tokens` and `alignment`: a list for each token with a number in [0, 1] for each
+            cell of the grid, row by row, or of none without attention.
+        grid: The rows and columns of the cells.
+        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+    """
+    tokens = caption["tokens"] if any(map(len, caption["alignment"])) else []
+    columns = min(5, 1 + len(tokens))
+    rows = -(-(1 + len(tokens)) // columns)
+    with matplotlib.rc_context({"font.family": _families(caption["text"])}):
+        figure = Figure(figsize=(max(4, 2.2 * columns), 0.6 + (2.5 if tokens else 4) * rows), layout="constrained")
+        figure.suptitle(caption["text"], wrap=True, parse_math=False)
+        panels = figure.subplots(rows, columns, squeeze=False).flat
+        for axes in panels:
+            axes.axis("off")
+        panels = figure.axes
+        panels[0].imshow(pixels)
+        height, width = pixels.shape[:2]
+        for axes, token, weights in zip(panels[1:], tokens, caption["alignment"], strict=False):
+            axes.imshow(pixels)
+            # Black where nothing was looked at, and the picture itself where most was.
+            shade = 1 - np.reshape(weights, grid) / max(weights)
+            layer = np.zeros((*grid, 4))
+            layer[..., 3] = 0.8 * shade
+            axes.imshow(layer, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
+            axes.set_title(token, fontsize="medium", parse_math=False)
         _save(figure, path)
 
 

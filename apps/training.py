@@ -1,6 +1,8 @@
 """What the apps' trainings share: the loss, the learning rate, and a `model.fit` that can be interrupted."""
 
+import collections
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -134,7 +136,19 @@ class EpochBatches:
         self.dataset = dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=lambda epoch: None, data=0):
+def ahead(function, items, threads):
+    """`map(function, items)`, computed in threads some items before they are asked for."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = collections.deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=lambda epoch: None, data=0, rates=None):
     """Trains a model, and leaves in it the weights of its best epoch, or better ones.
 
     What it needs to go on after an interruption it keeps in `folder`, in the folder `STATES`, and a call with the same
@@ -152,6 +166,7 @@ def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=
             `history.csv`. The best epoch has the best score; without it, the lowest validation loss.
         begin_epoch: Function of the epoch, counted from 0, that is called before it.
         data: Integer that is another one for other data, with which nothing can be resumed.
+        rates: Dictionary from the `id` of a variable to its own learning rate, to which `config.schedule` applies.
 
     Raises:
         TrainingError: If the loss is not a number in the first epoch, options do not go together, or the data is not
@@ -160,7 +175,7 @@ def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=
     if config.tensorboard:
         needed("tensorboard", "tensorboard")
     folder = Path(folder)
-    model.compile(optimizer(config, train.count), loss, jit_compile=config.jit)
+    model.compile(optimizer(config, train.count, rates), loss, jit_compile=config.jit)
     inputs, *_ = next(iter(validation))
     model(inputs)  # creates the weights
     model.optimizer.build(model.trainable_variables)
@@ -232,8 +247,19 @@ class _OneEpoch(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
-def optimizer(config, steps):
-    """The optimizer of a `TrainingConfig`, for epochs of so many batches.
+class AdamWithRates(keras.optimizers.Adam):
+    """Adam with another learning rate for some variables: `factors` has by the `id` of each how many times larger."""
+
+    def __init__(self, *args, factors, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.factors = factors
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient, variable, learning_rate * self.factors.get(id(variable), 1.0))
+
+
+def optimizer(config, steps, rates=None):
+    """The optimizer of a `TrainingConfig`, for epochs of so many batches; `rates` are those of `fit`.
 
     Raises:
         TrainingError: If options do not go together.
@@ -249,8 +275,9 @@ def optimizer(config, steps):
         )
     elif config.schedule == "inverse_sqrt":
         rate = InverseSquareRoot(rate, max(1, warmup))
-    return keras.optimizers.Adam(
+    return AdamWithRates(
         rate,
+        factors={key: own / config.learning_rate for key, own in (rates or {}).items()},
         global_clipnorm=config.clip_norm,
         gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         use_ema=config.ema > 0,

@@ -1,8 +1,15 @@
 """What a translator and a captioner share: how texts about a source are searched for and told of."""
 
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import keras
 import tensorflow as tf
 
 from ..layers.constraints import IMPOSSIBLE
+from . import folders
+from .text import TOKENIZERS
 
 
 class Writer:
@@ -92,3 +99,38 @@ def explained(told, row, positions=None):
         for text, score, tokens, length, alignment in values
         if score > IMPOSSIBLE / 100
     ]
+
+
+def load_parts(folder, config_class, sizes, options):
+    """Reads what a writer is made of from a model's folder.
+
+    Args:
+        folder: What a training wrote.
+        config_class: The app's `Config`.
+        sizes: Dictionary from the name of each tokenizer's file, without its ending, to a function of the model that
+            gives the size of its vocabulary.
+        options: Dictionary with values that replace the saved ones; None replaces none.
+
+    Returns:
+        The configuration, the list of tokenizers, and the model.
+
+    Raises:
+        ModelFolderError: If the folder is incomplete or another app's.
+    """
+    folder = Path(folder)
+    config = folders.parse_config(folder, config_class)
+    tokenizer = TOKENIZERS[config.tokenizer]
+    assets = [f"{name}.{tokenizer.file}" for name in sizes]
+    folders.require(folder, "model.keras", *assets)
+    config = dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
+    try:
+        tokenizers = [tokenizer.load(folder / asset, config.lowercase) for asset in assets]
+        model = keras.models.load_model(folder / "model.keras", compile=False)
+    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise folders.ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
+    for asset, tokenizer, size in zip(assets, tokenizers, sizes.values(), strict=True):
+        if len(tokenizer) != size(model):
+            raise folders.ModelFolderError(
+                f"{folder}: {asset} does not fit the model: {len(tokenizer)} ids instead of {size(model)}"
+            )
+    return config, tokenizers, model

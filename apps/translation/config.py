@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import PositiveInt, restricted_number_type
+from jsonargparse.typing import PositiveInt
 
-from ..config import Rate, SearchConfig, TrainingConfig
-
-# Four ids are taken: padding, unknown, start and end.
-VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
+from ..config import Rate, SearchConfig, TrainingConfig, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)

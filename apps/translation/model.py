@@ -1,7 +1,6 @@
 """The translator: tokenizers around a conditional language model."""
 
 import dataclasses
-import zipfile
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from .. import export, folders, training
 from ..console import note
 from ..metrics import translation_metrics
 from ..text import END, TOKENIZERS, UNKNOWN
-from ..writing import Writer, explained
+from ..writing import Writer, explained, load_parts
 from . import data
 from .config import Config
 
@@ -261,22 +260,8 @@ def load(folder, **options):
     Raises:
         ModelFolderError: If the folder is incomplete or another app's.
     """
-    folder = Path(folder)
-    config = folders.parse_config(folder, Config)
-    tokenizer = TOKENIZERS[config.tokenizer]
-    assets = [f"{side}.{tokenizer.file}" for side in ("source", "target")]
-    folders.require(folder, "model.keras", *assets)
-    options = {name: value for name, value in options.items() if value is not None}
-    config = dataclasses.replace(config, **options)
-    try:
-        tokenizers = [tokenizer.load(folder / asset, config.lowercase) for asset in assets]
-        model = keras.models.load_model(folder / "model.keras", compile=False)
-    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise folders.ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
-    sizes = model.encoder.vocabulary_size, model.decoder.vocabulary_size
-    for asset, tokenizer, size in zip(assets, tokenizers, sizes, strict=True):
-        if len(tokenizer) != size:
-            raise folders.ModelFolderError(
-                f"{folder}: {asset} does not fit the model: {len(tokenizer)} ids instead of {size}"
-            )
-    return Translator(config, tokenizers, model)
+    sizes = {
+        "source": lambda model: model.encoder.vocabulary_size,
+        "target": lambda model: model.decoder.vocabulary_size,
+    }
+    return Translator(*load_parts(folder, Config, sizes, options))

@@ -1,0 +1,1 @@
+"""Image captioning: pictures in, sentences about them out."""

@@ -1,0 +1,92 @@
+"""Says in a sentence what is in a picture, with a convolutional network and a recurrent one."""
+
+import dataclasses
+import sys
+from json import dumps
+from pathlib import Path
+
+from .. import cli
+from ..console import Stopwatch, note, progress
+from ..folders import UsageError, read_config
+from .config import Config
+
+
+def evaluate(model: str, *, data: str | None = None, split: str = "test", **search):
+    """Scores a model's captions of a split against its references.
+
+    Ends with one line of JSON: coco-caption's BLEU-1 to 4, ROUGE-L, CIDEr and CIDEr-D (which papers call CIDEr), how
+    many captions are distinct, the words used, the images, and the speed from encoded images to captions. Of generated
+    pictures also `true`, the share of captions that are true of their scene.
+
+    Args:
+        model: The model's folder.
+        data: A folder or a TFDS name; the default is what the model was trained on.
+        split: The split to caption.
+        **search: Options of the search, in place of those that the model was trained with.
+    """
+    read_config(model, Config.app)
+    from ...datasets.shapes.captions import is_true
+    from ...datasets.shapes.scene import Scene
+    from ..metrics import caption_metrics
+    from .data import read
+    from .model import load
+
+    captioner = load(model, **search)
+    config = captioner.config if data is None else dataclasses.replace(captioner.config, data=data)
+    examples = read(config, split)
+    images = [example.image for example in examples]
+    captioner.caption([images[0].read()])  # builds the graph
+    with Stopwatch() as watch:
+        answers = [
+            caption.text for caption in progress(captioner.caption_many(images), len(images), "captioning images")
+        ]
+    metrics = caption_metrics(answers, [example.captions for example in examples])
+    if all(example.scene for example in examples):
+        scenes = (Scene.from_json(example.scene) for example in examples)
+        metrics["true"] = sum(map(is_true, answers, scenes)) / len(answers)
+    speed = {"images": len(answers), "images_per_second": round(len(answers) / watch.seconds, 1)}
+    cli.report(model, split, {**metrics, **speed})
+
+
+def predict(model: str, *images: str, json: bool = False, figure: str | None = None, **search):
+    """Captions images, a line each.
+
+    Args:
+        model: The model's folder.
+        *images: Files of images in any format that Pillow reads, or folders with them.
+        json: Instead of the best caption, print a line of JSON for an image: its `image`, and for each of its
+            `captions` the `text`, the `score`, its `tokens`, and their `alignment` with the cells of the feature map.
+        figure: A file such as `caption.png`, to draw the first image into with its caption, and with attention where
+            the model looked for each word.
+        **search: Options of the search, in place of those that the model was trained with.
+    """
+    read_config(model, Config.app)
+    from ..figures import draw_caption
+    from ..images import ImageError, decode
+    from .model import load
+
+    files = []
+    for path in map(Path, images):
+        files += sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    if not files:
+        raise UsageError("there is no image to caption: name files or folders")
+    captioner = load(model, **search)
+    failed = 0
+    for file in files:
+        try:
+            content = file.read_bytes()
+            (captions,) = captioner.explain([content])
+        except (ImageError, OSError) as error:
+            note(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
+            failed += 1
+            continue
+        print(dumps({"image": str(file), "captions": captions}) if json else captions[0]["text"], flush=True)
+        if figure is not None:
+            draw_caption(decode(content), captions[0], captioner.grid, figure)
+            figure = None  # of the first image only
+    if failed:
+        raise UsageError(f"{failed} of {len(files)} files could not be captioned")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["captioning", *sys.argv[1:]]))

@@ -1,0 +1,114 @@
+"""Images with captions as batches of pixels, or features, and token ids."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from ...datasets import DataError
+from ...datasets.images import read_captions
+from ..console import note, progress
+from ..images import ImageError, decode, resize
+from ..text import PADDING, START, length_batches, pad
+from ..training import EpochBatches, ahead
+
+THREADS = os.cpu_count() or 1
+
+
+def read(config, split):
+    """The usable images of a split of a configuration's data set, with their captions.
+
+    An image that is missing, broken or without a caption is left out, named and counted on standard error.
+
+    Returns:
+        List of `CaptionedImage`s.
+
+    Raises:
+        DataError: If the split cannot be read, no image of it is usable, or with `config.strict` one is not.
+    """
+    examples = read_captions(config.data, split)
+    kept, problems = [], {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        for example, problem in zip(
+            examples, progress(pool.map(_problem, examples), len(examples), f"checking images: {split}"), strict=True
+        ):
+            if problem is None:
+                kept.append(example)
+                continue
+            if config.strict:
+                raise DataError(f"{split}: {example.image.name}: {problem}")
+            problems.setdefault(problem.split(" (")[0], []).append(example.image.name)
+    for problem, names in problems.items():
+        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        note(f"{split}: {len(names)} of {len(examples)} images left out: {problem}: {some}")
+    if not kept:
+        raise DataError(f"{split}: none of {len(examples)} images can be used")
+    return kept
+
+
+def _problem(example):
+    """Why an example cannot be used, None if it can."""
+    if not example.captions:
+        return "no caption"
+    try:
+        decode(example.image.read())
+    except FileNotFoundError:
+        return "no such file"
+    except (ImageError, OSError) as error:
+        return str(error)
+    return None
+
+
+def pixel_reader(examples, size):
+    """A function from an array of places in `examples` to their images, uint8 `(images, size, size, 3)`."""
+    return lambda places: np.stack([resize(decode(examples[place].image.read()), size) for place in places])
+
+
+def batches(examples, read_images, tokenizer, config, split):
+    """Captions with their images as `EpochBatches`, in a new order each epoch for the split `train`.
+
+    Images are read in threads, some batches ahead.
+
+    Args:
+        examples: List of `CaptionedImage`s.
+        read_images: Function from an array of places in `examples` to what the encoder reads of them.
+        tokenizer: The tokenizer of the captions.
+        config: The `Config`.
+        split: The split's name.
+
+    Returns:
+        Batches of like length, each `((images, start + caption), caption + end, weights)`: what `read_images` gives,
+        int32 arrays `(batch, steps)`, 0 at padding, and float32 weights, 0 there and 1 elsewhere.
+    """
+    counts = np.array([len(example.captions) for example in examples])
+    places = np.repeat(np.arange(len(examples)), counts)  # the image of each caption
+    ids = tokenizer.encode([caption for example in examples for caption in example.captions])
+    ids = np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
+    ids = [row if len(row) <= config.max_length else np.append(row[: config.max_length - 1], row[-1]) for row in ids]
+    lengths = np.array([[len(row)] for row in ids])
+    is_training = split == "train"
+
+    def order(epoch):
+        if not is_training:
+            return length_batches(lengths, config.batch_size)
+        generator = np.random.default_rng([config.seed, epoch])
+        chosen = np.arange(len(ids))
+        if config.captions_per_image is not None:
+            ranks = np.lexsort((generator.random(len(ids)), places))  # the captions of each image, in a random order
+            rank_of = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
+            chosen = np.sort(ranks[rank_of < config.captions_per_image])
+        return [chosen[batch] for batch in length_batches(lengths[chosen], config.batch_size, generator)]
+
+    multiple = 8 if config.jit else 1
+
+    def batch_of(rows):
+        target = pad([ids[row] for row in rows], multiple)
+        read = np.concatenate([np.full((len(rows), 1), START, "int32"), target[:, :-1]], axis=1)
+        return (read_images(places[rows]), read), target, (target != PADDING).astype("float32")
+
+    images = read_images(places[:1])
+    tokens = tf.TensorSpec((None, None), tf.int32)
+    images = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
+    signature = (images, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
+    return EpochBatches(lambda epoch: ahead(batch_of, order(epoch), THREADS), signature, len(order(0)), True)

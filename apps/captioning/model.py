@@ -1,0 +1,268 @@
+"""The captioner: a backbone and a tokenizer around a conditional language model."""
+
+import dataclasses
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ...layers import ConditionalLM, Decoder, ImageEncoder
+from .. import export, folders, training
+from ..backbones import SMALL, backbone
+from ..console import note
+from ..features import cached_features
+from ..images import decode, decode_in_graph, resize
+from ..metrics import caption_metrics
+from ..text import TOKENIZERS
+from ..training import ahead
+from ..writing import Writer, explained, load_parts
+from . import data
+from .config import Config
+
+# The signatures of functions of images: encoded, and as pixels.
+BYTES = [tf.TensorSpec([None], tf.string, name="image_bytes")]
+PIXELS = [tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")]
+
+
+class Caption(NamedTuple):
+    """A caption.
+
+    Attributes:
+        text: What the model says of the image.
+        score: Its log-probability divided by the length penalty; below 0, and the higher the surer.
+    """
+
+    text: str
+    score: float
+
+
+def build(config, size, eyes=None):
+    """The model that a `Config` describes, for so many token ids.
+
+    Args:
+        config: The `Config`.
+        size: Positive integer, the vocabulary's size.
+        eyes: The backbone; None where the model reads its features.
+
+    Raises:
+        TrainingError: If options do not go together.
+    """
+    attends = config.conditioning == "attention"
+    try:
+        encoder = ImageEncoder(config.image_units, eyes, dropout=config.dropout, dtype=config.precision)
+        decoder = Decoder(
+            size,
+            config.embedding_dim,
+            config.decoder_units,
+            cell=config.cell,
+            num_layers=config.num_layers,
+            conditioning="init" if attends else config.conditioning,
+            attention=config.attention if attends else "none",
+            score=config.score,
+            attention_penalty=config.attention_penalty,
+            input_feeding=config.input_feeding,
+            tie_softmax=config.tie_softmax,
+            dropout=config.dropout,
+            dtype=config.precision,
+        )
+        return ConditionalLM(encoder, decoder, dtype=config.precision)
+    except ValueError as error:
+        raise folders.TrainingError(str(error)) from error
+
+
+class Captioner(Writer):
+    """Says what is in images.
+
+    Args:
+        config: The `Config`.
+        tokenizer: The tokenizer of the captions.
+        model: The `ConditionalLM` from pixels to captions.
+    """
+
+    def __init__(self, config, tokenizer, model):
+        super().__init__(config, tokenizer, model)
+        self._best = tf.function(self.best, input_signature=[self._squares])
+        self._nbest = tf.function(self.nbest, input_signature=[self._squares])
+
+    @property
+    def _squares(self):
+        size = self.config.image_size
+        return tf.TensorSpec([None, size, size, 3], tf.uint8)
+
+    def nbest(self, pixels):
+        """The best captions of squares of pixels, in the graph, as `Writer.told` gives them."""
+        return self.told(pixels, self.search(pixels))
+
+    def answer(self, image_bytes):
+        """The best captions of encoded JPEG and PNG images `(batch,)`, in the graph: `text` and `score`."""
+        return self.best(decode_in_graph(image_bytes, self.config.image_size))
+
+    def answer_pixels(self, pixels):
+        """The best captions of images `(batch, height, width, 3)` in 0 to 255, in the graph: `text` and `score`."""
+        size = self.config.image_size
+        squares = tf.map_fn(lambda image: resize(image, size), pixels, fn_output_signature=tf.uint8)
+        return self.best(tf.reshape(squares, (-1, size, size, 3)))
+
+    def look(self, contents):
+        """The pixels that the model sees of a list of encoded images, uint8 `(images, size, size, 3)`.
+
+        Raises:
+            ImageError: If one cannot be read.
+        """
+        size = self.config.image_size
+        return np.stack([resize(decode(content), size) for content in contents])
+
+    def caption(self, contents):
+        """Captions a list of images.
+
+        Args:
+            contents: List of bytes, the images as they are in their files.
+
+        Returns:
+            List of `Caption`s.
+
+        Raises:
+            ImageError: If one cannot be read.
+        """
+        return self.caption_pixels(self.look(contents))
+
+    def caption_pixels(self, pixels):
+        """`caption` of what `look` returned."""
+        answers = self._best(pixels)
+        texts = (text.decode() for text in answers["text"].numpy())
+        return [Caption(text, float(score)) for text, score in zip(texts, answers["score"].numpy(), strict=True)]
+
+    def caption_many(self, images, batch_size=64):
+        """Captions many `Image`s in batches, read in threads beside the search, and yields a `Caption` of each."""
+        batches = [images[first : first + batch_size] for first in range(0, len(images), batch_size)]
+        read = lambda batch: self.look([image.read() for image in batch])  # noqa: E731
+        for pixels in ahead(read, batches, data.THREADS):
+            yield from self.caption_pixels(pixels)
+
+    def explain(self, contents):
+        """Several captions of each of a list of encoded images: lists of dictionaries as `writing.explained` has them.
+
+        An `alignment` has a number for each cell of the feature map, row by row.
+
+        Raises:
+            ImageError: If an image cannot be read.
+        """
+        told = {name: value.numpy() for name, value in self._nbest(self.look(contents)).items()}
+        return [explained(told, row) for row in range(len(contents))]
+
+    @property
+    def grid(self):
+        """Rows and columns of the feature map."""
+        size = self.config.image_size
+        return tuple(self.model.encoder.backbone.compute_output_shape((None, size, size, 3))[1:3])
+
+    def save_assets(self, folder):
+        """Writes all but the weights into a model's folder."""
+        folders.write_config(folder, self.config)
+        self.target.save(Path(folder) / f"captions.{self.target.file}")
+
+    def export(self, folder):
+        """Writes a SavedModel that returns `text` and `score`, as strings and floats `(batch,)`.
+
+        `serving_default` takes `image_bytes` `(batch,)`, JPEG or PNG files of any sizes, `pixels` uint8 images `(batch,
+        height, width, 3)`.
+        """
+        signatures = {"serving_default": (self.answer, BYTES), "pixels": (self.answer_pixels, PIXELS)}
+        export.export(folder, signatures, [self.model, self.target.tracked])
+
+
+def train(config, folder):
+    """Trains a captioner and writes it into `folder`, or goes on with a training that was interrupted there.
+
+    Raises:
+        DataError: If the data cannot be read or has no usable image.
+        TrainingError: If options do not go together, or the loss is not a number.
+    """
+    keras.utils.set_random_seed(config.seed)
+    eyes = backbone(config.backbone, config.image_size, config.backbone_weights)
+    begins = config.backbone_epoch
+    begins = int(config.backbone == SMALL) if begins is None else begins
+    if config.cache is not None and begins:
+        raise folders.TrainingError("a cache keeps the features of a backbone that is never trained (backbone_epoch 0)")
+    eyes.trainable = begins > 0
+    # Options that do not go together are told before there is any work.
+    build(config, config.vocabulary_size)
+    training.optimizer(config, steps=1)
+
+    examples = {split: data.read(config, split) for split in ("train", "validation")}
+    captions = [caption for example in examples["train"] for caption in example.captions]
+    tokenizer = TOKENIZERS[config.tokenizer].fit(captions, config.vocabulary_size, config.lowercase)
+    if len(tokenizer) < config.vocabulary_size:
+        note(f"the captions have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    readers = {split: data.pixel_reader(examples[split], config.image_size) for split in examples}
+    if config.cache is None:
+        model = build(config, len(tokenizer), eyes)
+    else:
+        model = build(config, len(tokenizer))
+        for split, reader in readers.items():
+            images = [example.image for example in examples[split]]
+            features = cached_features(eyes, images, reader, config.cache)
+            readers[split] = lambda places, features=features: np.asarray(features[places])
+    batches = {split: data.batches(examples[split], readers[split], tokenizer, config, split) for split in examples}
+    Captioner(config, tokenizer, model).save_assets(folder)
+
+    captions_of = tf.function(Writer(dataclasses.replace(config, beam_size=1), tokenizer, model).best)
+
+    def val_cider():
+        places = np.arange(len(examples["validation"]))
+        parts = [places[first : first + 64] for first in places[::64]]
+        found = (captions_of(source)["text"].numpy() for source in ahead(readers["validation"], parts, data.THREADS))
+        texts = [text.decode() for part in found for text in part]
+        return caption_metrics(texts, [example.captions for example in examples["validation"]])["cider_d"]
+
+    def begin_epoch(epoch):
+        trains = 0 < begins <= epoch + 1
+        if trains != eyes.trainable:
+            eyes.trainable = trains
+            model.make_train_function(force=True)
+
+    training.fit(
+        model,
+        training.TokenCrossentropy(config.label_smoothing),
+        batches["train"],
+        batches["validation"].dataset,
+        config,
+        folder,
+        score=val_cider if config.monitor == "cider" else None,
+        begin_epoch=begin_epoch,
+        data=zlib.crc32(repr([(example.image.name, example.captions) for example in examples["train"]]).encode()),
+        rates={id(weight): config.backbone_rate for weight in eyes.weights} if config.backbone_rate else {},
+    )
+    if config.cache is not None:
+        _with_eyes(model, config, eyes).save(Path(folder) / "model.keras")
+
+
+def _with_eyes(reader, config, eyes):
+    """The model from pixels, of a trained one from features and their backbone."""
+    model = build(config, reader.decoder.vocabulary_size, eyes)
+    model.build(((None, *eyes.input_shape[1:]), (None, None)))
+    for part, trained in (
+        (model.encoder.projection, reader.encoder.projection),
+        (model.encoder.normalization, reader.encoder.normalization),
+        (model.decoder, reader.decoder),
+    ):
+        part.set_weights(trained.get_weights())
+    return model
+
+
+def load(folder, **options):
+    """Reads a captioner from its folder.
+
+    Args:
+        folder: What `train` wrote.
+        **options: Values of `Config` that replace the saved ones, such as `beam_size=1`; None replaces none.
+
+    Raises:
+        ModelFolderError: If the folder is incomplete or another app's.
+    """
+    sizes = {"captions": lambda model: model.decoder.vocabulary_size}
+    config, (tokenizer,), model = load_parts(folder, Config, sizes, options)
+    return Captioner(config, tokenizer, model)

@@ -1,0 +1,1 @@
+"""Drawn scenes with captions and questions; only the builder needs TensorFlow."""
