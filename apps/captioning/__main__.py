@@ -63,6 +63,7 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
     read_config(model, Config.app)
     from ..figures import draw_caption
     from ..images import ImageError, decode
+    from ..text import JOINER
     from .model import load
 
     files = []
@@ -82,7 +83,8 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
             continue
         print(dumps({"image": str(file), "captions": captions}) if json else captions[0]["text"], flush=True)
         if figure is not None:
-            draw_caption(decode(content), captions[0], captioner.grid, figure)
+            tokens = [token.replace(JOINER, "") for token in captions[0]["tokens"]]
+            draw_caption(decode(content), {**captions[0], "tokens": tokens}, captioner.grid, figure)
             figure = None  # of the first image only
     if failed:
         raise UsageError(f"{failed} of {len(files)} files could not be captioned")

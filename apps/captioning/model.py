@@ -92,6 +92,13 @@ class Captioner(Writer):
         size = self.config.image_size
         return tf.TensorSpec([None, size, size, 3], tf.uint8)
 
+    def best(self, pixels):
+        # A blank image in place of none: oneDNN's convolutions with batch normalisation fail on an empty batch.
+        count = tf.shape(pixels)[0]
+        blanks = tf.cast(count == 0, tf.int32)
+        found = super().best(tf.pad(pixels, [[0, blanks], [0, 0], [0, 0], [0, 0]]))
+        return {name: value[:count] for name, value in found.items()}
+
     def nbest(self, pixels):
         """The best captions of squares of pixels, in the graph, as `Writer.told` gives them."""
         return self.told(pixels, self.search(pixels))
@@ -237,7 +244,9 @@ def train(config, folder):
         rates={id(weight): config.backbone_rate for weight in eyes.weights} if config.backbone_rate else {},
     )
     if config.cache is not None:
-        _with_eyes(model, config, eyes).save(Path(folder) / "model.keras")
+        model = _with_eyes(model, config, eyes)
+        model.save(Path(folder) / "model.keras")
+    return Captioner(config, tokenizer, model)
 
 
 def _with_eyes(reader, config, eyes):

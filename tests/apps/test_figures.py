@@ -59,3 +59,28 @@ def test_picture_of_no_kind(name, tmp_path):
     with pytest.raises(UsageError, match="a picture's name ends in one of"):
         figures.draw_alignment(["a"], ["b"], np.ones((1, 1)), tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_caption_shows_where_was_looked(tmp_path):
+    pixels = np.full((40, 60, 3), 255, "uint8")
+    weights = np.eye(4)[[1, 2]]  # the right cell above, and the left one below
+    caption = {"text": "a dog", "tokens": ["a", "dog"], "alignment": weights.tolist()}
+    figures.draw_caption(pixels, caption, (2, 2), tmp_path / "looks.png")
+    picture = matplotlib.image.imread(tmp_path / "looks.png")[..., 0]
+    third = picture.shape[1] // 3
+    looks = [picture[:, third : 2 * third], picture[:, 2 * third :]]
+    for look, (row, column) in zip(looks, ((0, 1), (1, 0)), strict=True):
+        dark = np.argwhere(look < 0.5)
+        dark = dark[dark[:, 0] > picture.shape[0] // 3]  # below the texts
+        (top, left), (bottom, right) = dark.min(axis=0), dark.max(axis=0)
+        means = [
+            [
+                look[rows, columns].mean()
+                for columns in (slice(left, (left + right) // 2), slice((left + right) // 2, right))
+            ]
+            for rows in (slice(top, (top + bottom) // 2), slice((top + bottom) // 2, bottom))
+        ]
+        assert np.unravel_index(np.argmax(means), (2, 2)) == (row, column)
+    caption["alignment"] = [[], []]
+    figures.draw_caption(pixels, caption, (2, 2), tmp_path / "plain.svg")
+    assert (tmp_path / "plain.svg").read_text().startswith("<?xml")

@@ -1,0 +1,114 @@
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from keras_recurrent.apps.captioning import data
+from keras_recurrent.apps.text import WordTokenizer
+from keras_recurrent.datasets import DataError
+from PIL import Image
+
+
+@pytest.fixture
+def broken(pictures, tmp_path):
+    """The pictures with everything that may be wrong with some, and how many are usable."""
+    folder = tmp_path / "broken"
+    shutil.copytree(pictures, folder)
+    lines = (folder / "train.tsv").read_text().splitlines()
+    first = lines[1].split("\t")[0]
+    content = (folder / "images" / first).read_bytes()
+    (folder / "images" / "cut.png").write_bytes(content[:-40])
+    (folder / "images" / "empty.png").write_bytes(b"")
+    (folder / "images" / "text.png").write_bytes(b"no image")
+    Image.new("1", (20_000, 20_000)).save(folder / "images" / "bomb.png")
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    frames[0].save(folder / "images" / "moving.gif", save_all=True, append_images=frames[1:])
+    for name in ("cut.png", "empty.png", "text.png", "bomb.png", "moving.gif", "missing.png"):
+        lines.append(f"{name}\ta caption")
+    lines.append(f"{lines[3].split(chr(9))[0]}\t ")  # of an image that has captions, too
+    shutil.copy(folder / "images" / first, folder / "images" / "silent.png")
+    lines.append("silent.png\t ")
+    (folder / "train.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_broken_images_are_named_and_counted(broken, config, capsys):
+    examples = data.read(dataclasses.replace(config, data=str(broken)), "train")
+    names = {example.image.name for example in examples}
+    assert len(names) == len(examples) == 60 + 1
+    assert "moving.gif" in names
+    told = capsys.readouterr().err
+    for name, why in {
+        "missing.png": "no such file",
+        "empty.png": "the file is empty",
+        "text.png": "no image",
+        "cut.png": "cut short",
+        "bomb.png": "pixels",
+        "silent.png": "no caption",
+    }.items():
+        (line,) = [line for line in told.splitlines() if f": {name}" in line]
+        assert why in line
+        assert "train: 1 of 67 images left out" in line
+
+
+def test_strict_stops_at_the_first(broken, config):
+    with pytest.raises(DataError, match=r"train: cut\.png: .*cut short"):
+        data.read(dataclasses.replace(config, data=str(broken), strict=True), "train")
+
+
+def test_nothing_usable(config, tmp_path):
+    (tmp_path / "train.tsv").write_text("image\tcaption\nno.png\ta dog\n")
+    with pytest.raises(DataError, match="none of 1 images can be used"):
+        data.read(dataclasses.replace(config, data=str(tmp_path)), "train")
+
+
+def batches_of(config, split, examples=None):
+    examples = examples or data.read(config, split)
+    tokenizer = WordTokenizer.fit([caption for example in examples for caption in example.captions], 100)
+    reader = data.pixel_reader(examples, config.image_size)
+    return examples, tokenizer, data.batches(examples, reader, tokenizer, config, split)
+
+
+def test_batches_hold_each_caption_once_beside_its_image(config):
+    examples, tokenizer, batches = batches_of(config, "train")
+    images = {example.image.name: data.pixel_reader([example], config.image_size)([0])[0] for example in examples}
+    wanted = sorted((example.image.name, caption) for example in examples for caption in example.captions)
+    for epoch in (0, 1):
+        batches.epoch = epoch
+        found = []
+        for (pixels, read), target, weights in batches.dataset.as_numpy_iterator():
+            assert pixels.dtype == np.uint8
+            np.testing.assert_array_equal(read[:, 1:], target[:, :-1])
+            np.testing.assert_array_equal(weights, target != 0)
+            texts = [text.decode() for text in tokenizer.decode(target).numpy()]
+            for image, text in zip(pixels, texts, strict=True):
+                names = [name for name, other in images.items() if np.array_equal(image, other)]
+                found += [(name, text) for name in names]
+        assert sorted(found) == wanted
+        assert batches.count == len(list(batches.dataset)) == 6
+
+
+def test_an_epoch_reads_some_captions_of_each_image(config):
+    config = dataclasses.replace(config, captions_per_image=1)
+    examples, tokenizer, batches = batches_of(config, "train")
+    readings = []
+    for epoch in (0, 1, 0):
+        batches.epoch = epoch
+        texts = []
+        for (pixels, _), target, _ in batches.dataset.as_numpy_iterator():
+            keys = [image.tobytes() for image in pixels]
+            texts += zip(keys, [text.decode() for text in tokenizer.decode(target).numpy()], strict=True)
+        assert len(texts) == len({key for key, _ in texts}) == len(examples)
+        readings.append(texts)
+    assert readings[0] == readings[2]
+    assert dict(readings[0]) != dict(readings[1])
+    _, _, validation = batches_of(config, "validation")
+    assert sum(len(target) for _, target, _ in validation.dataset.as_numpy_iterator()) == 48
+
+
+def test_long_captions_are_cut(config):
+    config = dataclasses.replace(config, max_length=4)
+    _, _, batches = batches_of(config, "validation")
+    for _, target, _ in batches.dataset.as_numpy_iterator():
+        assert target.shape[1] == 4
+        assert (target[:, -1] == 3).all()

@@ -1,0 +1,246 @@
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps.captioning import data, model
+from keras_recurrent.apps.images import ImageError
+from PIL import Image
+
+PLAIN = """
+import json, sys
+sys.modules["keras_recurrent"] = None  # importing it would fail
+import numpy as np, tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+contents = [open(path, "rb").read() for path in sys.argv[2:]]
+encoded, pixels = loaded.signatures["serving_default"], loaded.signatures["pixels"]
+def told(answer):
+    return [[text.decode() for text in answer["text"].numpy()], answer["score"].numpy().tolist()]
+results = [told(encoded(image_bytes=tf.constant(contents[:n], tf.string, shape=(n,)))) for n in (len(contents), 1, 0)]
+images = tf.stack([tf.io.decode_png(content, channels=3) for content in contents])
+results += [told(pixels(pixels=images)), told(pixels(pixels=images[:0]))]
+try:
+    encoded(image_bytes=tf.constant([contents[0], b"no image"]))
+except tf.errors.InvalidArgumentError as error:
+    results.append(str(error))
+results.append(told(encoded(image_bytes=tf.constant(contents[:1]))))
+print(json.dumps(results))
+"""
+
+
+def expected(name):
+    _, colour, side, _ = name.split("-")
+    return {f"a {colour} square on the {side}.", f"on the {side} a {colour} square."}
+
+
+def test_captions_pictures_it_never_saw(saved, contents):
+    captions = load(saved).caption(list(contents.values()))
+    assert all(caption.text in expected(name) for name, caption in zip(contents, captions, strict=True))
+    assert all(-1 < caption.score < 0 for caption in captions)
+
+
+def test_folder_holds_all_that_the_design_names(saved):
+    names = {path.name for path in saved.iterdir()}
+    assert names >= {"config.yaml", "model.keras", "captions.vocabulary.txt", "history.csv", "figures"}
+
+
+CONDITIONINGS = ["init", "pre", "par", "merge", "attention"]
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+def test_every_conditioning_trains_with_every_cell_and_is_read_back(config, tmp_path, contents, conditioning, cell):
+    options = {"epochs": 1, "conditioning": conditioning, "cell": cell, "captions_per_image": 1}
+    captioner = model.train(dataclasses.replace(config, **options), tmp_path)
+    some = list(contents.values())[:3]
+    assert load(tmp_path).caption(some) == captioner.caption(some)
+    assert load(tmp_path).model.decoder.conditioning == conditioning.replace("attention", "init")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": "bahdanau", "attention_penalty": 0.5, "tokenizer": "characters", "max_length": 40},
+        {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "monitor": "cider"},
+        {"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2},
+        {"tokenizer": "subwords", "vocabulary_size": 30, "input_feeding": True, "tie_softmax": True, "accumulate": 2},
+    ],
+)
+def test_every_kind_trains_and_is_read_back(config, tmp_path, contents, options):
+    captioner = model.train(dataclasses.replace(config, **{"epochs": 1, **options}), tmp_path)
+    some = list(contents.values())[:3]
+    for found, wanted in zip(load(tmp_path).caption(some), captioner.caption(some), strict=True):
+        assert found.text == wanted.text
+        assert found.score == pytest.approx(wanted.score, rel=1e-5)
+
+
+def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(config, tmp_path, backbone_file, monkeypatch):
+    original = keras.models.load_model(backbone_file).get_weights()
+    seen = []
+    measure = model.training.States.save
+
+    def save(states, epoch, best):
+        seen.append(states.model.encoder.backbone.get_weights())
+        measure(states, epoch, best)
+
+    monkeypatch.setattr(model.training.States, "save", save)
+    options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1, "backbone_rate": 1e-4}
+    for epoch, name in ((0, "never"), (2, "second")):
+        seen.clear()
+        (tmp_path / name).mkdir()
+        model.train(dataclasses.replace(config, backbone_epoch=epoch, **options), tmp_path / name)
+        moved = [max(np.abs(x - y).max() for x, y in zip(w, original, strict=True)) for w in seen]
+        assert [x > 0 for x in moved] == ([False] * 3 if epoch == 0 else [False, True, True])
+    # At its own rate: with Adam, a kernel's number moves by some 1e-4 a step at most.
+    kernels = [np.abs(w[0] - original[0]).max() for w in seen]
+    assert 0 < kernels[1] < 1e-4 * 20
+
+
+def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, backbone_file, contents, capsys):
+    options = {"backbone": str(backbone_file), "epochs": 2, "dropout": 0.0}
+    texts, losses = [], []
+    for name, cache in (("pixels", None), ("cached", "cache"), ("again", "cache")):
+        (tmp_path / name).mkdir()
+        cache = cache and str(tmp_path / cache)
+        captioner = model.train(dataclasses.replace(config, cache=cache, **options), tmp_path / name)
+        texts.append([caption.text for caption in load(tmp_path / name).caption(list(contents.values()))])
+        assert texts[-1] == [caption.text for caption in captioner.caption(list(contents.values()))]
+        losses.append(np.genfromtxt(tmp_path / name / "history.csv", delimiter=",", names=True)["val_loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)  # float16
+    np.testing.assert_array_equal(losses[2], losses[1])
+    assert texts[1] == texts[2]
+    assert capsys.readouterr().err.count("images have their features in") == 2  # training and validation, the last time
+
+
+def test_an_interrupted_training_goes_on(config, tmp_path):
+    short = dataclasses.replace(config, epochs=3, backbone_epoch=2, captions_per_image=1)
+    (tmp_path / "whole").mkdir()
+    whole = model.train(short, tmp_path / "whole").model.get_weights()
+
+    class Killed(Exception):
+        pass
+
+    def kill(states, epoch, best, save=model.training.States.save):
+        save(states, epoch, best)
+        if epoch == 2:
+            raise Killed
+
+    (tmp_path / "broken").mkdir()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(model.training.States, "save", kill)
+        model.train(short, tmp_path / "broken")
+    resumed = model.train(short, tmp_path / "broken").model.get_weights()
+    assert all(np.array_equal(x, y) for x, y in zip(resumed, whole, strict=True))
+
+
+def test_explanations_hold_all_that_is_known(saved, contents):
+    captioner = load(saved)
+    content = next(iter(contents.values()))
+    (captions,) = captioner.explain([content])
+    (best,) = captioner.caption([content])
+    assert captions[0]["text"] == best.text
+    assert captions[0]["score"] == pytest.approx(best.score, rel=1e-4)
+    assert len({caption["text"] for caption in captions}) == 5
+    rows, columns = captioner.grid
+    for caption in captions:
+        alignment = np.array(caption["alignment"])
+        assert alignment.shape == (len(caption["tokens"]), rows * columns)
+        np.testing.assert_allclose(alignment.sum(axis=1), 1, atol=0.01)
+
+
+def test_many_images_are_captioned_as_each_alone(saved, pictures):
+    captioner = load(saved)
+    images = [example.image for example in data.read(captioner.config, "validation")]
+    together = list(captioner.caption_many(images, batch_size=5))
+    for image, caption in zip(images, together, strict=True):
+        (alone,) = captioner.caption([image.read()])
+        assert alone.text == caption.text
+        assert alone.score == pytest.approx(caption.score, rel=1e-4)
+
+
+def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, pictures, tmp_path):
+    captioner = load(saved)
+    captioner.export(tmp_path / "export")
+    paths = sorted((pictures / "images").glob("val-*"))[:4]
+    command = [sys.executable, "-c", PLAIN, tmp_path / "export", *paths]
+    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, cwd=tmp_path)
+    encoded, single, none, pixels, no_pixels, error, after = json.loads(run.stdout.splitlines()[-1])
+    captions = captioner.caption([path.read_bytes() for path in paths])
+    for texts, scores in (encoded, pixels):
+        assert texts == [caption.text for caption in captions]
+        np.testing.assert_allclose(scores, [caption.score for caption in captions], rtol=1e-4)
+    assert single[0] == after[0] == encoded[0][:1]
+    assert none == no_pixels == [[], []]
+    assert "image_bytes[1] is neither a JPEG nor a PNG image" in error
+
+
+def test_images_of_any_size_and_kind(saved):
+    large = Image.new("RGB", (320, 320), (220, 220, 220))
+    large.paste((30, 30, 230), (40, 100, 140, 200))
+    texts = set()
+    for kind in ("PNG", "BMP", "TIFF", "GIF"):
+        file = io.BytesIO()
+        large.save(file, kind)
+        texts |= {caption.text for caption in load(saved).caption([file.getvalue()])}
+    assert texts <= {"a blue square on the left.", "on the left a blue square."}
+    with pytest.raises(ImageError, match="no image"):
+        load(saved).caption([b"no image"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": "ResNet1"}, "no backbone 'ResNet1'"),
+        ({"backbone": "no.keras"}, "no such file"),
+        ({"backbone": "small", "backbone_weights": "imagenet"}, "not for 'small'"),
+        ({"backbone": "MobileNet", "backbone_weights": "no.h5"}, "cannot be made"),
+        ({"cache": "x"}, "never trained"),
+        ({"conditioning": "merge", "attention_penalty": 1.0}, "needs an attention"),
+        ({"conditioning": "attention", "attention": "bahdanau", "input_feeding": True}, "needs attention 'luong'"),
+    ],
+)
+def test_options_that_do_not_go_together(config, tmp_path, options, message):
+    with pytest.raises(folders.TrainingError, match=message):
+        model.train(dataclasses.replace(config, **options), tmp_path)
+
+
+def test_backbone_for_images_of_another_size(config, tmp_path, backbone_file):
+    options = {"backbone": str(backbone_file), "image_size": 48}
+    with pytest.raises(folders.TrainingError, match=r"takes images of \(32, 32, 3\); image_size is 48"):
+        model.train(dataclasses.replace(config, **options), tmp_path)
+
+
+def test_evaluate_and_predict_on_the_command_line(saved, pictures, tmp_path, capsys):
+    assert cli.main(["captioning", "evaluate", str(saved), "--split", "val"]) == 0
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert metrics["bleu_4"] > 95
+    assert metrics["images"] == 24
+    assert 6 <= metrics["distinct_captions"] <= 12
+    assert "true" not in metrics
+
+    broken = tmp_path / "some"
+    broken.mkdir()
+    names = sorted(path.name for path in (pictures / "images").glob("val-*"))[:2]
+    for name in names:
+        (broken / name).write_bytes((pictures / "images" / name).read_bytes())
+    (broken / "empty.jpg").write_bytes(b"")
+    figure = tmp_path / "caption.png"
+    assert cli.main(["captioning", "predict", str(saved), str(broken), "no.png", "--figure", str(figure)]) == 2
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert all(line in expected(name) for line, name in zip(lines, names, strict=True))
+    assert "empty.jpg: the file is empty" in captured.err
+    assert "no.png: No such file" in captured.err
+    assert "2 of 4 files could not be captioned" in captured.err
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+    assert cli.main(["captioning", "predict", str(saved), str(broken / names[0]), "--json", "--beam-size", "2"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["image"].endswith(names[0])
+    assert len(told["captions"]) == 2
+    assert told["captions"][0]["text"] in expected(names[0])

@@ -1,0 +1,37 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from keras_recurrent.apps.backbones import backbone
+from keras_recurrent.apps.folders import TrainingError
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("small", (8, 8, 128)), ("MobileNet", (2, 2, 1024)), ("VGG16", (2, 2, 512))]
+)
+def test_feature_maps(name, shape, tmp_path):
+    network = backbone(name, 64)
+    assert network.output_shape[1:] == shape
+    network.save(tmp_path / "network.keras")
+    again = backbone(str(tmp_path / "network.keras"), 64)
+    np.testing.assert_array_equal(ops.convert_to_numpy(again(IMAGES)), ops.convert_to_numpy(network(IMAGES)))
+
+
+def test_the_networks_own_scaling_is_inside(tmp_path):
+    network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(64, 64, 3))
+    network.save_weights(tmp_path / "mobile.weights.h5")
+    expected = network(keras.applications.mobilenet.preprocess_input(IMAGES.copy()))
+    found = backbone("MobileNet", 64, str(tmp_path / "mobile.weights.h5"))(IMAGES)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+def test_no_feature_map(tmp_path):
+    flat = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3)])
+    flat.save(tmp_path / "flat.keras")
+    with pytest.raises(TrainingError, match="not a feature map of four dimensions"):
+        backbone(str(tmp_path / "flat.keras"), 8)
+    (tmp_path / "text.keras").write_text("no model")
+    with pytest.raises(TrainingError, match=r"text\.keras: not a Keras model"):
+        backbone(str(tmp_path / "text.keras"), 8)

@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras_recurrent.apps import features
+from keras_recurrent.apps.features import cached_features
+from keras_recurrent.datasets.images import Image
+
+
+def network(seed=0):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 2, strides=2)])
+
+
+@pytest.fixture
+def images(tmp_path):
+    paths = [tmp_path / f"{index}.raw" for index in range(100)]
+    for index, path in enumerate(paths):
+        path.write_bytes(np.random.default_rng(index).integers(0, 255, 48, "uint8").tobytes())
+    return [Image(path.name, path) for path in paths]
+
+
+@pytest.fixture
+def reader(images):
+    """What reads their pixels, and notes how many it read."""
+
+    def read(places):
+        read.count += len(places)
+        return np.stack([np.frombuffer(images[place].read(), "uint8").reshape(4, 4, 3) for place in places])
+
+    read.count = 0
+    return read
+
+
+def test_features_are_the_backbones(images, reader, tmp_path):
+    backbone = network()
+    found = cached_features(backbone, images, reader, tmp_path / "cache")
+    assert found.dtype == np.float16
+    assert found.shape == (100, 2, 2, 2)
+    expected = backbone.predict(np.stack([reader([place])[0] for place in range(100)]), verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=0.1)
+
+
+def test_they_are_computed_once(images, reader, tmp_path):
+    first = np.array(cached_features(network(), images, reader, tmp_path / "cache"))
+    assert reader.count == 100
+    np.testing.assert_array_equal(cached_features(network(), images, reader, tmp_path / "cache"), first)
+    assert reader.count == 100
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
+
+
+@pytest.mark.parametrize("change", ["image", "order", "fewer", "weights", "architecture"])
+def test_what_changed_is_noticed(images, reader, tmp_path, change):
+    cached_features(network(), images, reader, tmp_path / "cache")
+    backbone = network(seed=int(change == "weights"))
+    if change == "image":
+        content = images[7].read()
+        images[7].path.write_bytes(content[:-1] + bytes([255 - content[-1]]))
+    if change == "order":
+        images[3], images[4] = images[4], images[3]
+    if change == "fewer":
+        images.pop()
+    if change == "architecture":
+        backbone = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 2, strides=2, activation="relu")])
+        backbone.set_weights(network().get_weights())
+    found = cached_features(backbone, images, reader, tmp_path / "cache")
+    assert reader.count == 100 + len(images)
+    expected = backbone.predict(reader(range(len(images))), verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=0.1)
+
+
+def test_an_interruption_loses_little(images, reader, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(features, "BATCH", 4)
+    expected = np.array(cached_features(network(), images, reader, tmp_path / "other"))
+    reader.count = 0
+
+    def interrupted(places):
+        if places[0] >= 80:
+            raise KeyboardInterrupt
+        return reader(places)
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_features(network(), images, interrupted, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*.npy"))
+    np.testing.assert_array_equal(cached_features(network(), images, reader, tmp_path / "cache"), expected)
+    assert "goes on after 68 images" in capsys.readouterr().err
+    assert reader.count == 80 + 100 - 68
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]

@@ -1,0 +1,100 @@
+import gzip
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from keras_recurrent.datasets import DataError
+from keras_recurrent.datasets.images import read_captions, read_table
+
+ROWS = 'image\tcaption\na.jpg\tA dog .\nb.jpg\ta cat\na.jpg\t a "quoted" hound \nb.jpg\t\nc.jpg\t \n'
+
+
+def found(data, split="train"):
+    return [(example.image.name, example.captions) for example in read_captions(data, split)]
+
+
+def test_rows_of_an_image_are_its_captions(tmp_path):
+    (tmp_path / "train.tsv").write_text(ROWS)
+    assert found(tmp_path) == [("a.jpg", ["A dog .", 'a "quoted" hound']), ("b.jpg", ["a cat"]), ("c.jpg", [])]
+
+
+def test_images_are_read_when_they_are_needed(tmp_path):
+    (tmp_path / "train.tsv").write_text(ROWS)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"content of a")
+    first, second, _ = read_captions(str(tmp_path), "train")
+    assert first.image.read() == b"content of a"
+    assert first.scene is None
+    with pytest.raises(FileNotFoundError):
+        second.image.read()
+
+
+def test_gzip_byte_order_mark_crlf_and_other_columns_are_accepted(tmp_path):
+    content = "\ufeffcaption\trating\timage\r\na dog\t5\ta.jpg\r\n"
+    (tmp_path / "dev.tsv.gz").write_bytes(gzip.compress(content.encode()))
+    assert found(tmp_path, "validation") == [("a.jpg", ["a dog"])]
+    assert read_table(tmp_path, "dev", ("rating",)) == [("5",)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "image\ttext\na.jpg\ta dog\n",
+            r"train\.tsv: no column 'caption' in the first line; the columns are image, text",
+        ),
+        ("image\tcaption\na.jpg a dog\n", r"train\.tsv, line 2: 1 values instead of 2 between tabs"),
+        ("image\tcaption\na.jpg\ta\tdog\n", r"line 2: 3 values instead of 2"),
+        ("", r"train\.tsv: the file is empty"),
+    ],
+)
+def test_broken_tables(tmp_path, content, message):
+    (tmp_path / "train.tsv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_captions(tmp_path, "train")
+
+
+def test_missing_data(tmp_path):
+    (tmp_path / "train.tsv").write_text(ROWS)
+    with pytest.raises(DataError, match="no split 'test'; splits there: train"):
+        read_captions(tmp_path, "test")
+    with pytest.raises(DataError, match="is a file; the data must be a folder"):
+        read_captions(tmp_path / "train.tsv", "train")
+    with pytest.raises(DataError, match="'/no/place' is neither a folder nor a TFDS data set"):
+        read_captions("/no/place", "train")
+
+
+def test_data_set_without_captions():
+    with tfds.testing.mock_data(), pytest.raises(DataError, match="'mnist' holds no captions"):
+        read_captions("mnist", "train")
+
+
+def test_coco_captions_by_name(tmp_path):
+    """Of TFDS's mocks, the random examples have captions of unlike numbers of texts and ids, so these are made here."""
+    pictures = [np.full((5 + n, 7, 3), 40 * n, "uint8") for n in range(3)]
+    texts = [["a dog", "a hound "], ["two cats"], [""]]
+
+    def examples(builder, split, decoders=None, **_):
+        features = decoders.extract_features(builder.info.features)
+        assert set(features) == {"image", "image/filename", "captions"}
+
+        def generate():
+            for n, (picture, captions) in enumerate(zip(pictures, texts, strict=True)):
+                yield {
+                    "image": tf.io.encode_png(picture).numpy(),
+                    "image/filename": f"{n}.png",
+                    "captions": {"text": captions, "id": list(range(len(captions)))},
+                }
+
+        strings, numbers = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int64)
+        scalar = tf.TensorSpec((), tf.string)
+        signature = {"image": scalar, "image/filename": scalar, "captions": {"text": strings, "id": numbers}}
+        return tf.data.Dataset.from_generator(generate, output_signature=signature)
+
+    with tfds.testing.mock_data(as_dataset_fn=examples, policy=tfds.testing.MockPolicy.USE_CODE):
+        read = read_captions("coco_captions/2014", "validation")
+    assert [example.image.name for example in read] == ["0.png", "1.png", "2.png"]
+    assert [example.captions for example in read] == [["a dog", "a hound"], ["two cats"], []]
+    for example, picture in zip(read, pictures, strict=True):
+        np.testing.assert_array_equal(tf.io.decode_png(example.image.read()), picture)
