@@ -16,27 +16,24 @@ of a training step each alone, forward and backward; `--export` an exported mode
 A figure is the median of `--runs`, the sides taking turns; a row ends with the lowest and the highest ratio of a turn.
 """
 
-import argparse
 import functools
-import json
-import os
-import platform
 import statistics
-import timeit
 import types
 
 import keras
 import numpy as np
 import tensorflow as tf
+import timing
 from keras import layers, ops
-from keras_recurrent.apps.text import END, START, SubwordTokenizer, pad
+from keras_recurrent.apps.text import END, SubwordTokenizer, pad
 from keras_recurrent.apps.training import TokenCrossentropy
 from keras_recurrent.apps.translation import data
 from keras_recurrent.apps.translation.config import Config
 from keras_recurrent.apps.translation.model import build
-from keras_recurrent.layers import Memory, beam_search
+from keras_recurrent.layers import Memory
+from timing import ADAM, head, interleaved, row, training_row
+from twin import TwinDecoder, copy
 
-ADAM = functools.partial(keras.optimizers.Adam, 0.002, global_clipnorm=1.0)
 SMOOTHINGS = 0.1, 0.0
 
 
@@ -44,20 +41,15 @@ class Twin:
     """The model from `keras.layers`, and the parts of its training step; `training` is None where the model decides."""
 
     def __init__(self, config):
-        size, units = config.vocabulary_size, config.decoder_units
-        self.embeddings = [layers.Embedding(size, config.embedding_dim) for _ in range(2)]
+        size, embedding_dim = config.vocabulary_size, config.embedding_dim
+        self.embedding = layers.Embedding(size, embedding_dim)
         self.encoder = layers.Bidirectional(layers.GRU(config.encoder_units, return_sequences=True, return_state=True))
-        self.gru = layers.GRU(units, return_sequences=True)
-        self.query, self.key = layers.Dense(units, use_bias=False), layers.Dense(units)
-        self.attention = layers.AdditiveAttention()
-        self.bridge, self.readout = (layers.Dense(units, activation="tanh") for _ in range(2))
-        self.output_projection = layers.Dense(size)
-        self.dropouts = [layers.Dropout(config.dropout) for _ in range(5)]
+        self.dropouts = [layers.Dropout(config.dropout) for _ in range(2)]
+        self.decoder = TwinDecoder(layers.GRU, size, embedding_dim, config.decoder_units, config.dropout)
+        self.recur, self.attend, self.answer = self.decoder.recur, self.decoder.attend, self.decoder.answer
         source, read = (keras.Input((None,), dtype="int32") for _ in range(2))
         values, summary = self.encode(source, training=None)
-        queries = self.recur(read, summary, training=None)
-        context = self.attend(queries, values, ops.not_equal(source, 0))
-        self.model = keras.Model((source, read), self.answer(queries, context, training=None))
+        self.model = keras.Model((source, read), self.decoder.logits(read, values, ops.not_equal(source, 0), summary))
 
     def loss(self, label_smoothing):
         options = {"from_logits": True, "reduction": "mean_with_sample_weight"}
@@ -66,61 +58,43 @@ class Twin:
         return keras.losses.SparseCategoricalCrossentropy(**options)
 
     def encode(self, source, training=True):
-        embedded = self.dropouts[0](self.embeddings[0](source), training=training)
+        embedded = self.dropouts[0](self.embedding(source), training=training)
         values, *states = self.encoder(embedded, mask=ops.not_equal(source, 0), training=training)
         return self.dropouts[1](values, training=training), ops.concatenate(states, axis=-1)
 
-    def recur(self, read, summary, training=True):
-        embedded = self.dropouts[2](self.embeddings[1](read), training=training)
-        outputs = self.gru(embedded, initial_state=[self.bridge(summary)], training=training)
-        return self.dropouts[3](outputs, training=training)
-
-    def answer(self, queries, context, training=True):
-        readout = self.readout(ops.concatenate([queries, context], axis=-1))
-        return self.output_projection(self.dropouts[4](readout, training=training))
-
-    def attend(self, queries, values, mask, keys=None):
-        keys = self.key(values) if keys is None else keys
-        return self.attention([self.query(queries), values, keys], mask=[None, mask])
-
-    def search(self, source, beam_size, **options):
+    def search(self, source, **options):
         values, summary = self.encode(source, training=False)
-        memory = values, ops.not_equal(source, 0), self.key(values)  # the keys once for all steps, as ours
-        memory = [ops.repeat(x, beam_size, axis=0) for x in memory]
-
-        def step(token, state):
-            output, (state,) = self.gru.cell(self.embeddings[1](token), [state])
-            queries = ops.expand_dims(output, 1)
-            logits = self.answer(queries, self.attend(queries, *memory), training=False)
-            return ops.squeeze(logits, 1), state
-
-        return beam_search(step, self.bridge(summary), start=START, end=END, beam_size=beam_size, **options)
+        return self.decoder.search(values, ops.not_equal(source, 0), summary, **options)
 
     def copy(self, ours):
         """Takes our weights."""
-        order = [self.embeddings[0], self.encoder, self.embeddings[1], self.gru, self.bridge, self.query, self.key]
-        order += [self.attention, self.readout, self.output_projection]
-        weights = [weight for layer in order for weight in layer.trainable_variables]
-        for theirs, weight in zip(weights, ours.model.trainable_variables, strict=True):
-            theirs.assign(ops.reshape(weight, theirs.shape))
+        copy(ours.model.trainable_variables, [self.embedding, self.encoder, *self.decoder.layers])
 
 
-class Ours(Twin):
+class Ours:
     """The app's model, with the twin's names for its parts."""
 
     def __init__(self, config):
         self.model = build(config, config.vocabulary_size, config.vocabulary_size)
-        encoder, decoder = self.model.encoder, self.model.decoder
-        self.embeddings = [encoder.embedding, decoder.embedding]
-        self.encoder, self.gru, self.bridge = encoder.layers[0], decoder.layers[0], decoder.bridges[0]
-        self.attention, self.readout = decoder.attention, decoder.readout
-        self.output_projection = decoder.output_projection
-        self.dropouts = [*encoder.dropouts, *decoder.dropouts]
-        self.loss, self.search = TokenCrossentropy, self.model.search
+        self.loss, self.search, self.decoder = TokenCrossentropy, self.model.search, self.model.decoder
+
+    def encode(self, source):
+        memory = self.model.encoder(source, training=True)
+        return memory.values, memory.summary
+
+    def recur(self, read, summary):
+        decoder = self.decoder
+        embedded = decoder.dropouts[0](decoder.embedding(read), training=True)
+        outputs = decoder.layers[0](embedded, initial_state=[decoder.bridges[0](summary)], training=True)
+        return decoder.dropouts[1](outputs, training=True)
 
     def attend(self, queries, values, mask):
         memory = Memory(values, mask, values[:, 0])
-        return self.attention(queries, memory, self.attention.keys(memory))[0]
+        return self.decoder.attention(queries, memory, self.decoder.attention.keys(memory))[0]
+
+    def answer(self, queries, context):
+        readout = self.decoder.readout(ops.concatenate([queries, context], axis=-1))
+        return self.decoder.output_projection(self.decoder.dropouts[-1](readout, training=True))
 
 
 class OneHotCrossentropy(keras.losses.CategoricalCrossentropy):
@@ -137,35 +111,17 @@ def draw(count, vocabulary_size):
     return [[[*random.integers(END + 1, vocabulary_size, n - 1), END] for n in side] for side in lengths.T]
 
 
-def interleaved(calls, runs):
-    """The seconds of `runs` calls of each function, all taking turns. A first turn, which traces, does not count."""
-    turns = [[timeit.timeit(call, number=1) for call in calls] for _ in range(runs + 1)]
-    return list(zip(*turns[1:], strict=True))
-
-
-def row(what, call, sides, runs, amount=None):
-    """Times `call(side)`; prints and returns how much of an amount that makes a second, or else the milliseconds."""
-    seconds = interleaved([functools.partial(call, side) for side in sides], runs)
-    medians = [statistics.median(of) for of in seconds]
-    ours, twin = (amount / median if amount else 1000 * median for median in medians)
-    ratio, *turns = (b / a for a, b in (medians, *zip(*seconds, strict=True)))
-    print(f"| {what} | {ours:,.1f} | {twin:,.1f} | {ratio:.2f} | {min(turns):.2f} to {max(turns):.2f} |", flush=True)
-    return {"what": what, "ours": ours, "keras": twin, "ratio": ratio, "seconds": seconds}
-
-
 def training(sides, dataset, options):
     dataset = dataset.take(options.batches).cache()
     tokens = sum(float(tf.reduce_sum(weights)) for *_, weights in dataset)
     for smoothing in SMOOTHINGS:
-        for side in sides:
-            side.model.compile(ADAM(), side.loss(smoothing))
         what = f"training, label smoothing {smoothing:g}, target tokens a second"
-        yield row(what, lambda side: side.model.fit(dataset, shuffle=False, verbose=0), sides, options.runs, tokens)
+        yield training_row(what, sides, lambda side, s=smoothing: side.loss(s), dataset, options.runs, tokens)
 
 
 def translation(sides, sources, options):
     ours, twin = sides
-    bias = ours.output_projection.bias
+    bias = ours.decoder.output_projection.bias
     bias.assign(np.where(np.arange(bias.shape[0]) <= END, -1e9, bias))  # padding, unknown and start are no answers, too
     twin.copy(ours)
     search = {"beam_size": 5, "max_length": options.steps, "alpha": 1.0}
@@ -239,7 +195,7 @@ def compare(dataset, config, options):
     for smoothing in SMOOTHINGS:
         np.testing.assert_allclose(*(side.loss(smoothing)(target, logits[0], weights) for side in sides), rtol=1e-5)
     print(f"the two agree: logits to {np.abs(logits[0] - logits[1]).max():.0e}, and losses")
-    print("\n| | ours | keras.layers | ratio | of a turn |\n|---|---|---|---|---|")
+    head()
     results["rows"] = rows = []
     if "training" in options.tables:
         rows += training(sides, dataset, options)
@@ -254,7 +210,7 @@ def compare(dataset, config, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = timing.parser(__doc__)
     parser.add_argument("--tables", nargs="*", default=["training", "translation"], choices=["training", "translation"])
     parser.add_argument("--profile", action="store_true", help="time the parts of a training step, too")
     parser.add_argument("--export", metavar="DIR", help="a SavedModel to time, too, on sentences of --data")
@@ -262,17 +218,14 @@ def main():
     parser.add_argument("--sizes", default="8000x256x256x512x80", help="vocabulary, embedding, encoder, decoder, batch")
     parser.add_argument("--steps", type=int, default=14, help="of a search")
     parser.add_argument("--batches", type=int, default=16, help="of a run of training; of translation, a quarter")
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--json", metavar="FILE", help="file to write the tables into as JSON")
     options = parser.parse_args()
     if options.export and not options.data:
         parser.error("--export needs --data")
-    print(f"Keras {keras.__version__}, TensorFlow {tf.__version__}, {platform.machine()}, {os.cpu_count()} cores")
+    timing.begin()
     names = ("vocabulary_size", "embedding_dim", "encoder_units", "decoder_units", "batch_size")
     sizes = dict(zip(names, map(int, options.sizes.split("x")), strict=True))
     config = Config(data=options.data or "", source="de", target="en", lowercase=True, dropout=0.4, **sizes)
     keras.utils.set_random_seed(config.seed)
-    tf.get_logger().setLevel("ERROR")  # it takes the graphs of the two sides for one that is traced again and again
     results = {}
     texts = data.read(config, "train") if options.data else draw(29_000, config.vocabulary_size)
     if options.tables or options.profile:
@@ -289,9 +242,7 @@ def main():
         seconds = interleaved([functools.partial(answer, text=text) for text in sentences], options.runs)
         results["export_ms"] = medians = [1000 * statistics.median(of) for of in seconds]
         print(f"\n{options.export}: {statistics.median(medians):.1f} ms a sentence, at most {max(medians):.1f}")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({**vars(options), "keras": keras.__version__, **results}, file, indent=2)
+    timing.write(options, results)
 
 
 if __name__ == "__main__":
