@@ -254,6 +254,24 @@ def pad(sequences, multiple=1):
     return padded
 
 
+def rows_of(ragged, longest):
+    """The rows of a ragged tensor of ids as arrays of at most `longest`, a longer one cut before its end token."""
+    rows = np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1])
+    return [row if len(row) <= longest else np.append(row[: longest - 1], row[-1]) for row in rows]
+
+
+def teacher_forcing(sequences, multiple=1):
+    """What a decoder is trained on with a list of id arrays that end in the end token.
+
+    Returns:
+        `(read, target, weights)` `(batch, steps)`: the sequences after a start token, but for their ends; the
+        sequences; and float32 weights, 0 at padding and 1 elsewhere. `multiple` is that of `pad`.
+    """
+    target = pad(sequences, multiple)
+    read = np.concatenate([np.full((len(target), 1), START, "int32"), target[:, :-1]], axis=1)
+    return read, target, (target != PADDING).astype("float32")
+
+
 def length_batches(lengths, batch_size, generator=None, batch_tokens=None):
     """Groups examples of like length.
 

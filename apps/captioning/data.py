@@ -10,7 +10,7 @@ from ...datasets import DataError
 from ...datasets.images import read_captions
 from ..console import note, progress
 from ..images import ImageError, decode, resize
-from ..text import PADDING, START, length_batches, pad
+from ..text import length_batches, rows_of, teacher_forcing
 from ..training import EpochBatches, ahead
 
 THREADS = os.cpu_count() or 1
@@ -84,8 +84,7 @@ def batches(examples, read_images, tokenizer, config, split):
     counts = np.array([len(example.captions) for example in examples])
     places = np.repeat(np.arange(len(examples)), counts)  # the image of each caption
     ids = tokenizer.encode([caption for example in examples for caption in example.captions])
-    ids = np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
-    ids = [row if len(row) <= config.max_length else np.append(row[: config.max_length - 1], row[-1]) for row in ids]
+    ids = rows_of(ids, config.max_length)
     lengths = np.array([[len(row)] for row in ids])
     is_training = split == "train"
 
@@ -103,9 +102,8 @@ def batches(examples, read_images, tokenizer, config, split):
     multiple = 8 if config.jit else 1
 
     def batch_of(rows):
-        target = pad([ids[row] for row in rows], multiple)
-        read = np.concatenate([np.full((len(rows), 1), START, "int32"), target[:, :-1]], axis=1)
-        return (read_images(places[rows]), read), target, (target != PADDING).astype("float32")
+        read, target, weights = teacher_forcing([ids[row] for row in rows], multiple)
+        return (read_images(places[rows]), read), target, weights
 
     images = read_images(places[:1])
     tokens = tf.TensorSpec((None, None), tf.int32)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from ...datasets import DataError, read_pairs, read_pairs_file
 from ..console import note
-from ..text import PADDING, START, length_batches, pad
+from ..text import length_batches, pad, rows_of, teacher_forcing
 from ..training import EpochBatches
 
 
@@ -57,7 +57,7 @@ def batches(sources, targets, tokenizers, config, split):
     if not kept.any():
         raise DataError(f"no sentence pair has text on both sides and at most {config.max_length} tokens on each")
     source_ids, target_ids = (
-        [row for row, keep in zip(_rows(side, config), kept, strict=True) if keep] for side in ids
+        [row for row, keep in zip(rows_of(side, config.max_length), kept, strict=True) if keep] for side in ids
     )
     lengths = np.minimum(lengths[kept], config.max_length)
 
@@ -70,16 +70,10 @@ def batches(sources, targets, tokenizers, config, split):
 
     def epoch_batches(epoch):
         for batch in order(epoch):
-            source, target = (pad([side[index] for index in batch], multiple) for side in (source_ids, target_ids))
-            read = np.concatenate([np.full((len(batch), 1), START, "int32"), target[:, :-1]], axis=1)
-            yield (source, read), target, (target != PADDING).astype("float32")
+            source = pad([source_ids[index] for index in batch], multiple)
+            read, target, weights = teacher_forcing([target_ids[index] for index in batch], multiple)
+            yield (source, read), target, weights
 
     tokens = tf.TensorSpec((None, None), tf.int32)
     signature = (tokens, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
     return EpochBatches(epoch_batches, signature, len(order(0)), config.batch_tokens is None)
-
-
-def _rows(ragged, config):
-    """The rows as arrays, a long one cut before its end token."""
-    for row in np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1]):
-        yield row if len(row) <= config.max_length else np.append(row[: config.max_length - 1], row[-1])
