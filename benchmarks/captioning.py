@@ -41,7 +41,9 @@ class Twin:
     """The model from features to captions, from `keras.layers`."""
 
     def __init__(self, config, size, shape):
-        self.projection, self.normalization = layers.Dense(config.image_units), layers.LayerNormalization()
+        self.projection = layers.Dense(config.image_units)
+        self.place_projection = layers.Dense(config.image_units, use_bias=False)
+        self.normalization = layers.LayerNormalization()
         self.dropouts = [layers.Dropout(config.dropout) for _ in range(2)]
         rnn = {"lstm": layers.LSTM, "gru": layers.GRU}[config.cell]
         self.decoder = TwinDecoder(rnn, size, config.embedding_dim, config.decoder_units, config.dropout)
@@ -51,18 +53,20 @@ class Twin:
     def encode(self, features, training=None):
         _, rows, columns, size = features.shape
         y, x = np.linspace(-1, 1, rows), np.linspace(-1, 1, columns)
-        places = np.stack(np.meshgrid(x, y), axis=-1).astype("float32")
-        features = self.dropouts[0](features, training=training)
-        features = ops.concatenate([features, ops.zeros_like(features[..., :2]) + places], axis=-1)
-        cells = ops.reshape(features, (-1, rows * columns, size + 2))
-        values = self.dropouts[1](self.normalization(self.projection(cells)), training=training)
+        places = np.stack(np.meshgrid(x, y), axis=-1).reshape(1, -1, 2).astype("float32")
+        cells = ops.reshape(self.dropouts[0](features, training=training), (-1, rows * columns, size))
+        places = places + ops.zeros_like(cells[..., :2])  # a constant would be projected once, and never again
+        values = self.normalization(self.projection(cells) + self.place_projection(places))
+        values = self.dropouts[1](values, training=training)
         return values, ops.ones_like(values[..., 0], dtype="bool"), ops.mean(values, axis=1)
 
     def search(self, features, **options):
         return self.decoder.search(*self.encode(features, training=False), **options)
 
     def copy(self, ours):
-        copy(ours.trainable_variables, [self.projection, self.normalization, *self.decoder.layers])
+        copy(
+            ours.trainable_variables, [self.projection, self.place_projection, self.normalization, *self.decoder.layers]
+        )
 
 
 def drawn(folder, size, count=640):

@@ -113,10 +113,10 @@ class TextEncoder(layers.Layer):
 class ImageEncoder(layers.Layer):
     """Reads images with a convolutional network.
 
-    Each cell of the network's feature map, with its place beside its features, goes through one dense layer and a layer
-    normalisation; the summary is the mean over the cells.
+    Each cell of the network's feature map, with its place `p`, two coordinates in [-1, 1], goes through one dense layer
+    and a layer normalisation; the summary is the mean over the cells.
 
-        value(x, y) = normalise(W [features(x, y); x; y] + b)
+        value(p) = normalise(W features(p) + U p + b)
 
     Args:
         units: Positive integer, the dimension of a cell's vector.
@@ -152,13 +152,15 @@ class ImageEncoder(layers.Layer):
         self.dropout = dropout
         self.dropouts = [Dropout(dropout, dtype=self.dtype_policy) for _ in range(2)]
         self.projection = layers.Dense(units, dtype=self.dtype_policy, name="projection")
+        self.place_projection = layers.Dense(units, use_bias=False, dtype=self.dtype_policy, name="place_projection")
         self.normalization = layers.LayerNormalization(dtype=self.dtype_policy, name="normalization")
 
     def _map_shape(self, images_shape):
         return tuple(images_shape) if self.backbone is None else self.backbone.compute_output_shape(images_shape)
 
     def build(self, images_shape):
-        self.projection.build((None, None, self._map_shape(images_shape)[-1] + 2))
+        self.projection.build((None, None, self._map_shape(images_shape)[-1]))
+        self.place_projection.build((None, None, 2))
         self.normalization.build((None, None, self.units))
 
     def compute_output_shape(self, images_shape):
@@ -177,10 +179,9 @@ class ImageEncoder(layers.Layer):
         features = self.dropouts[0](features, training=training)
         _, rows, columns, size = ops.shape(features)
         y, x = (ops.linspace(-1.0, 1.0, count, dtype=self.compute_dtype) for count in (rows, columns))
-        places = ops.stack(ops.meshgrid(x, y), axis=-1)  # (rows, columns, 2)
-        features = ops.concatenate([features, ops.zeros_like(features[..., :2]) + places], axis=-1)
-        cells = ops.reshape(features, (-1, rows * columns, size + 2))
-        values = self.normalization(self.projection(cells))
+        places = ops.reshape(ops.stack(ops.meshgrid(x, y), axis=-1), (1, rows * columns, 2))
+        cells = ops.reshape(features, (-1, rows * columns, size))
+        values = self.normalization(self.projection(cells) + self.place_projection(places))
         values = self.dropouts[1](values, training=training)
         # A mask, though all count: Keras's functional models take no None among a layer's outputs.
         mask = ops.ones_like(values[..., 0], dtype="bool")

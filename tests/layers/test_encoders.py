@@ -114,11 +114,12 @@ def test_image_encoder_is_its_formula():
     assert tuple(encoder.compute_output_shape(IMAGES.shape)) == ((2, 6, UNITS), (2, 6), (2, UNITS))
     features = ops.convert_to_numpy(encoder.backbone(IMAGES))
     assert features.shape == (2, 3, 2, 7)
-    kernel, bias, scale, offset = [*encoder.projection.get_weights(), *encoder.normalization.get_weights()]
+    kernel, bias = encoder.projection.get_weights()
+    (place_kernel,) = encoder.place_projection.get_weights()
+    scale, offset = encoder.normalization.get_weights()
     for row in range(3):
         for column in range(2):
-            place = np.tile([2 * column - 1, row - 1], (2, 1))
-            cell = np.concatenate([features[:, row, column], place], axis=1) @ kernel + bias
+            cell = features[:, row, column] @ kernel + bias + np.array([2 * column - 1, row - 1]) @ place_kernel
             cell = (cell - cell.mean(axis=1, keepdims=True)) / np.sqrt(cell.var(axis=1, keepdims=True) + 1e-3)
             found = ops.convert_to_numpy(values)[:, 2 * row + column]
             np.testing.assert_allclose(found, scale * cell + offset, rtol=1e-4, atol=1e-5)
@@ -132,7 +133,8 @@ def test_feature_maps_instead_of_images():
     reader = ImageEncoder(UNITS)
     features = backbone(IMAGES)
     reader.build(features.shape)
-    reader.set_weights([*encoder.projection.get_weights(), *encoder.normalization.get_weights()])
+    for part in ("projection", "place_projection", "normalization"):
+        getattr(reader, part).set_weights(getattr(encoder, part).get_weights())
     for found, wanted in zip(arrays(reader(features)[::2]), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
