@@ -55,7 +55,7 @@ class Twin:
         y, x = np.linspace(-1, 1, rows), np.linspace(-1, 1, columns)
         places = np.stack(np.meshgrid(x, y), axis=-1).reshape(1, -1, 2).astype("float32")
         cells = ops.reshape(self.dropouts[0](features, training=training), (-1, rows * columns, size))
-        places = places + ops.zeros_like(cells[..., :2])  # a constant would be projected once, and never again
+        places = ops.zeros_like(cells[..., :2]) + places  # a constant would be projected once, and never again
         values = self.normalization(self.projection(cells) + self.place_projection(places))
         values = self.dropouts[1](values, training=training)
         return values, ops.ones_like(values[..., 0], dtype="bool"), ops.mean(values, axis=1)
