@@ -6,6 +6,17 @@ from .conditional_lm import ConditionalLM
 from .decoder import Decoder
 from .encoders import ImageEncoder, TextEncoder
 from .family import sequence_layer
+from .fusion import (
+    AddFusion,
+    CoAttentionFusion,
+    ConcatenateFusion,
+    FilmFusion,
+    GatedFusion,
+    LowRankBilinearFusion,
+    MultiplyFusion,
+    MutanFusion,
+    StackedAttentionFusion,
+)
 from .gru import GRU, GRUCell
 from .initializers import Chrono, GateConstants, PerGate
 from .lstm import LSTM, LSTMCell
@@ -26,14 +37,19 @@ from .wrappers import DropConnectCell, LearnedInitialStateCell, ResidualCell, Zo
 __all__ = [
     "GRU",
     "LSTM",
+    "AddFusion",
     "BahdanauAttention",
     "Bidirectional",
     "Chrono",
+    "CoAttentionFusion",
+    "ConcatenateFusion",
     "ConditionalLM",
     "Decoder",
     "DropConnectCell",
+    "FilmFusion",
     "GRUCell",
     "GateConstants",
+    "GatedFusion",
     "Hypotheses",
     "ImageEncoder",
     "LSTMCell",
@@ -41,8 +57,11 @@ __all__ = [
     "LayerNormLSTMCell",
     "LayerNormSimpleRNNCell",
     "LearnedInitialStateCell",
+    "LowRankBilinearFusion",
     "LuongAttention",
     "Memory",
+    "MultiplyFusion",
+    "MutanFusion",
     "PeepholeLSTMCell",
     "PerGate",
     "ProjectedLSTMCell",
@@ -50,6 +69,7 @@ __all__ = [
     "ResidualCell",
     "SimpleRNN",
     "SimpleRNNCell",
+    "StackedAttentionFusion",
     "StackedCells",
     "TextEncoder",
     "ZoneoutCell",

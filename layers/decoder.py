@@ -10,6 +10,7 @@ from .dropout import Dropout
 from .embedding import token_embedding
 from .family import sequence_layer
 from .loop import scan
+from .memory import Memory
 
 ATTENTIONS = ("luong", "bahdanau", "none")
 SCORES = ("additive", "multiplicative")
@@ -346,6 +347,7 @@ class Decoder(layers.Layer):
         return ops.transpose(readouts, (1, 0, 2)), ops.transpose(weights, (1, 0, 2))
 
     def call(self, tokens, memory, training=False):
+        memory = Memory(*memory)  # a functional model that was read from a file gives a list
         readouts, weights = self._read(tokens, memory, training)
         if training and self.attention_penalty:
             self.add_loss(self.attention_penalty * self._unevenness(tokens, memory, weights))

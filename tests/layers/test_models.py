@@ -105,3 +105,15 @@ def test_states_of_a_stateful_layer_survive_saving(name, rng, tmp_path, assert_c
     assert_close(one(x[:1]), model(x)[:1], atol=1e-6)
     model.layers[0].reset_state()
     assert not np.allclose(ops.convert_to_numpy(model(x[:, 3:])), ops.convert_to_numpy(loaded(x[:, 3:])))
+
+
+@pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
+def test_functional_model_of_an_encoder_and_a_decoder_is_saved(attention, tmp_path, assert_close):
+    source, tokens = (keras.Input((None,), dtype="int32") for _ in range(2))
+    memory = layers.TextEncoder(20, 4, 5)(source)
+    decoder = layers.Decoder(11, 3, 5, attention=attention)
+    model = keras.Model((source, tokens), decoder(tokens, memory))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    inputs = np.array([[5, 6, 3]]), np.array([[2, 7, 8, 9]])
+    assert_close(again(inputs), model(inputs))
