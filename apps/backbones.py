@@ -42,6 +42,32 @@ def backbone(name, size, weights=None):
     return model
 
 
+def configured(config):
+    """The backbone of an `ImageConfig`, and the epoch, counted from 1, from which on it is trained; 0 is never.
+
+    Raises:
+        TrainingError: As `backbone` does, or if features are to be kept of a backbone that is trained.
+    """
+    network = backbone(config.backbone, config.image_size, config.backbone_weights)
+    begins = int(config.backbone == SMALL) if config.backbone_epoch is None else config.backbone_epoch
+    if config.cache is not None and begins:
+        raise TrainingError("a cache keeps the features of a backbone that is never trained (backbone_epoch 0)")
+    network.trainable = begins > 0
+    return network, begins
+
+
+def unfreezer(model, network, begins):
+    """What `training.fit` calls before an epoch, so that the backbone of a model is trained from `begins` on."""
+
+    def begin_epoch(epoch):
+        trains = 0 < begins <= epoch + 1
+        if trains != network.trainable:
+            network.trainable = trains
+            model.make_train_function(force=True)
+
+    return begin_epoch
+
+
 def _small(size):
     """Three halvings and a look around, each with batch normalisation."""
     images = keras.Input((size, size, 3))

@@ -61,6 +61,34 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """How images are looked at.
+
+    Args:
+        strict: Stop at the first image that is missing, broken or of no use, instead of leaving it out.
+        image_size: The side of the squares that images are stretched to.
+        backbone: The network that looks: "small", which is trained from scratch; the name of a network of
+            keras.applications, such as EfficientNetB0; or a .keras file with a model from images in 0 to 255 to a
+            feature map.
+        backbone_weights: For a network of keras.applications: "imagenet", which Keras downloads, or a weights file.
+        backbone_epoch: The epoch, counted from 1, from which on the backbone is trained, too; before, and with 0
+            always, it stays as it is. The default is 1 for "small", and 0 for others.
+        backbone_rate: The backbone's learning rate; the default is that of the rest.
+        cache: A folder to keep the features of a backbone in that is never trained, so that they are computed once.
+        image_units: Dimension of the vector of each part of the picture.
+    """
+
+    strict: bool = False
+    image_size: PositiveInt = 64
+    backbone: str = "small"
+    backbone_weights: str | None = None
+    backbone_epoch: NonNegativeInt | None = None
+    backbone_rate: PositiveFloat | None = None
+    cache: str | None = None
+    image_units: PositiveInt = 256
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchConfig:
     """How answers are searched for.
 

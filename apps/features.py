@@ -8,8 +8,30 @@ from pathlib import Path
 import numpy as np
 
 from .console import note, progress
+from .images import pixel_reader
 
 BATCH = 32
+
+
+def image_readers(images, network, config):
+    """What a model is trained with of the images of each split.
+
+    Args:
+        images: Dictionary from a split to a list of `Image`s.
+        network: The backbone.
+        config: An `ImageConfig`.
+
+    Returns:
+        Dictionary from a split to a function from an array of places among its images to their pixels, or with
+        `config.cache` to their features.
+    """
+    readers = {split: pixel_reader(of_split, config.image_size) for split, of_split in images.items()}
+    if config.cache is None:
+        return readers
+    return {
+        split: cached_features(network, images[split], reader, config.cache).__getitem__
+        for split, reader in readers.items()
+    }
 
 
 def cached_features(backbone, images, pixels, folder):

@@ -2,11 +2,18 @@
 
 import contextlib
 import io
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..datasets import DataError
+from .console import note, progress
+
+THREADS = os.cpu_count() or 1
 
 
 class ImageError(ValueError):
@@ -71,6 +78,51 @@ def resize(pixels, size):
     """
     resized = tf.image.resize(pixels, (size, size), antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def pixel_reader(images, size):
+    """A function from an array of places in a list of `datasets.images.Image`s to pixels `(places, size, size, 3)`."""
+    return lambda places: np.stack([resize(decode(images[place].read()), size) for place in places])
+
+
+def usable(examples, split, strict, lack):
+    """Those of a list of examples that can be used. The others are named and counted on standard error.
+
+    Args:
+        examples: List of objects with an `image`, a `datasets.images.Image`.
+        split: The split's name, for messages.
+        strict: Whether the first that cannot be used is an error.
+        lack: Function of an example that says what it lacks besides, None for nothing.
+
+    Raises:
+        DataError: If none can be used, or with `strict` one cannot.
+    """
+
+    def problem_of(example):
+        try:
+            decode(example.image.read())
+        except FileNotFoundError:
+            return "no such file"
+        except (ImageError, OSError) as error:
+            return str(error)
+        return lack(example)
+
+    kept, problems = [], {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = progress(pool.map(problem_of, examples), len(examples), f"checking images: {split}")
+        for example, problem in zip(examples, found, strict=True):
+            if problem is None:
+                kept.append(example)
+                continue
+            if strict:
+                raise DataError(f"{split}: {example.image.name}: {problem}")
+            problems.setdefault(problem.split(" (")[0], []).append(example.image.name)
+    for problem, names in problems.items():
+        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        note(f"{split}: {len(names)} of {len(examples)} images left out: {problem}: {some}")
+    if not kept:
+        raise DataError(f"{split}: none of {len(examples)} images can be used")
+    return kept
 
 
 def decode_in_graph(image_bytes, size):

@@ -254,8 +254,14 @@ class AdamWithRates(keras.optimizers.Adam):
         super().__init__(*args, **kwargs)
         self.factors = factors
 
+    def build(self, variables):
+        super().build(variables)
+        self.factor_of = [self.factors.get(id(variable), 1.0) for variable in variables]
+
     def update_step(self, gradient, variable, learning_rate):
-        super().update_step(gradient, variable, learning_rate * self.factors.get(id(variable), 1.0))
+        # On TensorFlow, `variable` is what Keras's variable holds, so it goes by its place.
+        factor = self.factor_of[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * factor)
 
 
 def optimizer(config, steps, rates=None):

@@ -28,7 +28,7 @@ from keras_recurrent.apps.backbones import backbone
 from keras_recurrent.apps.captioning import data
 from keras_recurrent.apps.captioning.config import Config
 from keras_recurrent.apps.captioning.model import Captioner, build
-from keras_recurrent.apps.images import decode_in_graph
+from keras_recurrent.apps.images import decode_in_graph, pixel_reader
 from keras_recurrent.apps.text import END, WordTokenizer
 from keras_recurrent.apps.training import TokenCrossentropy
 from keras_recurrent.datasets.images import CaptionedImage, Image
@@ -86,7 +86,7 @@ def drawn(folder, size, count=640):
 
 def compare(eyes, examples, tokenizer, config, options):
     """Training on cached features, and captions from encoded pictures."""
-    read_pixels = data.pixel_reader(examples, config.image_size)
+    read_pixels = pixel_reader([example.image for example in examples], config.image_size)
     places = np.arange(len(examples))
     features = np.concatenate([eyes.predict_on_batch(read_pixels(part)) for part in np.array_split(places, 20)])
     features = features.astype("float16")
@@ -131,7 +131,7 @@ def compare(eyes, examples, tokenizer, config, options):
 def pipeline(eyes, examples, tokenizer, config, options):
     """What the input pipeline delivers alone, and what training takes of it."""
     config = dataclasses.replace(config, captions_per_image=1)
-    reader = data.pixel_reader(examples, config.image_size)
+    reader = pixel_reader([example.image for example in examples], config.image_size)
     batches = data.batches(examples, reader, tokenizer, config, "train")
     count = sum(len(target) for _, target, _ in batches.dataset)
     model = build(config, len(tokenizer), eyes)

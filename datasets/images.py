@@ -1,6 +1,7 @@
-"""Images with captions, from a folder or from TensorFlow Datasets."""
+"""Images with captions, or with questions and their answers, from a folder or from TensorFlow Datasets."""
 
 import atexit
+import importlib
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -88,10 +89,116 @@ def read_captions(data, split):
     ]
 
 
-def read_table(folder, split, columns):
+@dataclass(frozen=True)
+class Question:
+    """A question about an image.
+
+    Attributes:
+        text: The question.
+        answers: Strings, one an annotator; none where the answer is not known.
+        kind: Its type, where the data set has types.
+    """
+
+    text: str
+    answers: list = field(default_factory=list)
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class AskedImage:
+    """An image and what is asked of it.
+
+    Attributes:
+        image: The `Image`.
+        questions: `Question`s, one or more.
+    """
+
+    image: Image
+    questions: list = field(default_factory=list)
+
+
+def read_questions(data, split):
+    """Reads the images of a split with the questions about them.
+
+    Args:
+        data: A folder with `{split}.tsv` or `{split}.tsv.gz`, whose columns `image`, `question` and `answer` have a row
+            an answer, and the images in `images/`; several rows of one image and question are several annotators, a
+            column `type` is the question's type, and without a column `answer` no answer is known. Or the name of a
+            TFDS data set with questions, such as `shapes` or `clevr`, whose images are copied into a temporary file. Or
+            `easy_vqa`, the package of that name; of its training images one in ten is for validation.
+        split: The name of the split. `validation` stands for `val`, `valid` and `dev` too.
+
+    Returns:
+        List of `AskedImage`s in the order of their first rows. An image may be missing or broken: that shows when it is
+        read.
+
+    Raises:
+        DataError: If there is no such folder, data set or split, or a file is not such a table.
+
+    Example:
+
+    >>> read_questions("shapes", "test")[0].questions[0]  # doctest: +SKIP
+    Question(text='is there a red circle?', answers=['yes'], kind='existence')
+    """
+    folder = Path(data).expanduser()
+    if folder.is_dir():
+        return _grouped(
+            ((name, folder / "images" / name), question, answer, kind)
+            for name, question, answer, kind in read_table(folder, split, ("image", "question"), ("answer", "type"))
+        )
+    if folder.exists():
+        raise DataError(f"{data} is a file; the data must be a folder with {{split}}.tsv and images/, or a name")
+    if data == "easy_vqa":
+        return _grouped(_easy_vqa(split))
+    builder = tfds_builder(str(data))
+    features = builder.info.features
+    name = "questions" if "questions" in features else "question_answer"
+    if not {"image", name} <= set(features):
+        raise DataError(f"'{data}' holds no questions: TFDS gives it the features {sorted(features)}")
+    asked = []
+    for image, example in _tfds_images(builder, split, (name,)):
+        asked.append(AskedImage(image))
+        columns = example[name]
+        kinds = columns.get("type", [None] * len(columns["question"]))
+        for question, answer, kind in zip(columns["question"], columns["answer"], kinds, strict=True):
+            asked[-1].questions.append(Question(_text(question), [_text(answer)], _text(kind)))
+    return asked
+
+
+def _grouped(rows):
+    """Rows of `((name, path), question, answer, type)` as `AskedImage`s; an answer or type may be None."""
+    images, questions = {}, {}
+    for (name, path), text, answer, kind in rows:
+        asked = images.setdefault(name, AskedImage(Image(name, path)))
+        text = text.strip()
+        if (name, text) not in questions:
+            questions[name, text] = Question(text, [], kind)
+            asked.questions.append(questions[name, text])
+        if answer is not None and answer.strip():
+            questions[name, text].answers.append(answer.strip())
+    return list(images.values())
+
+
+def _easy_vqa(split):
+    """The rows of a split of the package easy-vqa."""
+    try:
+        package = importlib.import_module("easy_vqa")
+    except ImportError as error:
+        raise DataError("easy_vqa is a package that `pip install 'keras-recurrent[easy-vqa]'` brings") from error
+    name = resolve_split(split, ("train", "validation", "test"), "easy_vqa")
+    is_test = name == "test"
+    paths = package.get_test_image_paths() if is_test else package.get_train_image_paths()
+    rows = package.get_test_questions() if is_test else package.get_train_questions()
+    for question, answer, number in zip(*rows, strict=True):
+        if is_test or (number % 10 == 0) == (name == "validation"):
+            yield (f"{number}.png", Path(paths[number])), question, answer, None
+
+
+def read_table(folder, split, columns, optional=()):
     """The rows of `{split}.tsv` or `{split}.tsv.gz` as tuples of the values in the named columns.
 
-    The first line names the columns, and there may be others. A value is taken literally: there is no quoting.
+    The first line names the columns, and there may be others. A value is taken literally: there is no quoting. Where an
+    optional column is missing, its values are None.
 
     Raises:
         DataError: If there is no such file, or it lacks a column, or a row has too few or too many values.
@@ -107,13 +214,13 @@ def read_table(folder, split, columns):
     missing = [column for column in columns if column not in names]
     if missing:
         raise DataError(f"{path}: no column '{missing[0]}' in the first line; the columns are {', '.join(names)}")
-    places = [names.index(column) for column in columns]
+    places = [names.index(column) if column in names else None for column in (*columns, *optional)]
     rows = []
     for number, line in enumerate(lines[1:], 2):
         values = line.split("\t")
         if len(values) != len(names):
             raise DataError(f"{path}, line {number}: {len(values)} values instead of {len(names)} between tabs")
-        rows.append(tuple(values[place] for place in places))
+        rows.append(tuple(None if place is None else values[place] for place in places))
     return rows
 
 
@@ -127,13 +234,14 @@ def _tfds_images(builder, split, names):
     folder = Path(tempfile.mkdtemp(prefix="keras-recurrent-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "images"
-    wanted = {name: True for name in ("image", "image/filename", *names) if name in builder.info.features}
+    file_names = ("image/filename", "file_name")
+    wanted = {name: True for name in ("image", *file_names, *names) if name in builder.info.features}
     decoders = tfds.decode.PartialDecoding(wanted, decoders={"image": tfds.decode.SkipDecoding()})
     examples = tfds_examples(builder, split, decoders=decoders)
     with open(path, "wb") as file:
         for number, example in enumerate(examples):
             content = example.pop("image")
-            name = _text(example.get("image/filename")) or f"{split} {number}"
+            name = next((_text(example[name]) for name in file_names if name in example), f"{split} {number}")
             yield Image(name, path, file.tell(), len(content)), example
             file.write(content)
 

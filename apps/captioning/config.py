@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
-from ..config import Rate, SearchConfig, TrainingConfig, VocabularySize
+from ..config import ImageConfig, Rate, SearchConfig, TrainingConfig, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainingConfig, SearchConfig):
+class Config(ImageConfig, TrainingConfig, SearchConfig):
     """Trains a captioner on images with captions.
 
     The command
@@ -26,16 +26,6 @@ class Config(TrainingConfig, SearchConfig):
         app: The app that this configuration is for.
         data: A folder with {split}.tsv (or .gz), which has the columns `image` and `caption` and a row a caption, and
             the images in images/; or a TFDS name.
-        strict: Stop at the first image that is missing, broken or without a caption, instead of leaving it out.
-        image_size: The side of the squares that images are stretched to.
-        backbone: The network that looks: "small", which is trained from scratch; the name of a network of
-            keras.applications, such as EfficientNetB0; or a .keras file with a model from images in 0 to 255 to a
-            feature map.
-        backbone_weights: For a network of keras.applications: "imagenet", which Keras downloads, or a weights file.
-        backbone_epoch: The epoch, counted from 1, from which on the backbone is trained, too; before, and with 0
-            always, it stays as it is. The default is 1 for "small", and 0 for others.
-        backbone_rate: The backbone's learning rate; the default is that of the rest.
-        cache: A folder to keep the features of a backbone in that is never trained, so that they are computed once.
         conditioning: Where the picture enters the language model: as its first state (init), as the first word (pre),
             beside each word (par), behind it (merge), or as init and through attention for each word (attention).
         attention: For the conditioning attention, what asks the picture: the state after a step (luong) or the one
@@ -47,7 +37,6 @@ class Config(TrainingConfig, SearchConfig):
         vocabulary_size: The most tokens; the rarest are unknown.
         cell: The recurrent cell.
         embedding_dim: Dimension of a token's embedding.
-        image_units: Dimension of the vector of each part of the picture.
         decoder_units: Dimension of the recurrent layers.
         num_layers: Recurrent layers on each other.
         input_feeding: Let each step read what was found out in the one before it; needs the attention luong.
@@ -61,13 +50,6 @@ class Config(TrainingConfig, SearchConfig):
 
     app: Literal["captioning"] = "captioning"
     data: str = "shapes"
-    strict: bool = False
-    image_size: PositiveInt = 64
-    backbone: str = "small"
-    backbone_weights: str | None = None
-    backbone_epoch: NonNegativeInt | None = None
-    backbone_rate: PositiveFloat | None = None
-    cache: str | None = None
     conditioning: Literal["init", "pre", "par", "merge", "attention"] = "attention"
     attention: Literal["luong", "bahdanau"] = "luong"
     score: Literal["additive", "multiplicative"] = "additive"
@@ -77,7 +59,6 @@ class Config(TrainingConfig, SearchConfig):
     vocabulary_size: VocabularySize = 8000
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     embedding_dim: PositiveInt = 128
-    image_units: PositiveInt = 256
     decoder_units: PositiveInt = 256
     num_layers: PositiveInt = 1
     input_feeding: bool = False

@@ -1,19 +1,12 @@
 """Images with captions as batches of pixels, or features, and token ids."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import tensorflow as tf
 
-from ...datasets import DataError
 from ...datasets.images import read_captions
-from ..console import note, progress
-from ..images import ImageError, decode, resize
+from ..images import THREADS, usable
 from ..text import length_batches, rows_of, teacher_forcing
 from ..training import EpochBatches, ahead
-
-THREADS = os.cpu_count() or 1
 
 
 def read(config, split):
@@ -28,41 +21,7 @@ def read(config, split):
         DataError: If the split cannot be read, no image of it is usable, or with `config.strict` one is not.
     """
     examples = read_captions(config.data, split)
-    kept, problems = [], {}
-    with ThreadPoolExecutor(THREADS) as pool:
-        for example, problem in zip(
-            examples, progress(pool.map(_problem, examples), len(examples), f"checking images: {split}"), strict=True
-        ):
-            if problem is None:
-                kept.append(example)
-                continue
-            if config.strict:
-                raise DataError(f"{split}: {example.image.name}: {problem}")
-            problems.setdefault(problem.split(" (")[0], []).append(example.image.name)
-    for problem, names in problems.items():
-        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        note(f"{split}: {len(names)} of {len(examples)} images left out: {problem}: {some}")
-    if not kept:
-        raise DataError(f"{split}: none of {len(examples)} images can be used")
-    return kept
-
-
-def _problem(example):
-    """Why an example cannot be used, None if it can."""
-    if not example.captions:
-        return "no caption"
-    try:
-        decode(example.image.read())
-    except FileNotFoundError:
-        return "no such file"
-    except (ImageError, OSError) as error:
-        return str(error)
-    return None
-
-
-def pixel_reader(examples, size):
-    """A function from an array of places in `examples` to their images, uint8 `(images, size, size, 3)`."""
-    return lambda places: np.stack([resize(decode(examples[place].image.read()), size) for place in places])
+    return usable(examples, split, config.strict, lambda example: None if example.captions else "no caption")
 
 
 def batches(examples, read_images, tokenizer, config, split):

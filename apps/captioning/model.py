@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, ImageEncoder
 from .. import export, folders, training
-from ..backbones import SMALL, backbone
+from ..backbones import configured, unfreezer
 from ..console import note
-from ..features import cached_features
-from ..images import decode, decode_in_graph, resize
+from ..features import image_readers
+from ..images import THREADS, decode, decode_in_graph, resize
 from ..metrics import caption_metrics
 from ..text import TOKENIZERS
 from ..training import ahead
@@ -146,7 +146,7 @@ class Captioner(Writer):
         """Captions many `Image`s in batches, read in threads beside the search, and yields a `Caption` of each."""
         batches = [images[first : first + batch_size] for first in range(0, len(images), batch_size)]
         read = lambda batch: self.look([image.read() for image in batch])  # noqa: E731
-        for pixels in ahead(read, batches, data.THREADS):
+        for pixels in ahead(read, batches, THREADS):
             yield from self.caption_pixels(pixels)
 
     def explain(self, contents):
@@ -189,13 +189,8 @@ def train(config, folder):
         TrainingError: If options do not go together, or the loss is not a number.
     """
     keras.utils.set_random_seed(config.seed)
-    eyes = backbone(config.backbone, config.image_size, config.backbone_weights)
-    begins = config.backbone_epoch
-    begins = int(config.backbone == SMALL) if begins is None else begins
-    if config.cache is not None and begins:
-        raise folders.TrainingError("a cache keeps the features of a backbone that is never trained (backbone_epoch 0)")
-    eyes.trainable = begins > 0
     # Options that do not go together are told before there is any work.
+    eyes, begins = configured(config)
     build(config, config.vocabulary_size)
     training.optimizer(config, steps=1)
 
@@ -204,15 +199,9 @@ def train(config, folder):
     tokenizer = TOKENIZERS[config.tokenizer].fit(captions, config.vocabulary_size, config.lowercase)
     if len(tokenizer) < config.vocabulary_size:
         note(f"the captions have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
-    readers = {split: data.pixel_reader(examples[split], config.image_size) for split in examples}
-    if config.cache is None:
-        model = build(config, len(tokenizer), eyes)
-    else:
-        model = build(config, len(tokenizer))
-        for split, reader in readers.items():
-            images = [example.image for example in examples[split]]
-            features = cached_features(eyes, images, reader, config.cache)
-            readers[split] = lambda places, features=features: np.asarray(features[places])
+    images = {split: [example.image for example in examples[split]] for split in examples}
+    readers = image_readers(images, eyes, config)
+    model = build(config, len(tokenizer), eyes if config.cache is None else None)
     batches = {split: data.batches(examples[split], readers[split], tokenizer, config, split) for split in examples}
     Captioner(config, tokenizer, model).save_assets(folder)
 
@@ -221,15 +210,9 @@ def train(config, folder):
     def val_cider():
         places = np.arange(len(examples["validation"]))
         parts = [places[first : first + 64] for first in places[::64]]
-        found = (captions_of(source)["text"].numpy() for source in ahead(readers["validation"], parts, data.THREADS))
+        found = (captions_of(source)["text"].numpy() for source in ahead(readers["validation"], parts, THREADS))
         texts = [text.decode() for part in found for text in part]
         return caption_metrics(texts, [example.captions for example in examples["validation"]])["cider_d"]
-
-    def begin_epoch(epoch):
-        trains = 0 < begins <= epoch + 1
-        if trains != eyes.trainable:
-            eyes.trainable = trains
-            model.make_train_function(force=True)
 
     training.fit(
         model,
@@ -239,7 +222,7 @@ def train(config, folder):
         config,
         folder,
         score=val_cider if config.monitor == "cider" else None,
-        begin_epoch=begin_epoch,
+        begin_epoch=unfreezer(model, eyes, begins),
         data=zlib.crc32(repr([(example.image.name, example.captions) for example in examples["train"]]).encode()),
         rates={id(weight): config.backbone_rate for weight in eyes.weights} if config.backbone_rate else {},
     )

@@ -1,11 +1,12 @@
 import gzip
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from keras_recurrent.datasets import DataError
-from keras_recurrent.datasets.images import read_captions, read_table
+from keras_recurrent.datasets.images import read_captions, read_questions, read_table
 
 ROWS = 'image\tcaption\na.jpg\tA dog .\nb.jpg\ta cat\na.jpg\t a "quoted" hound \nb.jpg\t\nc.jpg\t \n'
 
@@ -98,3 +99,71 @@ def test_coco_captions_by_name(tmp_path):
     assert [example.captions for example in read] == [["a dog", "a hound"], ["two cats"], []]
     for example, picture in zip(read, pictures, strict=True):
         np.testing.assert_array_equal(tf.io.decode_png(example.image.read()), picture)
+
+
+ASKED = (
+    "image\tquestion\tanswer\na.jpg\tWhat is it?\tdog\na.jpg\tWhere?\tin the park\n"
+    "a.jpg\tWhat is it?\thound\nb.jpg\tWhat is it?\t \n"
+)
+
+
+def asked(data, split="train"):
+    return [
+        (image.image.name, [(question.text, question.answers, question.kind) for question in image.questions])
+        for image in read_questions(data, split)
+    ]
+
+
+def test_rows_of_an_image_and_question_are_its_annotators(tmp_path):
+    (tmp_path / "train.tsv").write_text(ASKED)
+    assert asked(tmp_path) == [
+        ("a.jpg", [("What is it?", ["dog", "hound"], None), ("Where?", ["in the park"], None)]),
+        ("b.jpg", [("What is it?", [], None)]),
+    ]
+
+
+def test_types_and_splits_without_answers(tmp_path):
+    (tmp_path / "test.tsv").write_text("type\tquestion\timage\ncolour\tWhich colour?\ta.jpg\n")
+    assert asked(tmp_path, "test") == [("a.jpg", [("Which colour?", [], "colour")])]
+    with pytest.raises(DataError, match="no column 'question'"):
+        (tmp_path / "train.tsv").write_text("image\tanswer\na.jpg\tyes\n")
+        read_questions(tmp_path, "train")
+
+
+def test_easy_vqa_is_read_from_its_package():
+    splits = {split: read_questions("easy_vqa", split) for split in ("train", "validation", "test")}
+    assert {split: len(images) for split, images in splits.items()} == {"train": 3600, "validation": 400, "test": 1000}
+    counts = {split: sum(len(image.questions) for image in images) for split, images in splits.items()}
+    assert counts["train"] + counts["validation"] == 38_575
+    assert counts["test"] == 9_673
+    answers = {answer for image in splits["test"] for question in image.questions for answer in question.answers}
+    assert len(answers) == 13
+    assert splits["test"][0].image.read().startswith(b"\x89PNG")
+    names = [{image.image.name for image in splits[split]} for split in ("train", "validation")]
+    assert not names[0] & names[1]
+
+
+def test_easy_vqa_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "easy_vqa", None)
+    with pytest.raises(DataError, match=r"pip install 'keras-recurrent\[easy-vqa\]'"):
+        read_questions("easy_vqa", "train")
+
+
+def test_clevr_by_name():
+    picture = np.full((5, 7, 3), 40, "uint8")
+
+    def examples(builder, split, decoders=None, **_):
+        assert set(decoders.extract_features(builder.info.features)) == {"image", "file_name", "question_answer"}
+        strings, scalar = tf.TensorSpec((None,), tf.string), tf.TensorSpec((), tf.string)
+        example = {
+            "image": tf.io.encode_png(picture).numpy(),
+            "file_name": "CLEVR_1.png",
+            "question_answer": {"question": ["Is it red?", "How many?"], "answer": ["no", "2"]},
+        }
+        signature = {"image": scalar, "file_name": scalar, "question_answer": {"question": strings, "answer": strings}}
+        return tf.data.Dataset.from_generator(lambda: iter([example]), output_signature=signature)
+
+    with tfds.testing.mock_data(as_dataset_fn=examples, policy=tfds.testing.MockPolicy.USE_CODE):
+        assert asked("clevr", "validation") == [
+            ("CLEVR_1.png", [("Is it red?", ["no"], None), ("How many?", ["2"], None)])
+        ]

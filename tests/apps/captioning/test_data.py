@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 from keras_recurrent.apps.captioning import data
+from keras_recurrent.apps.images import pixel_reader
 from keras_recurrent.apps.text import WordTokenizer
 from keras_recurrent.datasets import DataError
 from PIL import Image
@@ -65,13 +66,13 @@ def test_nothing_usable(config, tmp_path):
 def batches_of(config, split, examples=None):
     examples = examples or data.read(config, split)
     tokenizer = WordTokenizer.fit([caption for example in examples for caption in example.captions], 100)
-    reader = data.pixel_reader(examples, config.image_size)
+    reader = pixel_reader([example.image for example in examples], config.image_size)
     return examples, tokenizer, data.batches(examples, reader, tokenizer, config, split)
 
 
 def test_batches_hold_each_caption_once_beside_its_image(config):
     examples, tokenizer, batches = batches_of(config, "train")
-    images = {example.image.name: data.pixel_reader([example], config.image_size)([0])[0] for example in examples}
+    images = {example.image.name: pixel_reader([example.image], config.image_size)([0])[0] for example in examples}
     wanted = sorted((example.image.name, caption) for example in examples for caption in example.captions)
     for epoch in (0, 1):
         batches.epoch = epoch
