@@ -60,6 +60,8 @@ class Decoder(layers.Layer):
             positions, of the attention that each got in all steps together: it shall look everywhere once.
         dropout: Float in [0, 1), the share of the embeddings, of each layer's outputs and of the readout to drop in
             training.
+        recurrent_dropout: Float in [0, 1), the share of the states to drop that enter the recurrent products, the same
+            at all steps of a sequence.
 
     Call arguments:
         tokens: Integer tensor `(batch, steps)`: the start token and the target but for its end.
@@ -87,7 +89,8 @@ class Decoder(layers.Layer):
         Luong et al. 2015, section 3.1, and 3.3 for input feeding; Bahdanau et al. 2015, section 3.1; the readout is the
         former's in both. Press and Wolf 2017, Using the output embedding to improve language models, for the tied
         softmax. Tanti, Gatt and Camilleri 2018, Where to put the image in an image caption generator, for the
-        conditioning and its names. Xu et al. 2015, Show, attend and tell, equation 14, for the penalty.
+        conditioning and its names. Xu et al. 2015, Show, attend and tell, equation 14, for the penalty. Gal and
+        Ghahramani 2016, A theoretically grounded application of dropout in recurrent neural networks.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Decoder(layers.Layer):
         conditioning="init",
         attention_penalty=0.0,
         dropout=0.0,
+        recurrent_dropout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -129,10 +133,18 @@ class Decoder(layers.Layer):
         self.cell = cell
         self.num_layers = num_layers
         self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
         policy = {"dtype": self.dtype_policy}
         self.embedding = token_embedding(vocabulary_size, embedding_dim, name="embedding", **policy)
         self.layers = [
-            sequence_layer(cell, units, return_sequences=True, name=f"{cell}_{index}", **policy)
+            sequence_layer(
+                cell,
+                units,
+                return_sequences=True,
+                recurrent_dropout=recurrent_dropout,
+                name=f"{cell}_{index}",
+                **policy,
+            )
             for index in range(num_layers)
         ]
         states = [state for layer in self.layers for state in layer.state_size]
@@ -264,33 +276,31 @@ class Decoder(layers.Layer):
     def _advance(self, memory, hypotheses=1):
         """A step from a token's projected embedding to the readout.
 
-        The step is a function `(projected, state, drop) -> (readout, state, weights)`, where `drop(index, output)` is
-        applied to the output of each layer.
+        The step is a function `(projected, state, drop, keep) -> (readout, state, weights)`, where `drop(index,
+        output)` is applied to the output of each layer, and `keep(index, output)` to what enters its recurrent product.
         """
         attend = self._attend(memory)
-        cell = self.layers[0].cell
         summaries = ops.repeat(memory.summary, hypotheses, axis=0)
 
         def attend_rows(queries):
             found = attend(ops.reshape(queries, (-1, hypotheses, self.units)))
             return (ops.reshape(x, (-1, ops.shape(x)[-1])) for x in found)
 
-        def step(projected, state, drop=lambda index, output: output):
-            bottom, *above = state[: self.num_layers]
+        def step(projected, state, drop=lambda index, output: output, keep=lambda index, output: output):
             context = weights = None
             fed = state[-1][0] if self.input_feeding else None
             if self.feeds_context:
-                context, weights = attend_rows(bottom[0])
+                context, weights = attend_rows(state[0][0])
                 fed = context
             if fed is not None:
-                projected = projected + ops.matmul(fed, ops.cast(cell.kernel[self.input_dim :], fed.dtype))
-            inner, _ = cell.inner(bottom[0], *cell.inner_weights)
-            bottom, _ = cell.step(projected, inner, bottom)
-            output = drop(0, bottom[0])
-            new_states = [bottom]
-            for index, (layer, layer_state) in enumerate(zip(self.layers[1:], above, strict=True), 1):
-                output, layer_state = layer.cell(output, layer_state)
-                output = drop(index, output)
+                kernel = self.layers[0].cell.kernel[self.input_dim :]
+                projected = projected + ops.matmul(fed, ops.cast(kernel, fed.dtype))
+            output, new_states = None, []
+            for index, (layer, layer_state) in enumerate(zip(self.layers, state[: self.num_layers], strict=True)):
+                cell = layer.cell
+                inner, _ = cell.inner(keep(index, layer_state[0]), *cell.inner_weights)
+                layer_state, _ = cell.step(cell.project(output) if index else projected, inner, layer_state)
+                output = drop(index, layer_state[0])
                 new_states.append(layer_state)
             if self.attention is not None and not self.feeds_context:
                 context, weights = attend_rows(output)
@@ -333,14 +343,22 @@ class Decoder(layers.Layer):
 
     def _read_in_steps(self, embedded, state, memory, training):
         projected = self._project(ops.transpose(embedded, (1, 0, 2)))
-        # What dropout multiplies outputs by, drawn for all steps before the loop: `(steps, batch, units)` a layer.
+        # What dropout multiplies outputs by, drawn for all steps before the loop: `(steps, batch, units)` a layer. What
+        # enters a recurrent product has one mask for all steps.
         ones = ops.ones((*ops.shape(projected)[:2], self.units), dtype=projected.dtype)
         kept = [dropout(ones, training=training) for dropout in self.dropouts[1:-1]]
+        masks = [
+            layer.cell.dropped(None, layer_state[0], training)[1]
+            for layer, layer_state in zip(self.layers, state[: self.num_layers], strict=True)
+        ]
         advance = self._advance(memory)
+
+        def keep(index, output):
+            return output if masks[index] is None else output * masks[index]
 
         def step(state, inputs):
             projected, kept = inputs
-            readout, state, weights = advance(projected, state, lambda index, output: output * kept[index])
+            readout, state, weights = advance(projected, state, lambda index, output: output * kept[index], keep)
             return state, (readout, weights)
 
         _, (readouts, weights) = scan(step, state, (projected, kept))
@@ -388,4 +406,5 @@ class Decoder(layers.Layer):
             "conditioning": self.conditioning,
             "attention_penalty": self.attention_penalty,
             "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
         }

@@ -21,6 +21,8 @@ class TextEncoder(layers.Layer):
         num_layers: Positive integer, how many recurrent layers stand on each other.
         bidirectional: Whether each layer reads in both directions; its outputs are concatenated.
         dropout: Float in [0, 1), the share of the embeddings and of each layer's outputs to drop in training.
+        recurrent_dropout: Float in [0, 1), the share of the states to drop that enter the recurrent products, the same
+            at all steps of a sequence.
 
     Call arguments:
         tokens: Integer tensor `(batch, positions)`. Padding (0) is masked and may stand anywhere.
@@ -47,6 +49,7 @@ class TextEncoder(layers.Layer):
         num_layers=1,
         bidirectional=True,
         dropout=0.0,
+        recurrent_dropout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -57,6 +60,7 @@ class TextEncoder(layers.Layer):
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
         self.embedding = token_embedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
         self.layers = [self._layer(index) for index in range(num_layers)]
         self.dropouts = [Dropout(dropout, dtype=self.dtype_policy) for _ in range(num_layers + 1)]
@@ -67,6 +71,7 @@ class TextEncoder(layers.Layer):
             self.units,
             return_sequences=True,
             return_state=True,
+            recurrent_dropout=self.recurrent_dropout,
             dtype=self.dtype_policy,
             name=f"{self.cell}_{index}",
         )
@@ -106,6 +111,7 @@ class TextEncoder(layers.Layer):
             "num_layers": self.num_layers,
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
         }
 
 

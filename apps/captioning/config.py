@@ -42,6 +42,8 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
         input_feeding: Let each step read what was found out in the one before it; needs the attention luong.
         tie_softmax: Let the softmax use the embeddings, which saves its own weights.
         dropout: Share of the features, embeddings and outputs to drop in training.
+        recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
+            steps of a sequence.
         captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all.
         monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of its greedy
             captions.
@@ -64,6 +66,7 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     input_feeding: bool = False
     tie_softmax: bool = False
     dropout: Rate = 0.1
+    recurrent_dropout: Rate = 0.0
     captions_per_image: PositiveInt | None = None
     monitor: Literal["loss", "cider"] = "loss"
     batch_size: PositiveInt = 64

@@ -66,6 +66,7 @@ def build(config, size, eyes=None):
             input_feeding=config.input_feeding,
             tie_softmax=config.tie_softmax,
             dropout=config.dropout,
+            recurrent_dropout=config.recurrent_dropout,
             dtype=config.precision,
         )
         return ConditionalLM(encoder, decoder, dtype=config.precision)

@@ -46,6 +46,8 @@ class Config(TrainingConfig, SearchConfig):
         tie_embeddings: Let source and target share their embeddings; needs a shared vocabulary.
         tie_softmax: Let the softmax use the target's embeddings, which saves its own weights.
         dropout: Share of the embeddings and outputs to drop in training.
+        recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
+            steps of a sequence.
         scheduled_sampling: At the last epoch, the share of the target's tokens that training replaces by the model's
             own, so that it learns to go on from its mistakes; the share rises from 0 at the first.
         monitor: What decides which epoch is the best: the loss on the validation split, or the BLEU of its greedy
@@ -77,6 +79,7 @@ class Config(TrainingConfig, SearchConfig):
     tie_embeddings: bool = False
     tie_softmax: bool = False
     dropout: Rate = 0.1
+    recurrent_dropout: Rate = 0.0
     scheduled_sampling: Rate = 0.0
     monitor: Literal["loss", "bleu"] = "loss"
     batch_size: PositiveInt = 64

@@ -65,6 +65,7 @@ def _model(config, source_size, target_size):
         "cell": config.cell,
         "num_layers": config.num_layers,
         "dropout": config.dropout,
+        "recurrent_dropout": config.recurrent_dropout,
         "dtype": config.precision,
     }
     encoder = TextEncoder(source_size, units=config.encoder_units, bidirectional=config.bidirectional, **shared)

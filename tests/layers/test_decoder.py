@@ -156,6 +156,20 @@ def test_dropout_in_training_only(cell, kind, memory, rng):
     assert np.any(first != second)
 
 
+@pytest.mark.parametrize("attention", ["luong", "bahdanau"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_recurrent_dropout_is_of_the_states(cell, attention, layers, memory, rng):
+    """The first state of this decoder is zero, so that the first step has nothing to drop."""
+    options = {"cell": cell, "attention": attention, "num_layers": layers, "conditioning": "par"}
+    decoder = build(rng, recurrent_dropout=0.5, **options)
+    logits = logits_of(decoder, TOKENS, memory, training=False)
+    first, second = (logits_of(decoder, TOKENS, memory, training=True) for _ in range(2))
+    np.testing.assert_allclose(first[:, 0], logits[:, 0], atol=1e-5)
+    assert np.any(np.abs(first[:, 1:] - logits[:, 1:]) > 1e-3)
+    assert np.any(np.abs(first[:, 1:] - second[:, 1:]) > 1e-3)
+    assert Decoder.from_config(decoder.get_config()).recurrent_dropout == 0.5
+
+
 @pytest.mark.parametrize(("cell", "states"), [("simple_rnn", 1), ("lstm", 2), ("gru", 1)])
 def test_initial_state(cell, states, num_layers, memory, rng):
     state = build(rng, cell=cell, num_layers=num_layers).initial_state(memory)

@@ -79,6 +79,16 @@ def test_dropout_in_training_only(cell):
     assert np.any(arrays(encoder(tokens, training=True))[0] != values)
 
 
+def test_recurrent_dropout_is_of_the_states(cell, bidirectional):
+    encoder = TextEncoder(20, 4, UNITS, cell=cell, bidirectional=bidirectional, recurrent_dropout=0.5)
+    tokens = ops.convert_to_tensor(SENTENCES)
+    values = arrays(encoder(tokens))[0]
+    trained = arrays(encoder(tokens, training=True))[0]
+    np.testing.assert_allclose(trained[:, 0, :UNITS], values[:, 0, :UNITS], atol=1e-6)  # after no state
+    assert np.any(np.abs(trained[:, 1:, :UNITS] - values[:, 1:, :UNITS]) > 1e-4)
+    assert TextEncoder.from_config(encoder.get_config()).recurrent_dropout == 0.5
+
+
 def test_wholly_padded_row_is_finite(cell):
     encoder = TextEncoder(20, 4, UNITS, cell=cell)
     tokens = np.array([[5, 6, 3], [0, 0, 0]])

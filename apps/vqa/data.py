@@ -1,0 +1,108 @@
+"""Images with questions as batches of pixels, or features, token ids and answers."""
+
+from collections import Counter
+
+import numpy as np
+import tensorflow as tf
+
+from ...datasets import DataError
+from ...datasets.images import AskedImage, read_questions
+from ..console import note
+from ..images import THREADS, usable
+from ..text import pad, rows_of
+from ..training import EpochBatches, ahead
+
+
+def read(config, split):
+    """The usable images of a split of a configuration's data set, with their questions.
+
+    An image that is missing, broken or without a question is left out, named and counted on standard error. Questions
+    without text are left out and counted.
+
+    Returns:
+        List of `AskedImage`s.
+
+    Raises:
+        DataError: If the split cannot be read, no image of it is usable, or with `config.strict` one is not.
+    """
+    examples = []
+    empty = 0
+    for example in read_questions(config.data, split):
+        asked = [question for question in example.questions if question.text]
+        empty += len(example.questions) - len(asked)
+        examples.append(AskedImage(example.image, asked))
+    if empty and config.strict:
+        raise DataError(f"{split}: {empty} questions have no text")
+    if empty:
+        note(f"{split}: {empty} questions without text are left out")
+    return usable(examples, split, config.strict, lambda example: None if example.questions else "no question")
+
+
+def answers_of(examples, config):
+    """The commonest answers of a split, at most `config.answers`, the commonest first, and of equals in their order.
+
+    Raises:
+        DataError: If there is none.
+    """
+    given = [clean(answer, config) for example in examples for q in example.questions for answer in q.answers]
+    if not given:
+        raise DataError("no question has an answer, so there is nothing to learn")
+    return [answer for answer, _ in Counter(given).most_common(config.answers)]
+
+
+def clean(answer, config):
+    """An answer as it is compared: with single spaces, and lowercased if that is asked."""
+    answer = " ".join(answer.split())
+    return answer.lower() if config.lowercase else answer
+
+
+def batches(examples, read_images, tokenizer, answers, config, split):
+    """Images with all their questions as `EpochBatches`, in a new order each epoch for the split `train`.
+
+    Images are read in threads, some batches ahead, and each once in an epoch.
+
+    Args:
+        examples: List of `AskedImage`s.
+        read_images: Function from an array of places in `examples` to what the encoder reads of them.
+        tokenizer: The tokenizer of the questions.
+        answers: List of strings, the answers that the model knows.
+        config: The `Config`.
+        split: The split's name.
+
+    Returns:
+        Batches `((images, owners, questions), counts)`: what `read_images` gives; for each question the place of its
+        image in the batch, int32 `(questions,)`; int32 `(questions, steps)`, 0 at padding; and float32 `(questions,
+        answers + 1)`, how many annotators gave each answer, in the last column one that the model does not know.
+    """
+    sizes = np.array([len(example.questions) for example in examples])
+    firsts = np.cumsum(sizes) - sizes  # the place of each image's first question
+    questions = [question for example in examples for question in example.questions]
+    ids = rows_of(tokenizer.encode([question.text for question in questions]), config.max_length)
+    place_of = {answer: place for place, answer in enumerate(answers)}
+    given = [[place_of.get(clean(answer, config), len(answers)) for answer in q.answers] for q in questions]
+
+    def order(epoch):
+        """Groups of images with some `config.batch_size` questions together."""
+        places = np.arange(len(examples))
+        if split == "train":
+            places = np.random.default_rng([config.seed, epoch]).permutation(places)
+        groups = (np.cumsum(sizes[places]) - sizes[places]) // config.batch_size
+        return np.split(places, np.flatnonzero(np.diff(groups)) + 1)
+
+    def batch_of(places):
+        rows = np.concatenate([np.arange(firsts[place], firsts[place] + sizes[place]) for place in places])
+        owners = np.repeat(np.arange(len(places), dtype="int32"), sizes[places])
+        counts = [np.bincount(given[row], minlength=len(answers) + 1) for row in rows]
+        asked = pad([ids[row] for row in rows], 8 if config.jit else 1)
+        return (read_images(places), owners, asked), np.stack(counts).astype("float32")
+
+    images = read_images(np.arange(1))
+    signature = (
+        (
+            tf.TensorSpec((None, *images.shape[1:]), images.dtype),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None, None), tf.int32),
+        ),
+        tf.TensorSpec((None, len(answers) + 1), tf.float32),
+    )
+    return EpochBatches(lambda epoch: ahead(batch_of, order(epoch), THREADS), signature, len(order(0)), False)
