@@ -22,6 +22,7 @@ MISTAKES = (DataError, MissingExtra, folders.ModelFolderError, folders.TrainingE
 APPS = {
     "translation": "sentences of one language in, sentences of another out",
     "captioning": "pictures in, sentences about them out",
+    "vqa": "pictures and questions in, answers out",
 }
 
 

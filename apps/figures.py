@@ -77,16 +77,69 @@ def draw_caption(pixels, caption, grid, path):
             axes.axis("off")
         panels = figure.axes
         panels[0].imshow(pixels)
-        height, width = pixels.shape[:2]
         for axes, token, weights in zip(panels[1:], tokens, caption["alignment"], strict=False):
-            axes.imshow(pixels)
-            # Black where nothing was looked at, and the picture itself where most was.
-            shade = 1 - np.reshape(weights, grid) / max(weights)
-            layer = np.zeros((*grid, 4))
-            layer[..., 3] = 0.8 * shade
-            axes.imshow(layer, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
+            _draw_look(axes, pixels, np.reshape(weights, grid))
             axes.set_title(token, fontsize="medium", parse_math=False)
         _save(figure, path)
+
+
+def draw_answers(pixels, question, told, grid, path):
+    """Draws an image with a question, the answers as bars, and where the model looked, into a picture file.
+
+    Args:
+        pixels: uint8 array `(height, width, 3)`.
+        question: String.
+        told: Dictionary of `answers`, dictionaries of `text` and `probability`, and `looks`: for each hop a list with a
+            number in [0, 1] for each cell of the grid, row by row.
+        grid: The rows and columns of the cells.
+        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+    """
+    answers, looks = told["answers"], told["looks"]
+    with matplotlib.rc_context({"font.family": _families("".join([question, *(a["text"] for a in answers)]))}):
+        figure = Figure(figsize=(3.2 * (2 + len(looks)), 3.4), layout="constrained")
+        figure.suptitle(question, wrap=True, parse_math=False)
+        picture, *maps, bars = figure.subplots(1, 2 + len(looks))
+        picture.imshow(pixels)
+        for hop, (axes, weights) in enumerate(zip(maps, looks, strict=True), 1):
+            _draw_look(axes, pixels, np.reshape(weights, grid))
+            axes.set_title(f"look {hop}", fontsize="medium")
+        for axes in (picture, *maps):
+            axes.axis("off")
+        bars.barh(range(len(answers)), [answer["probability"] for answer in answers])
+        bars.set_yticks(range(len(answers)), [answer["text"] for answer in answers], parse_math=False)
+        bars.invert_yaxis()
+        bars.set(xlim=(0, 1), xlabel="probability")
+        _save(figure, path)
+
+
+def draw_confusion(answers, table, path):
+    """Draws how often each answer was given where each was right, as a share of the latter, into a picture file.
+
+    Args:
+        answers: List of strings.
+        table: Integer array `(right, given)`.
+        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+    """
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    side = 2.5 + 0.3 * len(answers)
+    with matplotlib.rc_context({"font.family": _families("".join(answers))}):
+        figure = Figure(figsize=(side + 1, side), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        axes.set_xticks(range(len(answers)), answers, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(answers)), answers, parse_math=False)
+        axes.set(xlabel="given", ylabel="right")
+        figure.colorbar(image, label="share of the right answer's questions")
+        _save(figure, path)
+
+
+def _draw_look(axes, pixels, weights):
+    """An image, black where nothing was looked at, and as it is where most was."""
+    height, width = pixels.shape[:2]
+    layer = np.zeros((*weights.shape, 4))
+    layer[..., 3] = 0.8 * (1 - weights / weights.max())
+    axes.imshow(pixels)
+    axes.imshow(layer, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
 
 
 def _save(figure, path):

@@ -148,7 +148,20 @@ def ahead(function, items, threads):
             yield waiting.popleft().result()
 
 
-def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=lambda epoch: None, data=0, rates=None):
+def fit(
+    model,
+    loss,
+    train,
+    validation,
+    config,
+    folder,
+    score=None,
+    metrics=(),
+    monitor="val_loss",
+    begin_epoch=lambda epoch: None,
+    data=0,
+    rates=None,
+):
     """Trains a model, and leaves in it the weights of its best epoch, or better ones.
 
     What it needs to go on after an interruption it keeps in `folder`, in the folder `STATES`, and a call with the same
@@ -163,7 +176,9 @@ def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=
         config: A `TrainingConfig`.
         folder: A folder.
         score: Function that measures the model, the higher the better, and whose name is that of a column of
-            `history.csv`. The best epoch has the best score; without it, the lowest validation loss.
+            `history.csv`. The best epoch has the best score; without it, `monitor` decides.
+        metrics: Keras's metrics, whose means over the validation data are columns of `history.csv`, too.
+        monitor: The column in which the best epoch has the highest number, or the lowest loss.
         begin_epoch: Function of the epoch, counted from 0, that is called before it.
         data: Integer that is another one for other data, with which nothing can be resumed.
         rates: Dictionary from the `id` of a variable to its own learning rate, to which `config.schedule` applies.
@@ -175,17 +190,19 @@ def fit(model, loss, train, validation, config, folder, score=None, begin_epoch=
     if config.tensorboard:
         needed("tensorboard", "tensorboard")
     folder = Path(folder)
-    model.compile(optimizer(config, train.count, rates), loss, jit_compile=config.jit)
+    model.compile(optimizer(config, train.count, rates), loss, metrics=list(metrics), jit_compile=config.jit)
     inputs, *_ = next(iter(validation))
     model(inputs)  # creates the weights
     model.optimizer.build(model.trainable_variables)
 
     def measured(row):
-        row = {**row, "val_loss": model.evaluate(validation, verbose=0)}
+        found = model.evaluate(validation, verbose=0, return_dict=True)
+        row = {**row, **{f"val_{name}": value for name, value in found.items()}}
         return row if score is None else {**row, score.__name__: score()}
 
     states = States(folder / STATES, model, max(2, config.average_last), data)
-    history = History(folder / "history.csv", config, score and score.__name__)
+    measure = monitor if score is None else score.__name__
+    history = History(folder / "history.csv", config, None if measure == "val_loss" else measure)
     begun = len(history.rows)
     epoch, best = states.restore(begun)
     history.rows = history.rows[:epoch]

@@ -174,6 +174,11 @@ class ImageEncoder(layers.Layer):
         cells = None if rows is None or columns is None else rows * columns
         return Memory((batch, cells, self.units), (batch, cells), (batch, self.units))
 
+    def copy_reading(self, encoder):
+        """Takes the weights of another `ImageEncoder`, but for those of its backbone."""
+        for part in ("projection", "place_projection", "normalization"):
+            getattr(self, part).set_weights(getattr(encoder, part).get_weights())
+
     def features(self, images, training=False):
         """The feature map `(batch, rows, columns, features)` of images."""
         if self.backbone is None:

@@ -237,8 +237,7 @@ def _with_eyes(reader, config, eyes):
     """The model from pixels, of a trained one from features and their backbone."""
     model = build(config, reader.decoder.vocabulary_size, eyes)
     model.build(((None, *eyes.input_shape[1:]), (None, None)))
-    for part in ("projection", "place_projection", "normalization"):
-        getattr(model.encoder, part).set_weights(getattr(reader.encoder, part).get_weights())
+    model.encoder.copy_reading(reader.encoder)
     model.decoder.set_weights(reader.decoder.get_weights())
     return model
 

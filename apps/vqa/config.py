@@ -48,7 +48,7 @@ class Config(ImageConfig, TrainingConfig):
         recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
             steps of a sequence.
         monitor: What decides which epoch is the best: the loss or the accuracy on the validation split.
-        batch_size: Questions of a batch.
+        batch_size: Questions of a batch, on average: those of one image stay together.
     """
 
     app: Literal["vqa"] = "vqa"

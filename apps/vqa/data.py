@@ -12,6 +12,8 @@ from ..images import THREADS, usable
 from ..text import pad, rows_of
 from ..training import EpochBatches, ahead
 
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
 
 def read(config, split):
     """The usable images of a split of a configuration's data set, with their questions.
@@ -50,6 +52,28 @@ def answers_of(examples, config):
     return [answer for answer, _ in Counter(given).most_common(config.answers)]
 
 
+def commonest_answers(examples, config):
+    """The commonest answer to the questions of each type, as a dictionary; without a look at question or image."""
+    given = {}
+    for example in examples:
+        for question in example.questions:
+            counts = given.setdefault(question_type(question), Counter())
+            counts.update(clean(answer, config) for answer in question.answers)
+    return {kind: counts.most_common(1)[0][0] for kind, counts in sorted(given.items()) if counts}
+
+
+def question_type(question):
+    """A question's type: what the data set says, or else its first two words."""
+    return question.kind or " ".join(question.text.lower().split()[:2])
+
+
+def answer_type(answer):
+    """`yes/no`, `number` or `other`, as the official script of VQA has them."""
+    if answer in ("yes", "no"):
+        return "yes/no"
+    return "number" if answer.isdigit() or answer in NUMBERS else "other"
+
+
 def clean(answer, config):
     """An answer as it is compared: with single spaces, and lowercased if that is asked."""
     answer = " ".join(answer.split())
@@ -81,13 +105,13 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     place_of = {answer: place for place, answer in enumerate(answers)}
     given = [[place_of.get(clean(answer, config), len(answers)) for answer in q.answers] for q in questions]
 
+    at_once = max(1, round(config.batch_size / sizes.mean()))
+
     def order(epoch):
-        """Groups of images with some `config.batch_size` questions together."""
         places = np.arange(len(examples))
         if split == "train":
             places = np.random.default_rng([config.seed, epoch]).permutation(places)
-        groups = (np.cumsum(sizes[places]) - sizes[places]) // config.batch_size
-        return np.split(places, np.flatnonzero(np.diff(groups)) + 1)
+        return [places[first : first + at_once] for first in range(0, len(places), at_once)]
 
     def batch_of(places):
         rows = np.concatenate([np.arange(firsts[place], firsts[place] + sizes[place]) for place in places])
@@ -105,4 +129,4 @@ def batches(examples, read_images, tokenizer, answers, config, split):
         ),
         tf.TensorSpec((None, len(answers) + 1), tf.float32),
     )
-    return EpochBatches(lambda epoch: ahead(batch_of, order(epoch), THREADS), signature, len(order(0)), False)
+    return EpochBatches(lambda epoch: ahead(batch_of, order(epoch), THREADS), signature, len(order(0)), True)

@@ -143,8 +143,7 @@ def test_feature_maps_instead_of_images():
     reader = ImageEncoder(UNITS)
     features = backbone(IMAGES)
     reader.build(features.shape)
-    for part in ("projection", "place_projection", "normalization"):
-        getattr(reader, part).set_weights(getattr(encoder, part).get_weights())
+    reader.copy_reading(encoder)
     for found, wanted in zip(arrays(reader(features)[::2]), expected, strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 

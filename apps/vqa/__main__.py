@@ -1,0 +1,95 @@
+"""Answers questions about pictures, with a convolutional network, a recurrent one and a fusion of the two."""
+
+import dataclasses
+import sys
+from json import dumps
+from pathlib import Path
+
+from .. import cli
+from ..console import Stopwatch, note
+from ..folders import UsageError, read_config
+from .config import Config
+
+
+def evaluate(model: str, *, data: str | None = None, split: str = "test"):
+    """Counts a model's right answers to the questions of a split, beside those of blind baselines.
+
+    Ends with one line of JSON: accuracy, VQA accuracy, whether a right answer is among the first five; accuracy by type
+    of question and of answer; and the baselines: the commonest answer, the commonest answer to each type of question,
+    and, of models in the folders MODEL-question and MODEL-image that were trained with that --modality, the accuracy
+    with question or image alone. An answer that the model does not know counts as wrong. Each image is looked at once.
+
+    Args:
+        model: The model's folder.
+        data: A folder or a name; the default is what the model was trained on.
+        split: The split to answer.
+    """
+    read_config(model, Config.app)
+    from ..figures import draw_confusion
+    from . import evaluation
+    from .data import read
+    from .model import load
+
+    answerer = load(model)
+    config = answerer.config if data is None else dataclasses.replace(answerer.config, data=data)
+    examples = evaluation.answered(read(config, split), split)
+    with Stopwatch() as watch:
+        results = evaluation.results(answerer, examples, config)
+    metrics = evaluation.summary(results)
+    metrics["baselines"] = evaluation.blind(model, examples, config)
+    for modality in ("question", "image"):
+        folder = Path(f"{str(model).rstrip('/')}-{modality}")
+        if folder.exists():
+            alone = evaluation.results(load(folder), examples, config)
+            metrics["baselines"][f"{modality}_only"] = evaluation.summary(alone)["accuracy"]
+        else:
+            note(f"there is no {folder}, trained with --modality {modality}, so that is not among the baselines")
+    figure = Path(model) / "figures" / f"confusion-{split}.png"
+    draw_confusion(*evaluation.confusion(results), figure)
+    note(f"which answers are taken for which is drawn in {figure}")
+    speed = {"images": len(examples), "questions_per_second": round(len(results) / watch.seconds, 1)}
+    cli.report(model, split, {**metrics, **speed})
+
+
+def predict(model: str, *pairs: str, json: bool = False, figure: str | None = None):
+    """Answers questions about images, a line each.
+
+    Args:
+        model: The model's folder.
+        *pairs: An image's file and a question in quotation marks, and as many more such pairs as you like.
+        json: Instead of the likeliest answer, print a line of JSON for a question: its `image`, `question`, the five
+            likeliest `answers` with `text` and `probability`, `is_unknown`, whether the model knows none of its words,
+            and `looks`, where the fusion looked in each hop.
+        figure: A file such as `answer.png`, to draw the first image into with its question and answers, and where the
+            fusion looked.
+    """
+    read_config(model, Config.app)
+    from ..figures import draw_answers
+    from ..images import ImageError, decode
+    from .model import load
+
+    if not pairs or len(pairs) % 2:
+        raise UsageError("name an image and a question in quotation marks, one after the other")
+    answerer = load(model)
+    failed = 0
+    for file, question in zip(pairs[::2], pairs[1::2], strict=True):
+        try:
+            if not question.strip():
+                raise UsageError("the question is empty")
+            content = Path(file).read_bytes()
+            (told,) = answerer.explain([content], [question])
+        except (ImageError, UsageError, OSError) as error:
+            note(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
+            failed += 1
+            continue
+        line = dumps({"image": file, "question": question, **told}, ensure_ascii=False)
+        print(line if json else told["answers"][0]["text"], flush=True)
+        if figure is not None:
+            draw_answers(decode(content), question, told, answerer.grid, figure)
+            figure = None  # of the first question only
+    if failed:
+        raise UsageError(f"{failed} of {len(pairs) // 2} questions could not be answered")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["vqa", *sys.argv[1:]]))

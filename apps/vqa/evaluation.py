@@ -1,0 +1,121 @@
+"""How well questions are answered, by type, and beside what is right without a look at the picture."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...datasets import DataError
+from ...datasets.images import AskedImage
+from .. import answers as counts
+from ..console import note, progress
+from ..images import pixel_reader
+from . import data
+from .model import COMMONEST
+
+
+class Result(NamedTuple):
+    """A question and how it was answered.
+
+    Attributes:
+        question: The `datasets.images.Question`.
+        right: Its commonest answer.
+        answer: The model's.
+        measures: Dictionary of `accuracy`, `vqa_accuracy` and `top_5_accuracy` in [0, 1].
+    """
+
+    question: object
+    right: str
+    answer: str
+    measures: dict
+
+
+def answered(examples, split):
+    """The images of a split with those of their questions that have an answer.
+
+    Raises:
+        DataError: If there is none.
+    """
+    known = [AskedImage(example.image, [q for q in example.questions if q.answers]) for example in examples]
+    known = [example for example in known if example.questions]
+    if not known:
+        raise DataError(f"{split}: no question has an answer, so that there is nothing to compare with; predict works")
+    missing = sum(len(example.questions) for example in examples) - sum(len(example.questions) for example in known)
+    if missing:
+        note(f"{split}: {missing} questions without an answer are left out")
+    return known
+
+
+def results(answerer, examples, config):
+    """A `Result` of each question. Each image is decoded and encoded once."""
+    reader = pixel_reader([example.image for example in examples], config.image_size)
+    batches = data.batches(examples, reader, answerer.tokenizer, answerer.answers, config, "test")
+    measures, best = [], []
+    for inputs, given in progress(batches.dataset, batches.count, "answering"):
+        logits = answerer.model(list(inputs))
+        best += np.argmax(logits, axis=-1).tolist()
+        functions = (counts.accuracy, counts.vqa_accuracy, counts.top_5_accuracy)
+        columns = {function.__name__: function(given, logits).numpy().tolist() for function in functions}
+        measures += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    questions = [question for example in examples for question in example.questions]
+    return [
+        Result(question, commonest(question, config), answerer.answers[place], measure)
+        for question, place, measure in zip(questions, best, measures, strict=True)
+    ]
+
+
+def commonest(question, config):
+    """What most annotators answered."""
+    return Counter(data.clean(answer, config) for answer in question.answers).most_common(1)[0][0]
+
+
+def summary(results):
+    """Means of the measures, and of the accuracy by type."""
+    found = {name: _mean(result.measures[name] for result in results) for name in results[0].measures}
+    for what, kind_of in (
+        ("by_question_type", lambda result: data.question_type(result.question)),
+        ("by_answer_type", lambda result: data.answer_type(result.right)),
+    ):
+        kinds = Counter(kind_of(result) for result in results)
+        # Of first words there are hundreds; those of many questions are worth a look.
+        found[what] = {
+            kind: _mean(result.measures["accuracy"] for result in results if kind_of(result) == kind)
+            for kind, _ in kinds.most_common(20)
+        }
+    return {**found, "questions": len(results)}
+
+
+def blind(folder, examples, config):
+    """The accuracy of the training data's commonest answer, and of its commonest answer to each type of question."""
+    by_type = json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8"))
+    first = (Path(folder) / "answers.txt").read_text(encoding="utf-8").split("\n")[0]
+    questions = [question for example in examples for question in example.questions]
+
+    def share(answer_to):
+        given = [Counter(data.clean(answer, config) for answer in question.answers) for question in questions]
+        return _mean(
+            counts[answer_to(question)] == max(counts.values())
+            for question, counts in zip(questions, given, strict=True)
+        )
+
+    return {
+        "commonest_answer": share(lambda question: first),
+        "commonest_answer_of_type": share(lambda question: by_type.get(data.question_type(question), first)),
+    }
+
+
+def confusion(results, most=20):
+    """The commonest answers, and how often each was given for each: an array `(right, given)` of counts."""
+    answers = [answer for answer, _ in Counter(result.right for result in results).most_common(most)]
+    place_of = {answer: place for place, answer in enumerate(answers)}
+    table = np.zeros((len(answers), len(answers)), int)
+    for result in results:
+        if result.right in place_of and result.answer in place_of:
+            table[place_of[result.right], place_of[result.answer]] += 1
+    return answers, table
+
+
+def _mean(values):
+    return round(float(np.mean(list(values))), 4)

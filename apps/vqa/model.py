@@ -1,0 +1,334 @@
+"""The question answerer: a network that looks, one that reads, and a fusion of the two."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from ...layers import ImageEncoder, Memory, TextEncoder
+from ...layers.dropout import Dropout
+from ...layers.fusion import FUSIONS
+from .. import export, folders, training
+from ..answers import AnswerCrossentropy, metrics
+from ..backbones import configured, unfreezer
+from ..console import note
+from ..features import image_readers
+from ..images import decode, decode_in_graph, resize
+from ..text import END, TOKENIZERS, UNKNOWN
+from ..writing import load_parts
+from . import data
+from .config import Config
+
+BEST = 5  # answers that are told
+ANSWERS = "answers.txt"
+COMMONEST = "commonest.json"  # the commonest answer to each type of question
+QUESTIONS = tf.TensorSpec([None], tf.string, name="question")
+BYTES = [tf.TensorSpec([None], tf.string, name="image_bytes"), QUESTIONS]
+PIXELS = [tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels"), QUESTIONS]
+
+
+class Answer(NamedTuple):
+    """An answer.
+
+    Attributes:
+        text: The answer.
+        probability: What the model gives it, in [0, 1].
+    """
+
+    text: str
+    probability: float
+
+
+def build(config, size, answers, shape, eyes=None):
+    """The model that a `Config` describes.
+
+    Its inputs are images, for each question the place of its image among them, and the questions' token ids; its output
+    are logits `(questions, answers)`.
+
+    Args:
+        config: The `Config`.
+        size: Positive integer, the size of the questions' vocabulary.
+        answers: Positive integer, how many answers there are.
+        shape: What the model reads of an image: the shape of its pixels, or of its features.
+        eyes: The backbone; None where the model reads its features.
+
+    Raises:
+        TrainingError: If options do not go together.
+    """
+    images = keras.Input(shape, name="images")
+    owners = keras.Input((), dtype="int32", name="owners")
+    questions = keras.Input((None,), dtype="int32", name="questions")
+    policy = {"dtype": config.precision}
+    image = ImageEncoder(config.image_units, eyes, dropout=config.dropout, name="image_encoder", **policy)(images)
+    question = TextEncoder(
+        size,
+        config.embedding_dim,
+        config.question_units,
+        cell=config.cell,
+        num_layers=config.num_layers,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+        recurrent_dropout=config.recurrent_dropout,
+        name="question_encoder",
+        **policy,
+    )(questions)
+    image = Memory(*(ops.take(part, owners, axis=0) for part in image))
+    # A baseline sees zeros in place of what it may not use.
+    if config.modality == "question":
+        image = Memory(ops.zeros_like(image.values), image.mask, ops.zeros_like(image.summary))
+    if config.modality == "image":
+        question = Memory(ops.zeros_like(question.values), question.mask, ops.zeros_like(question.summary))
+    try:
+        fused = fusion(config)(image, question)
+    except ValueError as error:
+        raise folders.TrainingError(str(error).strip().splitlines()[-1]) from error
+    fused = Dropout(config.dropout, **policy)(fused)
+    hidden = layers.Dense(config.classifier_units, activation="relu", name="classifier", **policy)(fused)
+    logits = layers.Dense(answers, name="answers", **policy)(Dropout(config.dropout, **policy)(hidden))
+    return keras.Model([images, owners, questions], logits)
+
+
+def fusion(config):
+    """The fusion of a `Config`, with those of its options that it has."""
+    options = {
+        "stacked_attention": {"hops": config.hops},
+        "mutan": {"rank": config.rank},
+        "film": {"blocks": config.blocks},
+    }
+    return FUSIONS[config.fusion](
+        config.fusion_units, name="fusion", dtype=config.precision, **options.get(config.fusion, {})
+    )
+
+
+class Answerer:
+    """Answers questions about images.
+
+    Args:
+        config: The `Config`.
+        tokenizer: The tokenizer of the questions.
+        answers: List of strings.
+        model: What `build` returns, from pixels.
+    """
+
+    def __init__(self, config, tokenizer, answers, model):
+        self.config = config
+        self.tokenizer = tokenizer
+        self.answers = answers
+        self.model = model
+        squares = tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)
+        owners = tf.TensorSpec([None], tf.int32)
+        self._told = tf.function(self.told, input_signature=[squares, owners, QUESTIONS])
+
+    def told(self, pixels, owners, questions):
+        """All that is known, in the graph.
+
+        Args:
+            pixels: uint8 tensor `(images, size, size, 3)`, what `look` returns.
+            owners: For each question the place of its image, int32 `(questions,)`.
+            questions: Strings `(questions,)`.
+
+        Returns:
+            Dictionary of the likeliest `answers` and their `probabilities` `(questions, 5)`, the likeliest first;
+            `is_unknown` `(questions,)`, whether no word of the question is known; and `looks`, where the fusion looked
+            in each of its hops, `(questions, hops, cells)`, of no hops if it looks at the image as a whole.
+        """
+        ids = self.tokenizer.encode_padded(questions)[:, : self.config.max_length]
+        logits = self.model([pixels, owners, ids])
+        probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(BEST, len(self.answers)))
+        is_word = tf.logical_and(ids > 0, ids != END)
+        return {
+            "answers": tf.gather(tf.constant(self.answers), best),
+            "probabilities": probabilities,
+            "is_unknown": tf.reduce_all(tf.logical_or(ids == UNKNOWN, tf.logical_not(is_word)), axis=1),
+            "looks": self._looks(pixels, owners, ids),
+        }
+
+    def _looks(self, pixels, owners, ids):
+        fusion = self.model.get_layer("fusion")
+        image = self.model.get_layer("image_encoder")(pixels)
+        if not hasattr(fusion, "attend"):
+            return tf.zeros((tf.shape(ids)[0], 0, tf.shape(image.values)[1]))
+        image = Memory(*(tf.gather(part, owners) for part in image))
+        return tf.cast(fusion.attend(image, self.model.get_layer("question_encoder")(ids)), tf.float32)
+
+    def _best(self, pixels, questions):
+        """`answers` and `probabilities` of an image a question, in the graph."""
+        # A blank image in place of none: oneDNN's convolutions with batch normalisation fail on an empty batch.
+        count = tf.shape(questions)[0]
+        blanks = tf.cast(tf.shape(pixels)[0] == 0, tf.int32)
+        pixels = tf.pad(pixels, [[0, blanks], [0, 0], [0, 0], [0, 0]])
+        told = self.told(pixels, tf.range(count), questions)
+        return {name: told[name] for name in ("answers", "probabilities")}
+
+    def answer_bytes(self, image_bytes, question):
+        """The likeliest answers about encoded JPEG and PNG images `(batch,)`, in the graph."""
+        return self._best(decode_in_graph(image_bytes, self.config.image_size), question)
+
+    def answer_pixels(self, pixels, question):
+        """The likeliest answers about images `(batch, height, width, 3)` in 0 to 255, in the graph."""
+        size = self.config.image_size
+        squares = tf.map_fn(lambda image: resize(image, size), pixels, fn_output_signature=tf.uint8)
+        return self._best(tf.reshape(squares, (-1, size, size, 3)), question)
+
+    def look(self, contents):
+        """The pixels that the model sees of a list of encoded images, uint8 `(images, size, size, 3)`.
+
+        Raises:
+            ImageError: If one cannot be read.
+        """
+        return np.stack([resize(decode(content), self.config.image_size) for content in contents])
+
+    def answer(self, contents, questions):
+        """Answers questions, each about its image.
+
+        Args:
+            contents: List of bytes, the images as they are in their files.
+            questions: List of strings, one an image.
+
+        Returns:
+            List of lists of `Answer`s, the likeliest first.
+
+        Raises:
+            ImageError: If an image cannot be read.
+        """
+        told = self._told(self.look(contents), np.arange(len(questions), dtype="int32"), _strings(questions))
+        return [
+            [Answer(text.decode(), float(probability)) for text, probability in zip(*both, strict=True)]
+            for both in zip(told["answers"].numpy(), told["probabilities"].numpy(), strict=True)
+        ]
+
+    def explain(self, contents, questions):
+        """Answers with all that is known of them, each question about its image.
+
+        Returns:
+            List of dictionaries, one a question: `answers`, a list of dictionaries of `text` and `probability`, the
+            likeliest first; `is_unknown`, whether no word of the question is known; and `looks`, where the fusion
+            looked in each of its hops: lists of a float for each cell of the feature map, row by row.
+
+        Raises:
+            ImageError: If an image cannot be read.
+        """
+        told = self._told(self.look(contents), np.arange(len(questions), dtype="int32"), _strings(questions))
+        told = {name: value.numpy() for name, value in told.items()}
+        return [
+            {
+                "answers": [
+                    {"text": text.decode(), "probability": float(probability)}
+                    for text, probability in zip(told["answers"][row], told["probabilities"][row], strict=True)
+                ],
+                "is_unknown": bool(told["is_unknown"][row]),
+                "looks": told["looks"][row].astype(float).round(4).tolist(),
+            }
+            for row in range(len(questions))
+        ]
+
+    @property
+    def grid(self):
+        """Rows and columns of the feature map."""
+        size = self.config.image_size
+        backbone = self.model.get_layer("image_encoder").backbone
+        return tuple(backbone.compute_output_shape((None, size, size, 3))[1:3])
+
+    def save_assets(self, folder):
+        """Writes all but the weights into a model's folder."""
+        folder = Path(folder)
+        folders.write_config(folder, self.config)
+        self.tokenizer.save(folder / f"questions.{self.tokenizer.file}")
+        (folder / ANSWERS).write_text("".join(f"{answer}\n" for answer in self.answers), encoding="utf-8")
+
+    def export(self, folder):
+        """Writes a SavedModel that returns `answers` and `probabilities` `(batch, 5)`, the likeliest first.
+
+        `serving_default` takes `image_bytes` `(batch,)`, JPEG or PNG files of any sizes, and `question` `(batch,)`;
+        `pixels` takes uint8 images `(batch, height, width, 3)` instead.
+        """
+        signatures = {"serving_default": (self.answer_bytes, BYTES), "pixels": (self.answer_pixels, PIXELS)}
+        export.export(folder, signatures, [self.model, self.tokenizer.tracked])
+
+
+def _strings(texts):
+    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
+
+
+def train(config, folder):
+    """Trains a question answerer and writes it into `folder`, or goes on with a training that was interrupted there.
+
+    Raises:
+        DataError: If the data cannot be read or has no usable image, or no answer.
+        TrainingError: If options do not go together, or the loss is not a number.
+    """
+    keras.utils.set_random_seed(config.seed)
+    # Options that do not go together are told before there is any work.
+    eyes, begins = configured(config)
+    pixels = (config.image_size, config.image_size, 3)
+    build(config, config.vocabulary_size, config.answers, pixels, eyes)
+    training.optimizer(config, steps=1)
+
+    examples = {split: data.read(config, split) for split in ("train", "validation")}
+    answers = data.answers_of(examples["train"], config)
+    texts = [question.text for example in examples["train"] for question in example.questions]
+    tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)
+    if len(tokenizer) < config.vocabulary_size:
+        note(f"the questions have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    images = {split: [example.image for example in examples[split]] for split in examples}
+    readers = image_readers(images, eyes, config)
+    shape = pixels if config.cache is None else eyes.output_shape[1:]
+    model = build(config, len(tokenizer), len(answers), shape, eyes if config.cache is None else None)
+    batches = {
+        split: data.batches(examples[split], readers[split], tokenizer, answers, config, split) for split in examples
+    }
+    Answerer(config, tokenizer, answers, model).save_assets(folder)
+    commonest = json.dumps(data.commonest_answers(examples["train"], config), ensure_ascii=False, indent=1)
+    (Path(folder) / COMMONEST).write_text(commonest, encoding="utf-8")
+    training.fit(
+        model,
+        AnswerCrossentropy(config.label_smoothing),
+        batches["train"],
+        batches["validation"].dataset,
+        config,
+        folder,
+        metrics=metrics(),
+        monitor=f"val_{config.monitor}",
+        begin_epoch=unfreezer(model, eyes, begins),
+        data=zlib.crc32(repr([(example.image.name, example.questions) for example in examples["train"]]).encode()),
+        rates={id(weight): config.backbone_rate for weight in eyes.weights} if config.backbone_rate else {},
+    )
+    if config.cache is not None:
+        model = _with_eyes(model, config, eyes, len(tokenizer), len(answers))
+        model.save(Path(folder) / "model.keras")
+    return Answerer(config, tokenizer, answers, model)
+
+
+def _with_eyes(reader, config, eyes, size, answers):
+    """The model from pixels, of a trained one from features and their backbone."""
+    model = build(config, size, answers, eyes.input_shape[1:], eyes)
+    model.get_layer("image_encoder").copy_reading(reader.get_layer("image_encoder"))
+    for name in ("question_encoder", "fusion", "classifier", "answers"):
+        model.get_layer(name).set_weights(reader.get_layer(name).get_weights())
+    return model
+
+
+def load(folder, **options):
+    """Reads a question answerer from its folder.
+
+    Args:
+        folder: What `train` wrote.
+        **options: Values of `Config` that replace the saved ones; None replaces none.
+
+    Raises:
+        ModelFolderError: If the folder is incomplete or another app's.
+    """
+    sizes = {"questions": lambda model: model.get_layer("question_encoder").vocabulary_size}
+    config, (tokenizer,), model = load_parts(folder, Config, sizes, options)
+    folders.require(folder, ANSWERS, COMMONEST)
+    answers = (Path(folder) / ANSWERS).read_text(encoding="utf-8").split("\n")[:-1]
+    if len(answers) != model.output_shape[-1]:
+        raise folders.ModelFolderError(
+            f"{folder}: {ANSWERS} does not fit the model: {len(answers)} answers instead of {model.output_shape[-1]}"
+        )
+    return Answerer(config, tokenizer, answers, model)
