@@ -299,10 +299,30 @@ def test_all_states_cut_short(tmp_path, capsys):
 def test_validation_loss_that_is_not_a_number_costs_no_state(tmp_path):
     model = model_of()
     values = iter([1.0, 0.9, 0.8, np.nan])
-    model.evaluate = lambda *arguments, **options: next(values, 0.5)
+    model.evaluate = lambda *arguments, **options: {"loss": next(values, 0.5)}
     fit(tmp_path, dataclasses.replace(CONFIG, average_last=3), model)
     assert len(history_of(tmp_path)) == 3
     assert np.isfinite(model.predict(INPUTS, verbose=0)).all()
+
+
+def test_metrics_are_columns_and_may_decide(tmp_path):
+    model = model_of()
+    values = iter([(1.0, 0.1), (0.9, 0.3), (0.8, 0.2)])
+    model.evaluate = lambda *arguments, **options: dict(zip(("loss", "accuracy"), next(values), strict=True))
+    weights = []
+    config = dataclasses.replace(CONFIG, epochs=3)
+    metrics = [keras.metrics.MeanSquaredError(name="accuracy")]
+    fit(
+        tmp_path,
+        config,
+        model,
+        metrics=metrics,
+        monitor="val_accuracy",
+        begin_epoch=lambda epoch: weights.append(model.get_weights()),
+    )
+    assert [row["val_accuracy"] for row in history_of(tmp_path)] == [0.1, 0.3, 0.2]
+    for found, expected in zip(model.get_weights(), weights[2], strict=True):  # those after the second epoch
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_nan_in_the_first_epoch(tmp_path):
