@@ -1,9 +1,12 @@
 import itertools
 
+import keras
+import numpy as np
 import pytest
 from keras_recurrent.apps import folders
 from keras_recurrent.apps.translation import model
 from keras_recurrent.apps.translation.config import Config
+from PIL import Image
 
 SUBJECTS = {"a man": "ein Mann", "a dog": "ein Hund", "a child": "ein Kind", "a cat": "eine Katze"}
 VERBS = {"sleeps": "schläft", "runs": "rennt", "eats": "isst", "sits": "sitzt"}
@@ -47,3 +50,54 @@ def saved(config, tmp_path_factory):
     with folders.whole(folder) as partial:
         model.train(config, partial)
     return folder
+
+
+COLOURS = {"red": (230, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 230)}
+SIDES = {"left": 4, "right": 18}
+SIZE = 32
+
+
+def draw(colour, side, top):
+    picture = Image.new("RGB", (SIZE, SIZE), (220, 220, 220))
+    picture.paste(COLOURS[colour], (SIDES[side], top, SIDES[side] + 10, top + 10))
+    return picture
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder with 84 pictures of a square, two captions each; the two splits differ in how high it stands."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "images").mkdir()
+    tops = {"train": range(2, 22, 2), "val": range(3, 23, 5)}
+    for split, heights in tops.items():
+        lines = ["image\tcaption"]
+        for colour, side, top in itertools.product(COLOURS, SIDES, heights):
+            name = f"{split}-{colour}-{side}-{top}.png"
+            draw(colour, side, top).save(folder / "images" / name)
+            lines += [f"{name}\ta {colour} square on the {side}.", f"{name}\ton the {side} a {colour} square."]
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def contents(pictures):
+    """The encoded pictures of the validation split, by name."""
+    return {path.name: path.read_bytes() for path in sorted((pictures / "images").glob("val-*"))}
+
+
+@pytest.fixture
+def backbone_file(tmp_path):
+    """A `.keras` file with a backbone that has batch normalisation."""
+    path = tmp_path / "backbone.keras"
+    keras.utils.set_random_seed(3)
+    network = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(8, 5, strides=4, activation="relu"),
+            keras.layers.BatchNormalization(),
+        ]
+    )
+    network(np.random.default_rng(0).uniform(0, 255, (16, SIZE, SIZE, 3)), training=True)
+    network.save(path)
+    return path

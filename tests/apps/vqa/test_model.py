@@ -1,0 +1,208 @@
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps.vqa import model
+from keras_recurrent.layers.fusion import FUSIONS
+
+from .conftest import questions_of
+
+PLAIN = """
+import json, sys
+sys.modules["keras_recurrent"] = None  # importing it would fail
+import tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+questions = tf.constant(json.loads(sys.argv[2]))
+contents = [open(path, "rb").read() for path in sys.argv[3:]]
+encoded, pixels = loaded.signatures["serving_default"], loaded.signatures["pixels"]
+def told(answer):
+    texts = [[text.decode() for text in row] for row in answer["answers"].numpy()]
+    return [texts, answer["probabilities"].numpy().tolist()]
+images = tf.stack([tf.io.decode_png(content, channels=3) for content in contents])
+none = tf.constant([], tf.string)
+print(json.dumps([
+    told(encoded(image_bytes=tf.constant(contents), question=questions)),
+    told(pixels(pixels=images, question=questions)),
+    told(encoded(image_bytes=none, question=none)),
+]))
+"""
+
+
+@pytest.fixture
+def pairs(contents):
+    """Encoded images, questions and right answers."""
+    rows = [(content, *question) for name, content in contents.items() for question in questions_of(name)]
+    images, questions, answers, _ = zip(*rows, strict=True)
+    return list(images), list(questions), [" ".join(answer.lower().split()) for answer in answers]
+
+
+def test_answers_about_pictures_it_never_saw(saved, pairs):
+    images, questions, right = pairs
+    answers = load(saved).answer(images, questions)
+    assert np.mean([found[0].text == answer for found, answer in zip(answers, right, strict=True)]) > 0.95
+    for found in answers:
+        assert len(found) == 5
+        probabilities = [answer.probability for answer in found]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert 0 <= sum(probabilities) <= 1.001
+
+
+def test_folder_holds_all_that_is_needed(saved):
+    names = {path.name for path in saved.iterdir()}
+    assert names >= {"config.yaml", "model.keras", "questions.vocabulary.txt", "answers.txt", "commonest.json"}
+    answers = (saved / "answers.txt").read_text().split()
+    assert answers[0] == "no"  # the commonest
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_fusion_trains_and_is_read_back(config, tmp_path, pairs, fusion):
+    trained = model.train(dataclasses.replace(config, epochs=1, fusion=fusion), tmp_path)
+    images, questions, _ = (some[:6] for some in pairs)
+    assert load(tmp_path).answer(images, questions) == trained.answer(images, questions)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru", "tokenizer": "characters", "max_length": 30, "bidirectional": False, "modality": "question"},
+        {"cell": "simple_rnn", "precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "modality": "image"},
+        {"tokenizer": "subwords", "vocabulary_size": 50, "recurrent_dropout": 0.2, "label_smoothing": 0.1},
+    ],
+)
+def test_every_kind_trains_and_is_read_back(config, tmp_path, pairs, options):
+    trained = model.train(dataclasses.replace(config, epochs=1, **options), tmp_path)
+    images, questions, _ = (some[:6] for some in pairs)
+    for found, wanted in zip(load(tmp_path).answer(images, questions), trained.answer(images, questions), strict=True):
+        assert [answer.text for answer in found] == [answer.text for answer in wanted]
+
+
+def test_a_baseline_sees_one_side_alone(config, tmp_path, pairs):
+    images, questions, _ = pairs
+    for modality in ("question", "image"):
+        (tmp_path / modality).mkdir()
+        blind = model.train(dataclasses.replace(config, epochs=1, modality=modality), tmp_path / modality)
+        answers = blind.answer(images[:1] * 2 + images[-1:] * 2, [questions[0], questions[2]] * 2)
+        same = [(0, 2), (1, 3)] if modality == "question" else [(0, 1), (2, 3)]
+        other = [(0, 1)] if modality == "question" else [(0, 2)]
+        for one, two in same:
+            np.testing.assert_allclose([a[1] for a in answers[one]], [a[1] for a in answers[two]], rtol=1e-4)
+        for one, two in other:
+            assert not np.allclose([a[1] for a in answers[one]], [a[1] for a in answers[two]], rtol=1e-4)
+
+
+def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, backbone_file, pairs):
+    images, questions, _ = pairs
+    options = {"backbone": str(backbone_file), "epochs": 2, "dropout": 0.0, "fusion": "stacked_attention"}
+    probabilities = []
+    for name, cache in (("pixels", None), ("cached", str(tmp_path / "cache"))):
+        (tmp_path / name).mkdir()
+        trained = model.train(dataclasses.replace(config, cache=cache, **options), tmp_path / name)
+        answers = load(tmp_path / name).answer(images, questions)
+        assert answers == trained.answer(images, questions)
+        probabilities.append([answer[0].probability for answer in answers])
+    np.testing.assert_allclose(probabilities[0], probabilities[1], atol=0.02)  # float16
+
+
+def test_explanations(config, saved, tmp_path, pairs):
+    images, questions, _ = (some[:3] for some in pairs)
+    explanations = load(saved).explain(images, [*questions[:2], "xyzzy plugh"])
+    assert [explanation["is_unknown"] for explanation in explanations] == [False, False, True]
+    assert all(len(explanation["answers"]) == 5 and explanation["looks"] == [] for explanation in explanations)
+    looking = model.train(dataclasses.replace(config, epochs=1, fusion="stacked_attention", hops=3), tmp_path)
+    rows, columns = looking.grid
+    for explanation in looking.explain(images, questions):
+        looks = np.array(explanation["looks"])
+        assert looks.shape == (3, rows * columns)
+        np.testing.assert_allclose(looks.sum(axis=1), 1, atol=0.01)
+
+
+def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, pictures, tmp_path):
+    answerer = load(saved)
+    answerer.export(tmp_path / "export")
+    paths = sorted((pictures / "images").glob("val-*"))[:3]
+    questions = ["Which colour is it?", "", "Is there a unicorn?"]
+    command = [sys.executable, "-c", PLAIN, tmp_path / "export", json.dumps(questions), *paths]
+    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, cwd=tmp_path)
+    encoded, pixels, none = json.loads(run.stdout.splitlines()[-1])
+    expected = answerer.answer([path.read_bytes() for path in paths], questions)
+    for texts, probabilities in (encoded, pixels):
+        assert texts == [[answer.text for answer in answers] for answers in expected]
+        wanted = [[answer.probability for answer in answers] for answers in expected]
+        np.testing.assert_allclose(probabilities, wanted, rtol=1e-3, atol=1e-5)
+    assert none == [[], []]
+
+
+def test_evaluate(saved, asked, tmp_path, capsys):
+    folder = tmp_path / "answers"
+    shutil.copytree(saved, folder)
+    shutil.copytree(saved, tmp_path / "answers-question")  # as if it had seen the question alone
+    assert cli.main(["vqa", "evaluate", str(folder), "--split", "val"]) == 0
+    captured = capsys.readouterr()
+    metrics = json.loads(captured.out.splitlines()[-1])
+    assert metrics["accuracy"] > 0.95
+    assert metrics["questions"] == 96
+    assert metrics["images"] == 24
+    assert set(metrics["by_question_type"]) == {"colour", "place", "existence"}
+    assert set(metrics["by_answer_type"]) == {"yes/no", "other"}
+    # Of four questions a picture, the first asks for one of three colours, the next two for one of two.
+    assert metrics["baselines"]["commonest_answer"] == pytest.approx((0.5 + 2 / 3) / 4, abs=1e-3)
+    assert metrics["baselines"]["commonest_answer_of_type"] == pytest.approx(
+        (1 / 3 + 1 / 2 + 1 / 2 + 2 / 3) / 4, abs=1e-3
+    )
+    assert metrics["baselines"]["question_only"] == metrics["accuracy"]
+    assert "image_only" not in metrics["baselines"]
+    assert "answers-image, trained with --modality image" in captured.err
+    assert (folder / "figures" / "confusion-val.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_unknown_answer_is_wrong_and_no_answer_is_told(saved, asked, tmp_path, capsys):
+    lines = (asked / "val.tsv").read_text().splitlines()
+    image = lines[1].split("\t")[0]
+    (tmp_path / "images").symlink_to(asked / "images")
+    rows = [f"{image}\tWhich colour is it?\tblue", f"{image}\tWhere is it?\tmauve", f"{image}\tIs it?\t "]
+    (tmp_path / "test.tsv").write_text("image\tquestion\tanswer\n" + "\n".join(rows) + "\n")
+    (tmp_path / "blind.tsv").write_text("image\tquestion\n" + "\n".join(row.rsplit("\t", 1)[0] for row in rows) + "\n")
+    assert cli.main(["vqa", "evaluate", str(saved), "--data", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    metrics = json.loads(captured.out.splitlines()[-1])
+    assert metrics["questions"] == 2
+    assert metrics["accuracy"] == 0.5
+    assert "1 questions without an answer are left out" in captured.err
+    assert cli.main(["vqa", "evaluate", str(saved), "--data", str(tmp_path), "--split", "blind"]) == 2
+    assert "blind: no question has an answer" in capsys.readouterr().err
+
+
+def test_predict(saved, pictures, tmp_path, capsys):
+    image = str(sorted((pictures / "images").glob("val-green-left-*"))[0])
+    figure = tmp_path / "answer.png"
+    arguments = [image, "Which colour is it?", image, " ", "no.png", "Where is it?", image, "Is it on the left?"]
+    assert cli.main(["vqa", "predict", str(saved), *arguments, "--figure", str(figure)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == ["green", "yes"]
+    assert "the question is empty" in captured.err
+    assert "no.png: No such file" in captured.err
+    assert "2 of 4 questions could not be answered" in captured.err
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["vqa", "predict", str(saved), image, "xyzzy plugh", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["is_unknown"]
+    assert told["question"] == "xyzzy plugh"
+    assert len(told["answers"]) == 5
+    assert cli.main(["vqa", "predict", str(saved), image]) == 2
+    assert "an image and a question" in capsys.readouterr().err
+
+
+def test_folder_that_was_changed(saved, tmp_path):
+    folder = tmp_path / "answers"
+    shutil.copytree(saved, folder)
+    (folder / "answers.txt").write_text("yes\nno\n")
+    with pytest.raises(folders.ModelFolderError, match=r"answers\.txt does not fit the model: 2 answers instead of 7"):
+        load(folder)
+    (folder / "answers.txt").unlink()
+    with pytest.raises(folders.ModelFolderError, match=r"missing: answers\.txt"):
+        load(folder)
