@@ -20,6 +20,8 @@ class TextEncoder(layers.Layer):
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         num_layers: Positive integer, how many recurrent layers stand on each other.
         bidirectional: Whether each layer reads in both directions; its outputs are concatenated.
+        embeddings_in_memory: Whether a token's embedding stands beside the recurrent outputs in the memory, so that
+            attention reads the word itself, too, and not only what it means where it stands.
         dropout: Float in [0, 1), the share of the embeddings and of each layer's outputs to drop in training.
         recurrent_dropout: Float in [0, 1), the share of the states to drop that enter the recurrent products, the same
             at all steps of a sequence.
@@ -30,7 +32,8 @@ class TextEncoder(layers.Layer):
 
     Returns:
         A `Memory` with `values` `(batch, positions, features)`, `mask` `(batch, positions)` and `summary`
-        `(batch, features)`, the top layer's last states, where `features` is `units`, or twice that if bidirectional.
+        `(batch, features)`, the top layer's last states, where `features` is `units`, or twice that if bidirectional,
+        and in `values` `embedding_dim` more with `embeddings_in_memory`.
 
     Example:
 
@@ -48,6 +51,7 @@ class TextEncoder(layers.Layer):
         cell="gru",
         num_layers=1,
         bidirectional=True,
+        embeddings_in_memory=False,
         dropout=0.0,
         recurrent_dropout=0.0,
         **kwargs,
@@ -59,6 +63,7 @@ class TextEncoder(layers.Layer):
         self.cell = cell
         self.num_layers = num_layers
         self.bidirectional = bidirectional
+        self.embeddings_in_memory = embeddings_in_memory
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
         self.embedding = token_embedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
@@ -88,17 +93,20 @@ class TextEncoder(layers.Layer):
 
     def compute_output_shape(self, tokens_shape):
         features = 2 * self.units if self.bidirectional else self.units
-        return Memory((*tokens_shape, features), tuple(tokens_shape), (tokens_shape[0], features))
+        beside = self.embedding_dim if self.embeddings_in_memory else 0
+        return Memory((*tokens_shape, features + beside), tuple(tokens_shape), (tokens_shape[0], features))
 
     def call(self, tokens, training=False):
         mask = ops.not_equal(tokens, 0)
-        values = self.dropouts[0](self.embedding(tokens), training=training)
+        values = embedded = self.dropouts[0](self.embedding(tokens), training=training)
         for layer, dropout in zip(self.layers, self.dropouts[1:], strict=True):
             values, *states = layer(values, mask=mask, training=training)
             values = dropout(values, training=training)
         # One direction ends in [h] or [h, c], two in those of the one and then those of the other.
         directions = 2 if self.bidirectional else 1
         summary = ops.concatenate(states[:: len(states) // directions], axis=-1)
+        if self.embeddings_in_memory:
+            values = ops.concatenate([values, embedded], axis=-1)
         return Memory(values, mask, summary)
 
     def get_config(self):
@@ -110,6 +118,7 @@ class TextEncoder(layers.Layer):
             "cell": self.cell,
             "num_layers": self.num_layers,
             "bidirectional": self.bidirectional,
+            "embeddings_in_memory": self.embeddings_in_memory,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
         }

@@ -40,6 +40,7 @@ class Config(TrainingConfig, SearchConfig):
         decoder_units: Dimension of the decoder's recurrent layers.
         num_layers: Recurrent layers on each other, in the encoder and in the decoder.
         bidirectional: Let the encoder read in both directions.
+        embeddings_in_memory: Let the attention read a word's embedding, too, and not only what the encoder made of it.
         attention: What asks the source: the state after a step (luong) or the one before it (bahdanau).
         score: How the attention compares the state with the positions of the source.
         input_feeding: Let each step read what the decoder found out in the one before it; needs the attention luong.
@@ -73,6 +74,7 @@ class Config(TrainingConfig, SearchConfig):
     decoder_units: PositiveInt = 256
     num_layers: PositiveInt = 1
     bidirectional: bool = True
+    embeddings_in_memory: bool = False
     attention: Literal["luong", "bahdanau", "none"] = "luong"
     score: Literal["additive", "multiplicative"] = "additive"
     input_feeding: bool = False

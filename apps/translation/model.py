@@ -68,7 +68,13 @@ def _model(config, source_size, target_size):
         "recurrent_dropout": config.recurrent_dropout,
         "dtype": config.precision,
     }
-    encoder = TextEncoder(source_size, units=config.encoder_units, bidirectional=config.bidirectional, **shared)
+    encoder = TextEncoder(
+        source_size,
+        units=config.encoder_units,
+        bidirectional=config.bidirectional,
+        embeddings_in_memory=config.embeddings_in_memory,
+        **shared,
+    )
     decoder = Decoder(
         target_size,
         units=config.decoder_units,

@@ -89,6 +89,19 @@ def test_recurrent_dropout_is_of_the_states(cell, bidirectional):
     assert TextEncoder.from_config(encoder.get_config()).recurrent_dropout == 0.5
 
 
+def test_embeddings_stand_beside_the_outputs(cell, bidirectional):
+    encoder = TextEncoder(20, 4, UNITS, cell=cell, bidirectional=bidirectional, embeddings_in_memory=True)
+    tokens = ops.convert_to_tensor(SENTENCES)
+    values, mask, summary = arrays(encoder(tokens))
+    shapes = tuple(encoder.compute_output_shape(SENTENCES.shape))
+    assert shapes == (values.shape, mask.shape, summary.shape)
+    np.testing.assert_array_equal(values[..., -4:], ops.convert_to_numpy(encoder.embedding(tokens)))
+    features = 2 * UNITS if bidirectional else UNITS
+    np.testing.assert_allclose(summary[:, :UNITS], values[:, -1, :UNITS], atol=1e-6)
+    assert values.shape[-1] == features + 4
+    assert TextEncoder.from_config(encoder.get_config()).embeddings_in_memory
+
+
 def test_wholly_padded_row_is_finite(cell):
     encoder = TextEncoder(20, 4, UNITS, cell=cell)
     tokens = np.array([[5, 6, 3], [0, 0, 0]])
