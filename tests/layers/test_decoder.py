@@ -9,15 +9,21 @@ from keras_recurrent.layers import Decoder, Memory
 VOCABULARY, UNITS, FEATURES, POSITIONS = 11, 5, 6, 4
 CELLS = ["simple_rnn", "lstm", "gru"]
 ATTENTIONS = ["luong", "bahdanau", "none"]
-# The options of decoders whose steps differ.
-KINDS = {
+# The options of decoders whose steps differ: each way to attend with each cell, and the conditionings with one.
+WAYS = {
     **{attention: {"attention": attention} for attention in ATTENTIONS},
     "fed": {"attention": "luong", "input_feeding": True},
+}
+CONDITIONED = {
     **{f"{where}-none": {"attention": "none", "conditioning": where} for where in ("pre", "par", "merge")},
     "pre-bahdanau": {"attention": "bahdanau", "conditioning": "pre"},
     "par-bahdanau": {"attention": "bahdanau", "conditioning": "par"},
     "par-fed": {"attention": "luong", "input_feeding": True, "conditioning": "par"},
     "merge-luong": {"attention": "luong", "conditioning": "merge"},
+}
+KINDS = {
+    **{f"{name}-{cell}": {**way, "cell": cell} for name, way in WAYS.items() for cell in CELLS},
+    **{name: {**options, "cell": "lstm"} for name, options in CONDITIONED.items()},
 }
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape
@@ -61,11 +67,10 @@ def logits_of(decoder, tokens, memory, **options):
     return ops.convert_to_numpy(decoder(ops.convert_to_tensor(tokens), memory, **options))
 
 
-@pytest.mark.parametrize("score", ["additive", "multiplicative"])
-@pytest.mark.parametrize("masked", [True, False], ids=["mask", "no_mask"])
-def test_call_is_step_unrolled(cell, kind, score, num_layers, masked, memory, rng, assert_close):
+@pytest.mark.parametrize(("score", "masked"), [("additive", True), ("multiplicative", True), ("additive", False)])
+def test_call_is_step_unrolled(kind, score, num_layers, masked, memory, rng, assert_close):
     memory = memory if masked else memory._replace(mask=None)
-    decoder = build(rng, cell=cell, score=score, num_layers=num_layers, **kind)
+    decoder = build(rng, score=score, num_layers=num_layers, **kind)
     logits = logits_of(decoder, TOKENS, memory)
     alignment = decoder.align(ops.convert_to_tensor(TOKENS), memory)
     assert logits.shape == (BATCH, STEPS, VOCABULARY)
@@ -86,8 +91,8 @@ def test_call_is_step_unrolled(cell, kind, score, num_layers, masked, memory, rn
                 assert np.all(weights[~ops.convert_to_numpy(memory.mask)] == 0)
 
 
-def test_several_hypotheses_read_one_memory(cell, kind, memory, rng, assert_close):
-    decoder = build(rng, cell=cell, **kind)
+def test_several_hypotheses_read_one_memory(kind, memory, rng, assert_close):
+    decoder = build(rng, **kind)
     several = tree.map_structure(lambda x: ops.repeat(x, 2, axis=0), memory)
     tokens = ops.array([7, 8, 9, 7, 8, 8])
     state = decoder.initial_state(several)
@@ -99,8 +104,8 @@ def test_several_hypotheses_read_one_memory(cell, kind, memory, rng, assert_clos
             assert_close(x, y, atol=1e-5)
 
 
-def test_logits_see_the_past_only(cell, kind, num_layers, memory, rng):
-    decoder = build(rng, cell=cell, num_layers=num_layers, **kind)
+def test_logits_see_the_past_only(kind, num_layers, memory, rng):
+    decoder = build(rng, num_layers=num_layers, **kind)
     logits = logits_of(decoder, TOKENS, memory)
     for time in (1, 3):
         changed = TOKENS.copy()
@@ -129,8 +134,8 @@ def test_query_is_the_papers(cell, attention, num_layers, memory, rng, assert_cl
     assert_close(weights, ops.squeeze(expected, 1), atol=1e-5)
 
 
-def test_every_variable_learns(cell, kind, num_layers, memory, rng, gradients):
-    decoder = build(rng, cell=cell, num_layers=num_layers, **kind)
+def test_every_variable_learns(kind, num_layers, memory, rng, gradients):
+    decoder = build(rng, num_layers=num_layers, **kind)
     weights = rng.normal(size=(BATCH, STEPS, VOCABULARY)).astype("float32")
 
     def loss(values, summary):
@@ -147,8 +152,8 @@ def test_every_variable_learns(cell, kind, num_layers, memory, rng, gradients):
     assert all(np.all(np.isfinite(gradient)) and np.any(gradient != 0) for gradient in found)
 
 
-def test_dropout_in_training_only(cell, kind, memory, rng):
-    decoder = build(rng, cell=cell, num_layers=2, dropout=0.5, **kind)
+def test_dropout_in_training_only(kind, memory, rng):
+    decoder = build(rng, num_layers=2, dropout=0.5, **kind)
     logits = logits_of(decoder, TOKENS, memory, training=False)
     np.testing.assert_array_equal(logits_of(decoder, TOKENS, memory), logits)
     first, second = (logits_of(decoder, TOKENS, memory, training=True) for _ in range(2))
@@ -189,8 +194,8 @@ def test_mixed_precision(kind, half, memory, rng, assert_close):
     assert_close(ops.cast(step_logits, "float32"), ops.cast(logits[:, 0], "float32"), atol=0.1)
 
 
-def test_config_round_trip(cell, kind):
-    options = {"cell": cell, "num_layers": 2, "dropout": 0.1, **kind}
+def test_config_round_trip(kind):
+    options = {"num_layers": 2, "dropout": 0.1, **kind}
     decoder = Decoder(VOCABULARY, 3, UNITS, name="decoder", **options)
     config = decoder.get_config()
     assert {name: config[name] for name in options} == options
