@@ -9,13 +9,13 @@ from keras_recurrent.layers import Decoder, Memory
 VOCABULARY, UNITS, FEATURES, POSITIONS = 11, 5, 6, 4
 CELLS = ["simple_rnn", "lstm", "gru"]
 ATTENTIONS = ["luong", "bahdanau", "none"]
-# The options of decoders whose steps differ: each way to attend with each cell, and the conditionings with one.
+# The options of decoders whose steps differ: ways to attend and conditionings with each cell, and both with one.
 WAYS = {
     **{attention: {"attention": attention} for attention in ATTENTIONS},
     "fed": {"attention": "luong", "input_feeding": True},
+    **{where: {"attention": "none", "conditioning": where} for where in ("pre", "par", "merge")},
 }
-CONDITIONED = {
-    **{f"{where}-none": {"attention": "none", "conditioning": where} for where in ("pre", "par", "merge")},
+BOTH = {
     "pre-bahdanau": {"attention": "bahdanau", "conditioning": "pre"},
     "par-bahdanau": {"attention": "bahdanau", "conditioning": "par"},
     "par-fed": {"attention": "luong", "input_feeding": True, "conditioning": "par"},
@@ -23,7 +23,7 @@ CONDITIONED = {
 }
 KINDS = {
     **{f"{name}-{cell}": {**way, "cell": cell} for name, way in WAYS.items() for cell in CELLS},
-    **{name: {**options, "cell": "lstm"} for name, options in CONDITIONED.items()},
+    **{name: {**options, "cell": "lstm"} for name, options in BOTH.items()},
 }
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape

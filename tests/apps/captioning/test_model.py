@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -50,11 +51,11 @@ def test_folder_holds_all_that_the_design_names(saved):
 
 
 CONDITIONINGS = ["init", "pre", "par", "merge", "attention"]
+CELLS = ["simple_rnn", "lstm", "gru"]  # the layers' tests have each with each
 
 
-@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
-@pytest.mark.parametrize("conditioning", CONDITIONINGS)
-def test_every_conditioning_trains_with_every_cell_and_is_read_back(config, tmp_path, contents, conditioning, cell):
+@pytest.mark.parametrize(("conditioning", "cell"), zip(CONDITIONINGS, itertools.cycle(CELLS), strict=False))
+def test_every_conditioning_trains_and_is_read_back(config, tmp_path, contents, conditioning, cell):
     options = {"epochs": 1, "conditioning": conditioning, "cell": cell, "captions_per_image": 1}
     captioner = model.train(dataclasses.replace(config, **options), tmp_path)
     some = list(contents.values())[:3]
