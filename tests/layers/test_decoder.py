@@ -9,13 +9,13 @@ from keras_recurrent.layers import Decoder, Memory
 VOCABULARY, UNITS, FEATURES, POSITIONS = 11, 5, 6, 4
 CELLS = ["simple_rnn", "lstm", "gru"]
 ATTENTIONS = ["luong", "bahdanau", "none"]
-# The options of decoders whose steps differ: ways to attend and conditionings with each cell, and both with one.
+# The options of decoders whose steps differ: the ways to attend with each cell, and the conditionings with one.
 WAYS = {
     **{attention: {"attention": attention} for attention in ATTENTIONS},
     "fed": {"attention": "luong", "input_feeding": True},
-    **{where: {"attention": "none", "conditioning": where} for where in ("pre", "par", "merge")},
 }
-BOTH = {
+CONDITIONED = {
+    **{f"{where}-none": {"attention": "none", "conditioning": where} for where in ("pre", "par", "merge")},
     "pre-bahdanau": {"attention": "bahdanau", "conditioning": "pre"},
     "par-bahdanau": {"attention": "bahdanau", "conditioning": "par"},
     "par-fed": {"attention": "luong", "input_feeding": True, "conditioning": "par"},
@@ -23,7 +23,7 @@ BOTH = {
 }
 KINDS = {
     **{f"{name}-{cell}": {**way, "cell": cell} for name, way in WAYS.items() for cell in CELLS},
-    **{name: {**options, "cell": "lstm"} for name, options in BOTH.items()},
+    **{name: {**options, "cell": "lstm"} for name, options in CONDITIONED.items()},
 }
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape
@@ -89,6 +89,17 @@ def test_call_is_step_unrolled(kind, score, num_layers, masked, memory, rng, ass
             np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)
             if masked:
                 assert np.all(weights[~ops.convert_to_numpy(memory.mask)] == 0)
+
+
+@pytest.mark.parametrize("conditioning", ["pre", "par", "merge"])
+@pytest.mark.parametrize("attention", ["luong", "none"])
+def test_conditionings_with_each_cell(cell, conditioning, attention, memory, rng, assert_close):
+    decoder = build(rng, cell=cell, conditioning=conditioning, attention=attention)
+    logits = logits_of(decoder, TOKENS, memory)
+    state = decoder.initial_state(memory)
+    for time in range(STEPS):
+        step_logits, state, _ = decoder.step(ops.convert_to_tensor(TOKENS[:, time]), state, memory)
+        assert_close(step_logits, logits[:, time], atol=1e-5)
 
 
 def test_several_hypotheses_read_one_memory(kind, memory, rng, assert_close):

@@ -50,6 +50,10 @@ def test_folder_holds_all_that_the_design_names(saved):
     assert names >= {"config.yaml", "model.keras", "captions.vocabulary.txt", "history.csv", "figures"}
 
 
+def slow(options):
+    return pytest.param(options, marks=pytest.mark.slow)
+
+
 CONDITIONINGS = ["init", "pre", "par", "merge", "attention"]
 CELLS = ["simple_rnn", "lstm", "gru"]  # the layers' tests have each with each
 
@@ -67,9 +71,15 @@ def test_every_conditioning_trains_and_is_read_back(config, tmp_path, contents, 
     "options",
     [
         {"attention": "bahdanau", "attention_penalty": 0.5, "tokenizer": "characters", "max_length": 40},
-        {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "monitor": "cider"},
-        {"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2},
-        {"tokenizer": "subwords", "vocabulary_size": 30, "input_feeding": True, "tie_softmax": True, "accumulate": 2},
+        {
+            "monitor": "cider",
+            "tokenizer": "subwords",
+            "vocabulary_size": 30,
+            "input_feeding": True,
+            "tie_softmax": True,
+        },
+        slow({"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2}),
+        slow({"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2}),
     ],
 )
 def test_every_kind_trains_and_is_read_back(config, tmp_path, contents, options):
@@ -118,6 +128,7 @@ def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, bac
     assert capsys.readouterr().err.count("images have their features in") == 2  # training and validation, the last time
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on(config, tmp_path):
     short = dataclasses.replace(config, epochs=3, backbone_epoch=2, captions_per_image=1)
     (tmp_path / "whole").mkdir()

@@ -51,7 +51,10 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
             "monitor": "bleu",
         },
         {"input_feeding": True, "scheduled_sampling": 0.3, "batch_tokens": 100, "ema": 0.9},
-        {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2, "average_last": 2},
+        pytest.param(
+            {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2, "average_last": 2},
+            marks=pytest.mark.slow,
+        ),
         {"jit": True, "attention": "bahdanau"},
     ],
 )

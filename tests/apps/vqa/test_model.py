@@ -9,8 +9,14 @@ import pytest
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.backbones import backbone
 from keras_recurrent.apps.vqa import model
+from keras_recurrent.layers.fusion import FUSIONS
 
 from .conftest import questions_of
+
+
+def slow(options):
+    return pytest.param(options, marks=pytest.mark.slow)
+
 
 PLAIN = """
 import json, sys
@@ -59,8 +65,9 @@ def test_folder_holds_all_that_is_needed(saved):
     assert answers[0] == "no"  # the commonest
 
 
-@pytest.mark.parametrize("fusion", ["add", "mutan", "co_attention"])  # the layers' tests have all
-def test_fusions_train_and_is_read_back(config, tmp_path, pairs, fusion):
+@pytest.mark.slow
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_fusion_trains_and_is_read_back(config, tmp_path, pairs, fusion):
     trained = model.train(dataclasses.replace(config, epochs=1, fusion=fusion), tmp_path)
     images, questions, _ = (some[:6] for some in pairs)
     assert load(tmp_path).answer(images, questions) == trained.answer(images, questions)
@@ -70,8 +77,8 @@ def test_fusions_train_and_is_read_back(config, tmp_path, pairs, fusion):
     "options",
     [
         {"cell": "gru", "tokenizer": "characters", "max_length": 30, "bidirectional": False, "modality": "question"},
-        {"cell": "simple_rnn", "precision": "mixed_bfloat16", "num_layers": 2, "modality": "image"},
-        {"tokenizer": "subwords", "vocabulary_size": 50, "recurrent_dropout": 0.2, "label_smoothing": 0.1},
+        slow({"cell": "simple_rnn", "precision": "mixed_bfloat16", "num_layers": 2, "modality": "image"}),
+        slow({"tokenizer": "subwords", "vocabulary_size": 50, "recurrent_dropout": 0.2, "label_smoothing": 0.1}),
     ],
 )
 def test_every_kind_trains_and_is_read_back(config, tmp_path, pairs, options):
