@@ -66,10 +66,12 @@ def top_5_accuracy(y_true, y_pred):
     return ops.cast(ops.logical_and(of_best > 0, of_best == ops.max(y_true, axis=-1)), "float32")
 
 
+MEASURES = (accuracy, vqa_accuracy, top_5_accuracy)
+
+
 def metrics():
     """Means of these over all questions, for `compile`."""
-    functions = (accuracy, vqa_accuracy, top_5_accuracy)
-    return [keras.metrics.MeanMetricWrapper(function, name=function.__name__) for function in functions]
+    return [keras.metrics.MeanMetricWrapper(measure, name=measure.__name__) for measure in MEASURES]
 
 
 def _counts_of(y_true, answers):

@@ -56,6 +56,16 @@ def configured(config):
     return network, begins
 
 
+def rates(config, network):
+    """The learning rates of a backbone's own that `training.fit` takes."""
+    return {id(weight): config.backbone_rate for weight in network.weights} if config.backbone_rate else {}
+
+
+def grid(network, size):
+    """Rows and columns of the feature map of square images."""
+    return tuple(network.compute_output_shape((None, size, size, 3))[1:3])
+
+
 def unfreezer(model, network, begins):
     """What `training.fit` calls before an epoch, so that the backbone of a model is trained from `begins` on."""
 

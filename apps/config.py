@@ -6,6 +6,7 @@ from typing import Literal
 from jsonargparse.typing import (
     NonNegativeFloat,
     NonNegativeInt,
+    OpenUnitInterval,
     PositiveFloat,
     PositiveInt,
     restricted_number_type,
@@ -66,6 +67,8 @@ class ImageConfig:
 
     Args:
         strict: Stop at the first image that is missing, broken or of no use, instead of leaving it out.
+        validation_split: The share of the split `train` to validate with; the default is that the data has a split for
+            it.
         image_size: The side of the squares that images are stretched to.
         backbone: The network that looks: "small", which is trained from scratch; the name of a network of
             keras.applications, such as EfficientNetB0; or a .keras file with a model from images in 0 to 255 to a
@@ -79,6 +82,7 @@ class ImageConfig:
     """
 
     strict: bool = False
+    validation_split: OpenUnitInterval | None = None
     image_size: PositiveInt = 64
     backbone: str = "small"
     backbone_weights: str | None = None

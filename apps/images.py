@@ -80,9 +80,18 @@ def resize(pixels, size):
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
+def look(contents, size):
+    """What a model sees of a list of encoded images, uint8 `(images, size, size, 3)`.
+
+    Raises:
+        ImageError: If one cannot be read.
+    """
+    return np.stack([resize(decode(content), size) for content in contents])
+
+
 def pixel_reader(images, size):
     """A function from an array of places in a list of `datasets.images.Image`s to pixels `(places, size, size, 3)`."""
-    return lambda places: np.stack([resize(decode(images[place].read()), size) for place in places])
+    return lambda places: look([images[place].read() for place in places], size)
 
 
 def usable(examples, split, strict, lack):
@@ -123,6 +132,45 @@ def usable(examples, split, strict, lack):
     if not kept:
         raise DataError(f"{split}: none of {len(examples)} images can be used")
     return kept
+
+
+def training_splits(read, config):
+    """The images to train on and those to validate with, as a dictionary of `train` and `validation`.
+
+    With `config.validation_split`, that share of the split `train` is held out, the same images for every seed;
+    otherwise the data has a split for it.
+
+    Args:
+        read: Function from the configuration and the name of a split to a list of examples.
+        config: A configuration with the options of `ImageConfig`.
+
+    Raises:
+        DataError: If a split cannot be read, or has too few images to be divided.
+    """
+    if config.validation_split is None:
+        return {split: read(config, split) for split in ("train", "validation")}
+    examples = read(config, "train")
+    count = round(config.validation_split * len(examples))
+    if not 0 < count < len(examples):
+        raise DataError(f"train: {len(examples)} images are too few to hold out {config.validation_split} of them")
+    places = np.random.default_rng(0).permutation(len(examples))
+    parts = {"train": places[count:], "validation": places[:count]}
+    return {split: [examples[place] for place in np.sort(part)] for split, part in parts.items()}
+
+
+def resize_in_graph(pixels, size):
+    """`resize` of a batch of images `(batch, height, width, 3)`, inside a graph."""
+    squares = tf.map_fn(lambda image: resize(image, size), pixels, fn_output_signature=tf.uint8)
+    return tf.reshape(squares, (-1, size, size, 3))  # of no images, too
+
+
+def at_least_one(pixels):
+    """A batch of images, or a blank one in place of none.
+
+    oneDNN's convolutions with batch normalisation fail on an empty batch.
+    """
+    blanks = tf.cast(tf.shape(pixels)[0] == 0, tf.int32)
+    return tf.pad(pixels, [[0, blanks], [0, 0], [0, 0], [0, 0]])
 
 
 def decode_in_graph(image_bytes, size):

@@ -254,6 +254,11 @@ def pad(sequences, multiple=1):
     return padded
 
 
+def strings(texts):
+    """A list of texts as a tensor `(batch,)`; of none, too."""
+    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
+
+
 def rows_of(ragged, longest):
     """The rows of a ragged tensor of ids as arrays of at most `longest`, a longer one cut before its end token."""
     rows = np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1])

@@ -6,6 +6,15 @@ import keras
 from keras import layers, ops
 
 
+def masked_softmax(scores, mask):
+    """The softmax over the last axis, in float32, with 0 where the mask, which may be None, is False.
+
+    A large number instead of infinity keeps a row without any position finite.
+    """
+    scores = ops.cast(scores, "float32")  # under mixed precision, too
+    return ops.softmax(scores if mask is None else ops.where(mask, scores, -1e9), axis=-1)
+
+
 class Attention(layers.Layer):
     """Base of the attentions: weighs the positions of a memory by a score, and averages its values by the weights.
 
@@ -31,11 +40,8 @@ class Attention(layers.Layer):
         raise NotImplementedError
 
     def call(self, queries, memory, keys):
-        # float32 under mixed precision too; a large number instead of infinity keeps a row without any position finite.
-        scores = ops.cast(self.score(queries, keys), "float32")
-        if memory.mask is not None:
-            scores = ops.where(ops.expand_dims(memory.mask, 1), scores, -1e9)
-        weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
+        mask = None if memory.mask is None else ops.expand_dims(memory.mask, 1)
+        weights = ops.cast(masked_softmax(self.score(queries, keys), mask), self.compute_dtype)
         return ops.matmul(weights, memory.values), weights
 
 

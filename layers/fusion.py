@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
+from .attention import BahdanauAttention, masked_softmax
 from .memory import Memory
 
 
@@ -343,19 +344,20 @@ class StackedAttentionFusion(Fusion):
     def build(self, image_shape, question_shape):
         self.image_projection = self.dense(image_shape[0][-1], "image_projection", activation="tanh")
         self.question_projection = self.dense(question_shape[2][-1], "question_projection", activation="tanh")
-        self.keys = [self.dense(self.units, f"key_{hop}") for hop in range(self.hops)]
-        self.queries = [self.dense(self.units, f"query_{hop}", use_bias=False) for hop in range(self.hops)]
-        self.scores = [self.dense(self.units, f"score_{hop}", units=1, use_bias=False) for hop in range(self.hops)]
+        self.attentions = [
+            BahdanauAttention(self.units, name=f"attention_{hop}", dtype=self.dtype_policy) for hop in range(self.hops)
+        ]
+        for attention in self.attentions:
+            attention.build((None, None, self.units), (None, None, self.units))
 
     def _asked(self, image, question):
         """The last `u`, and the weights of each hop."""
-        cells = self.image_projection(image.values)
+        cells = image._replace(values=self.image_projection(image.values))
         u, looks = self.question_projection(question.summary), []
-        for key, query, score in zip(self.keys, self.queries, self.scores, strict=True):
-            scores = ops.squeeze(score(ops.tanh(key(cells) + ops.expand_dims(query(u), 1))), -1)
-            weights = _masked_softmax(scores, image.mask)
-            u = u + _averaged(weights, cells)
-            looks.append(weights)
+        for attention in self.attentions:
+            context, weights = attention(ops.expand_dims(u, 1), cells, attention.keys(cells))
+            u = u + ops.squeeze(context, 1)
+            looks.append(ops.squeeze(weights, 1))
         return u, looks
 
     def fuse(self, image, question):
@@ -414,8 +416,8 @@ class CoAttentionFusion(Fusion):
         of_cells = ops.tanh(cells + ops.matmul(ops.transpose(affinity, (0, 2, 1)), words))
         of_words = ops.tanh(words + ops.matmul(affinity, cells))
         return (
-            _masked_softmax(ops.squeeze(self.image_score(of_cells), -1), image.mask),
-            _masked_softmax(ops.squeeze(self.question_score(of_words), -1), question.mask),
+            masked_softmax(ops.squeeze(self.image_score(of_cells), -1), image.mask),
+            masked_softmax(ops.squeeze(self.question_score(of_words), -1), question.mask),
         )
 
     def fuse(self, image, question):
@@ -426,11 +428,6 @@ class CoAttentionFusion(Fusion):
     def attend(self, image, question):
         """The weights of the cells, `(batch, 1, cells)`."""
         return ops.expand_dims(self._weights(image, question)[0], 1)
-
-
-def _masked_softmax(scores, mask):
-    scores = ops.cast(scores, "float32")  # under mixed precision, too
-    return ops.softmax(scores if mask is None else ops.where(mask, scores, -1e9), axis=-1)
 
 
 def _averaged(weights, values):

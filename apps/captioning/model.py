@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, ImageEncoder
 from .. import export, folders, training
-from ..backbones import configured, unfreezer
+from ..backbones import configured, grid, rates, unfreezer
 from ..console import note
 from ..features import image_readers
-from ..images import THREADS, decode, decode_in_graph, resize
+from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph, training_splits
 from ..metrics import caption_metrics
 from ..text import TOKENIZERS
 from ..training import ahead
@@ -94,11 +94,8 @@ class Captioner(Writer):
         return tf.TensorSpec([None, size, size, 3], tf.uint8)
 
     def best(self, pixels):
-        # A blank image in place of none: oneDNN's convolutions with batch normalisation fail on an empty batch.
-        count = tf.shape(pixels)[0]
-        blanks = tf.cast(count == 0, tf.int32)
-        found = super().best(tf.pad(pixels, [[0, blanks], [0, 0], [0, 0], [0, 0]]))
-        return {name: value[:count] for name, value in found.items()}
+        found = super().best(at_least_one(pixels))
+        return {name: value[: tf.shape(pixels)[0]] for name, value in found.items()}
 
     def nbest(self, pixels):
         """The best captions of squares of pixels, in the graph, as `Writer.told` gives them."""
@@ -110,18 +107,7 @@ class Captioner(Writer):
 
     def answer_pixels(self, pixels):
         """The best captions of images `(batch, height, width, 3)` in 0 to 255, in the graph: `text` and `score`."""
-        size = self.config.image_size
-        squares = tf.map_fn(lambda image: resize(image, size), pixels, fn_output_signature=tf.uint8)
-        return self.best(tf.reshape(squares, (-1, size, size, 3)))
-
-    def look(self, contents):
-        """The pixels that the model sees of a list of encoded images, uint8 `(images, size, size, 3)`.
-
-        Raises:
-            ImageError: If one cannot be read.
-        """
-        size = self.config.image_size
-        return np.stack([resize(decode(content), size) for content in contents])
+        return self.best(resize_in_graph(pixels, self.config.image_size))
 
     def caption(self, contents):
         """Captions a list of images.
@@ -135,19 +121,18 @@ class Captioner(Writer):
         Raises:
             ImageError: If one cannot be read.
         """
-        return self.caption_pixels(self.look(contents))
+        return self.caption_pixels(look(contents, self.config.image_size))
 
     def caption_pixels(self, pixels):
-        """`caption` of what `look` returned."""
+        """`caption` of what `images.look` returned."""
         answers = self._best(pixels)
         texts = (text.decode() for text in answers["text"].numpy())
         return [Caption(text, float(score)) for text, score in zip(texts, answers["score"].numpy(), strict=True)]
 
     def caption_many(self, images, batch_size=64):
         """Captions many `Image`s in batches, read in threads beside the search, and yields a `Caption` of each."""
-        batches = [images[first : first + batch_size] for first in range(0, len(images), batch_size)]
-        read = lambda batch: self.look([image.read() for image in batch])  # noqa: E731
-        for pixels in ahead(read, batches, THREADS):
+        batches = [range(first, min(first + batch_size, len(images))) for first in range(0, len(images), batch_size)]
+        for pixels in ahead(pixel_reader(images, self.config.image_size), batches, THREADS):
             yield from self.caption_pixels(pixels)
 
     def explain(self, contents):
@@ -158,14 +143,13 @@ class Captioner(Writer):
         Raises:
             ImageError: If an image cannot be read.
         """
-        told = {name: value.numpy() for name, value in self._nbest(self.look(contents)).items()}
+        told = {name: value.numpy() for name, value in self._nbest(look(contents, self.config.image_size)).items()}
         return [explained(told, row) for row in range(len(contents))]
 
     @property
     def grid(self):
         """Rows and columns of the feature map."""
-        size = self.config.image_size
-        return tuple(self.model.encoder.backbone.compute_output_shape((None, size, size, 3))[1:3])
+        return grid(self.model.encoder.backbone, self.config.image_size)
 
     def save_assets(self, folder):
         """Writes all but the weights into a model's folder."""
@@ -195,7 +179,7 @@ def train(config, folder):
     build(config, config.vocabulary_size)
     training.optimizer(config, steps=1)
 
-    examples = {split: data.read(config, split) for split in ("train", "validation")}
+    examples = training_splits(data.read, config)
     captions = [caption for example in examples["train"] for caption in example.captions]
     tokenizer = TOKENIZERS[config.tokenizer].fit(captions, config.vocabulary_size, config.lowercase)
     if len(tokenizer) < config.vocabulary_size:
@@ -225,7 +209,7 @@ def train(config, folder):
         score=val_cider if config.monitor == "cider" else None,
         begin_epoch=unfreezer(model, eyes, begins),
         data=zlib.crc32(repr([(example.image.name, example.captions) for example in examples["train"]]).encode()),
-        rates={id(weight): config.backbone_rate for weight in eyes.weights} if config.backbone_rate else {},
+        rates=rates(config, eyes),
     )
     if config.cache is not None:
         model = _with_eyes(model, config, eyes)

@@ -13,7 +13,7 @@ from ...layers import ConditionalLM, Decoder, TextEncoder
 from .. import export, folders, training
 from ..console import note
 from ..metrics import translation_metrics
-from ..text import END, TOKENIZERS, UNKNOWN
+from ..text import END, TOKENIZERS, UNKNOWN, strings
 from ..writing import Writer, explained, load_parts
 from . import data
 from .config import Config
@@ -138,7 +138,7 @@ class Translator(Writer):
 
     def translate(self, texts):
         """Translates a list of sentences, as a list of `Translation`s."""
-        answers = self._answer(_strings(texts))
+        answers = self._answer(strings(texts))
         texts = (text.decode() for text in answers["text"].numpy())
         return [Translation(text, float(score)) for text, score in zip(texts, answers["score"].numpy(), strict=True)]
 
@@ -165,16 +165,16 @@ class Translator(Writer):
         Raises:
             UsageError: If the prefix has unknown words.
         """
-        strings, prefixes = _strings(texts), _strings([prefix] * len(texts))
-        if UNKNOWN in self.target.ids_of(_strings([prefix])).values:
+        sources, prefixes = strings(texts), strings([prefix] * len(texts))
+        if UNKNOWN in self.target.ids_of(strings([prefix])).values:
             raise folders.UsageError(f"the prefix has words that the model cannot write: {prefix}")
         if sampling is None:
-            found = self._nbest(strings, prefixes)
+            found = self._nbest(sources, prefixes)
         else:
             random = np.random.default_rng(sampling.seed)
             draws = random.random((len(texts), sampling.count, self.config.max_length), "float32")
             choice = {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
-            found = self._sample(strings, prefixes, tf.constant(draws), **choice)
+            found = self._sample(sources, prefixes, tf.constant(draws), **choice)
         found = {name: value.numpy() for name, value in found.items()}
         explanations = []
         for row, tokens in enumerate(found["source_tokens"]):
@@ -195,10 +195,6 @@ class Translator(Writer):
         """
         signatures = {"serving_default": (self.answer, TEXTS), "nbest": (lambda text: self.nbest(text), TEXTS)}
         export.export(folder, signatures, [self.model, self.source.tracked, self.target.tracked])
-
-
-def _strings(texts):
-    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
 
 
 def _where_nothing(is_empty, blank, found):

@@ -36,7 +36,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     with Stopwatch() as watch:
         results = evaluation.results(answerer, examples, config)
     metrics = evaluation.summary(results)
-    metrics["baselines"] = evaluation.blind(model, examples, config)
+    metrics["baselines"] = evaluation.blind(model, answerer, examples, config)
     for modality in ("question", "image"):
         folder = Path(f"{str(model).rstrip('/')}-{modality}")
         if folder.exists():

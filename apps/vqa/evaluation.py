@@ -9,7 +9,7 @@ import numpy as np
 
 from ...datasets import DataError
 from ...datasets.images import AskedImage
-from .. import answers as counts
+from ..answers import MEASURES
 from ..console import note, progress
 from ..images import pixel_reader
 from . import data
@@ -56,8 +56,7 @@ def results(answerer, examples, config):
     for inputs, given in progress(batches.dataset, batches.count, "answering"):
         logits = answerer.model(list(inputs))
         best += np.argmax(logits, axis=-1).tolist()
-        functions = (counts.accuracy, counts.vqa_accuracy, counts.top_5_accuracy)
-        columns = {function.__name__: function(given, logits).numpy().tolist() for function in functions}
+        columns = {measure.__name__: measure(given, logits).numpy().tolist() for measure in MEASURES}
         measures += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     questions = [question for example in examples for question in example.questions]
     return [
@@ -87,14 +86,14 @@ def summary(results):
     return {**found, "questions": len(results)}
 
 
-def blind(folder, examples, config):
+def blind(folder, answerer, examples, config):
     """The accuracy of the training data's commonest answer, and of its commonest answer to each type of question."""
     by_type = json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8"))
-    first = (Path(folder) / "answers.txt").read_text(encoding="utf-8").split("\n")[0]
+    first = answerer.answers[0]
     questions = [question for example in examples for question in example.questions]
+    given = [Counter(data.clean(answer, config) for answer in question.answers) for question in questions]
 
     def share(answer_to):
-        given = [Counter(data.clean(answer, config) for answer in question.answers) for question in questions]
         return _mean(
             counts[answer_to(question)] == max(counts.values())
             for question, counts in zip(questions, given, strict=True)

@@ -15,11 +15,11 @@ from ...layers.dropout import Dropout
 from ...layers.fusion import FUSIONS
 from .. import export, folders, training
 from ..answers import AnswerCrossentropy, metrics
-from ..backbones import configured, unfreezer
+from ..backbones import configured, grid, rates, unfreezer
 from ..console import note
 from ..features import image_readers
-from ..images import decode, decode_in_graph, resize
-from ..text import END, TOKENIZERS, UNKNOWN
+from ..images import at_least_one, decode_in_graph, look, resize_in_graph, training_splits
+from ..text import END, TOKENIZERS, UNKNOWN, strings
 from ..writing import load_parts
 from . import data
 from .config import Config
@@ -120,6 +120,9 @@ class Answerer:
         self.tokenizer = tokenizer
         self.answers = answers
         self.model = model
+        # The model, and what its encoders emit on the way.
+        encoders = [model.get_layer(name).output for name in ("image_encoder", "question_encoder")]
+        self._inside = keras.Model(model.inputs, [model.output, *encoders])
         squares = tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)
         owners = tf.TensorSpec([None], tf.int32)
         self._told = tf.function(self.told, input_signature=[squares, owners, QUESTIONS])
@@ -128,7 +131,7 @@ class Answerer:
         """All that is known, in the graph.
 
         Args:
-            pixels: uint8 tensor `(images, size, size, 3)`, what `look` returns.
+            pixels: uint8 tensor `(images, size, size, 3)`, what `images.look` returns.
             owners: For each question the place of its image, int32 `(questions,)`.
             questions: Strings `(questions,)`.
 
@@ -138,31 +141,26 @@ class Answerer:
             in each of its hops, `(questions, hops, cells)`, of no hops if it looks at the image as a whole.
         """
         ids = self.tokenizer.encode_padded(questions)[:, : self.config.max_length]
-        logits = self.model([pixels, owners, ids])
+        logits, image, question = self._inside([pixels, owners, ids])
         probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(BEST, len(self.answers)))
         is_word = tf.logical_and(ids > 0, ids != END)
         return {
             "answers": tf.gather(tf.constant(self.answers), best),
             "probabilities": probabilities,
             "is_unknown": tf.reduce_all(tf.logical_or(ids == UNKNOWN, tf.logical_not(is_word)), axis=1),
-            "looks": self._looks(pixels, owners, ids),
+            "looks": self._looks(Memory(*image), owners, Memory(*question)),
         }
 
-    def _looks(self, pixels, owners, ids):
+    def _looks(self, image, owners, question):
         fusion = self.model.get_layer("fusion")
-        image = self.model.get_layer("image_encoder")(pixels)
         if not hasattr(fusion, "attend"):
-            return tf.zeros((tf.shape(ids)[0], 0, tf.shape(image.values)[1]))
+            return tf.zeros((tf.shape(owners)[0], 0, tf.shape(image.values)[1]))
         image = Memory(*(tf.gather(part, owners) for part in image))
-        return tf.cast(fusion.attend(image, self.model.get_layer("question_encoder")(ids)), tf.float32)
+        return tf.cast(fusion.attend(image, question), tf.float32)
 
     def _best(self, pixels, questions):
         """`answers` and `probabilities` of an image a question, in the graph."""
-        # A blank image in place of none: oneDNN's convolutions with batch normalisation fail on an empty batch.
-        count = tf.shape(questions)[0]
-        blanks = tf.cast(tf.shape(pixels)[0] == 0, tf.int32)
-        pixels = tf.pad(pixels, [[0, blanks], [0, 0], [0, 0], [0, 0]])
-        told = self.told(pixels, tf.range(count), questions)
+        told = self.told(at_least_one(pixels), tf.range(tf.shape(questions)[0]), questions)
         return {name: told[name] for name in ("answers", "probabilities")}
 
     def answer_bytes(self, image_bytes, question):
@@ -171,17 +169,7 @@ class Answerer:
 
     def answer_pixels(self, pixels, question):
         """The likeliest answers about images `(batch, height, width, 3)` in 0 to 255, in the graph."""
-        size = self.config.image_size
-        squares = tf.map_fn(lambda image: resize(image, size), pixels, fn_output_signature=tf.uint8)
-        return self._best(tf.reshape(squares, (-1, size, size, 3)), question)
-
-    def look(self, contents):
-        """The pixels that the model sees of a list of encoded images, uint8 `(images, size, size, 3)`.
-
-        Raises:
-            ImageError: If one cannot be read.
-        """
-        return np.stack([resize(decode(content), self.config.image_size) for content in contents])
+        return self._best(resize_in_graph(pixels, self.config.image_size), question)
 
     def answer(self, contents, questions):
         """Answers questions, each about its image.
@@ -196,11 +184,7 @@ class Answerer:
         Raises:
             ImageError: If an image cannot be read.
         """
-        told = self._told(self.look(contents), np.arange(len(questions), dtype="int32"), _strings(questions))
-        return [
-            [Answer(text.decode(), float(probability)) for text, probability in zip(*both, strict=True)]
-            for both in zip(told["answers"].numpy(), told["probabilities"].numpy(), strict=True)
-        ]
+        return [[Answer(**answer) for answer in told["answers"]] for told in self.explain(contents, questions)]
 
     def explain(self, contents, questions):
         """Answers with all that is known of them, each question about its image.
@@ -213,7 +197,8 @@ class Answerer:
         Raises:
             ImageError: If an image cannot be read.
         """
-        told = self._told(self.look(contents), np.arange(len(questions), dtype="int32"), _strings(questions))
+        pixels = look(contents, self.config.image_size)
+        told = self._told(pixels, np.arange(len(questions), dtype="int32"), strings(questions))
         told = {name: value.numpy() for name, value in told.items()}
         return [
             {
@@ -230,9 +215,7 @@ class Answerer:
     @property
     def grid(self):
         """Rows and columns of the feature map."""
-        size = self.config.image_size
-        backbone = self.model.get_layer("image_encoder").backbone
-        return tuple(backbone.compute_output_shape((None, size, size, 3))[1:3])
+        return grid(self.model.get_layer("image_encoder").backbone, self.config.image_size)
 
     def save_assets(self, folder):
         """Writes all but the weights into a model's folder."""
@@ -251,10 +234,6 @@ class Answerer:
         export.export(folder, signatures, [self.model, self.tokenizer.tracked])
 
 
-def _strings(texts):
-    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
-
-
 def train(config, folder):
     """Trains a question answerer and writes it into `folder`, or goes on with a training that was interrupted there.
 
@@ -269,7 +248,7 @@ def train(config, folder):
     build(config, config.vocabulary_size, config.answers, pixels, eyes)
     training.optimizer(config, steps=1)
 
-    examples = {split: data.read(config, split) for split in ("train", "validation")}
+    examples = training_splits(data.read, config)
     answers = data.answers_of(examples["train"], config)
     texts = [question.text for example in examples["train"] for question in example.questions]
     tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)
@@ -296,7 +275,7 @@ def train(config, folder):
         monitor=f"val_{config.monitor}",
         begin_epoch=unfreezer(model, eyes, begins),
         data=zlib.crc32(repr([(example.image.name, example.questions) for example in examples["train"]]).encode()),
-        rates={id(weight): config.backbone_rate for weight in eyes.weights} if config.backbone_rate else {},
+        rates=rates(config, eyes),
     )
     if config.cache is not None:
         model = _with_eyes(model, config, eyes, len(tokenizer), len(answers))

@@ -120,8 +120,9 @@ def film(f, image, question):
 def stacked_attention(f, image, question, looks=None):
     cells = np.tanh(affine(f.image_projection, image.values))
     u = np.tanh(affine(f.question_projection, question.summary))
-    for key, query, score in zip(f.keys, f.queries, f.scores, strict=True):
-        scores = [affine(score, np.tanh(affine(key, cell) + affine(query, u)))[0] for cell in cells]
+    for attention in f.attentions:
+        query, key, bias, score = numbers(attention)
+        scores = [(np.tanh(cell @ key + bias + u @ query) @ score)[0] for cell in cells]
         weights = softmax(np.array(scores))
         if looks is not None:
             looks.append(weights)
