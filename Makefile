@@ -16,10 +16,15 @@ test: .venv/installed
 	$(BIN)/pytest
 
 # The layers' tests on JAX and PyTorch, in an environment without TensorFlow.
-# JAX's tests are all compilation; little optimisation takes a third less time.
+# JAX's tests are all compilation: little optimisation takes a third less time, and what is compiled alike in several
+# tests is compiled once and kept in a folder until the end.
 test-backends: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
+test-backends: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0
+test-backends: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES = -1
 test-backends: .venv-backends/installed
-	KERAS_BACKEND=jax .venv-backends/bin/pytest tests/layers
+	JAX_COMPILATION_CACHE_DIR=$$(mktemp -d) && export JAX_COMPILATION_CACHE_DIR && \
+		trap 'rm -rf "$$JAX_COMPILATION_CACHE_DIR"' EXIT && \
+		KERAS_BACKEND=jax .venv-backends/bin/pytest tests/layers -m "not slow and not slow_on_jax"
 	KERAS_BACKEND=torch .venv-backends/bin/pytest tests/layers
 
 lint: .venv/installed

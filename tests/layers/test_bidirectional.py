@@ -29,9 +29,9 @@ def pair(make, rng, merge_mode="concat", **arguments):
     return ours, theirs
 
 
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("training", [pytest.param(False, marks=pytest.mark.slow_on_jax), True])
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("return_sequences", [pytest.param(False, marks=pytest.mark.slow_on_jax), True])
 @pytest.mark.parametrize("name", MAKE)
 def test_outputs_and_gradients(name, return_sequences, masked, training, rng, assert_close, gradients):
     ours, theirs = pair(MAKE[name], rng, return_sequences=return_sequences, return_state=True)

@@ -78,7 +78,7 @@ def outputs_and_gradients(gradients, layer, sequences, initial_state, mask, trai
     return found, gradients(loss, layer.trainable_variables, inputs)
 
 
-@pytest.mark.parametrize("masked", [False, True], ids=["no_mask", "mask"])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow_on_jax), True], ids=["no_mask", "mask"])
 @pytest.mark.parametrize("options", OPTIONS, ids=option_id)
 @pytest.mark.parametrize(("name", "variant"), LAYERS)
 def test_outputs_states_and_gradients(name, variant, options, masked, gradients, rng, assert_close):

@@ -21,10 +21,16 @@ CONDITIONED = {
     "par-fed": {"attention": "luong", "input_feeding": True, "conditioning": "par"},
     "merge-luong": {"attention": "luong", "conditioning": "merge"},
 }
-KINDS = {
-    **{f"{name}-{cell}": {**way, "cell": cell} for name, way in WAYS.items() for cell in CELLS},
-    **{name: {**options, "cell": "lstm"} for name, options in CONDITIONED.items()},
-}
+KINDS = [
+    *(
+        pytest.param(
+            {**way, "cell": cell}, id=f"{name}-{cell}", marks=[] if cell == "lstm" else pytest.mark.slow_on_jax
+        )
+        for name, way in WAYS.items()
+        for cell in CELLS
+    ),
+    *(pytest.param({**options, "cell": "lstm"}, id=name) for name, options in CONDITIONED.items()),
+]
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape
 
@@ -39,12 +45,12 @@ def attention(request):
     return request.param
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS)
+@pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.slow_on_jax), 2])
 def num_layers(request):
     return request.param
 
@@ -67,7 +73,14 @@ def logits_of(decoder, tokens, memory, **options):
     return ops.convert_to_numpy(decoder(ops.convert_to_tensor(tokens), memory, **options))
 
 
-@pytest.mark.parametrize(("score", "masked"), [("additive", True), ("multiplicative", True), ("additive", False)])
+@pytest.mark.parametrize(
+    ("score", "masked"),
+    [
+        ("additive", True),
+        ("multiplicative", True),
+        pytest.param("additive", False, marks=pytest.mark.slow_on_jax),
+    ],
+)
 def test_call_is_step_unrolled(kind, score, num_layers, masked, memory, rng, assert_close):
     memory = memory if masked else memory._replace(mask=None)
     decoder = build(rng, score=score, num_layers=num_layers, **kind)
@@ -194,7 +207,7 @@ def test_initial_state(cell, states, num_layers, memory, rng):
     assert all(np.any(ops.convert_to_numpy(x) != 0) for x in tree.flatten(state))
 
 
-@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+@pytest.mark.parametrize("half", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow_on_jax)])
 def test_mixed_precision(kind, half, memory, rng, assert_close):
     decoder = build(rng, dtype=f"mixed_{half}", **kind)
     memory = Memory(ops.cast(memory.values, half), memory.mask, ops.cast(memory.summary, half))

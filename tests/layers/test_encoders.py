@@ -7,7 +7,7 @@ from keras import layers, ops
 from keras_recurrent.layers import ImageEncoder, TextEncoder
 
 UNITS = 5
-CELLS = ["simple_rnn", "lstm", "gru"]
+CELLS = [pytest.param("simple_rnn", marks=pytest.mark.slow_on_jax), "lstm", "gru"]
 SENTENCES = np.array([[5, 6, 7, 3], [8, 4, 9, 3]])
 
 
@@ -21,7 +21,7 @@ def bidirectional(request):
     return request.param
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.slow_on_jax), 2])
 def num_layers(request):
     return request.param
 
