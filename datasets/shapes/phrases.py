@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .scene import ATTRIBUTES, SHAPES, Object
 
-NUMBERS = ("zero", "one", "two", "three", "four", "five")
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
 _PLURALS = {noun: "crosses" if noun == "cross" else noun + "s" for noun in (*SHAPES, "object")}
 _SINGULARS = {plural: singular for singular, plural in _PLURALS.items()}
 

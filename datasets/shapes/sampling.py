@@ -34,7 +34,7 @@ def draw_scene(draw: Draw, number: int) -> Scene:
     """Returns a random scene of so many objects, no two of which look alike; at least two have a clear relation."""
     while True:
         objects = []
-        while len(objects) < number and (drawn := _place(draw, _look(draw, objects), objects)):
+        while len(objects) < number and (drawn := place(draw, _look(draw, objects), objects)):
             objects.append(drawn)
         scene = Scene(tuple(objects))
         if len(objects) == number == len({one.look for one in objects}) and scene.related():
@@ -50,7 +50,7 @@ def _look(draw: Draw, others: list[Object]) -> dict[str, str]:
     return {attribute: value(attribute) for attribute in ATTRIBUTES}
 
 
-def _place(draw: Draw, look: dict[str, str], others: list[Object]) -> Object | None:
+def place(draw: Draw, look: dict[str, str], others: list[Object]) -> Object | None:
     """Returns an object of that look where there is room for it, or none if there seems to be no such place."""
     edge = RADII[look["size"]] + MARGIN
     places = [place for place in range(SIDE) if edge <= place <= SIDE - edge]

@@ -2,28 +2,31 @@
 
 import dataclasses
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from . import splits
+from . import questions, relational, splits
 from .captions import captions
 from .drawing import draw
-from .questions import questions
 
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
-    """The pictures' width and height in pixels, a multiple of 64."""
+    """The pictures' width and height in pixels, a multiple of 64, and the modules with the scenes and the questions."""
 
     side: int = 64
+    drawn: ModuleType = splits
+    asked: ModuleType = questions
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Drawn scenes of two to five shapes with captions and questions; nothing is downloaded.
 
     Each scene has five captions and about ten questions. `scene` is what the picture shows, for `Scene.from_json`.
+    The configuration `relational` has scenes of six shapes with twenty questions in the manner of Sort-of-CLEVR.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -31,7 +34,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "1.0.0": "10,000 training, 1,000 validation, 1,000 test scenes and 1,000 with unseen pairs of shape and colour."
     }
     BUILDER_CONFIGS = [  # noqa: RUF012
-        Config(name=str(side), description=f"Pictures of {side} by {side} pixels.", side=side) for side in (64, 128)
+        *(Config(name=str(side), description=f"Pictures of {side} by {side} pixels.", side=side) for side in (64, 128)),
+        Config(
+            name="relational",
+            description="Six circles and squares, with questions like Sort-of-CLEVR's.",
+            drawn=relational,
+            asked=relational,
+        ),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -49,15 +58,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        return {split: self._generate_examples(split) for split in splits.SIZES}
+        return {split: self._generate_examples(split) for split in self.builder_config.drawn.SIZES}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        scenes = splits.scenes(split)
-        for index, (scene, asked) in enumerate(zip(scenes, questions(scenes), strict=True)):
+        config = self.builder_config
+        scenes = config.drawn.scenes(split)
+        for index, (scene, asked) in enumerate(zip(scenes, config.asked.questions(scenes), strict=True)):
             yield (
                 index,
                 {
-                    "image": np.asarray(draw(scene, self.builder_config.side)),
+                    "image": np.asarray(draw(scene, config.side)),
                     "image/filename": f"{split}-{index:05}.png",
                     "captions": captions(scene),
                     "scene": scene.to_json(),
