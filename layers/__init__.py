@@ -19,6 +19,7 @@ from .fusion import (
 )
 from .gru import GRU, GRUCell
 from .initializers import Chrono, GateConstants, PerGate
+from .inspection import gate_activations, gradient_flow, state_norms
 from .lstm import LSTM, LSTMCell
 from .memory import Memory
 from .recurrent import Recurrent
@@ -74,7 +75,10 @@ __all__ = [
     "TextEncoder",
     "ZoneoutCell",
     "beam_search",
+    "gate_activations",
+    "gradient_flow",
     "greedy_search",
     "sample",
     "sequence_layer",
+    "state_norms",
 ]

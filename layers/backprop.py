@@ -35,7 +35,9 @@ from keras import ops
 from .loop import scan, with_gradient
 
 
-def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, by_hand=True, project=None):
+def run(
+    cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, by_hand=True, project=None, nudges=None
+):
     """Runs a cell over time steps.
 
     Args:
@@ -51,6 +53,8 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
         by_hand: Whether to keep, step by step, what the derivative above needs. Without it the backend differentiates
             the loop, if anybody asks; a cell without `linearize` can only be run so.
         project: Function of a step's input to its projection, where `inputs` are not projected yet; not by hand.
+        nudges: Tensor `(steps, ..., batch, units)` that is added to the first state after each step, or None. With
+            zeros nothing changes, and their derivative is that of the loss with respect to the state of each step.
 
     Returns:
         `(outputs, states)`: the first state after each step, `(steps, ..., batch, units)`, and the last states.
@@ -58,35 +62,39 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
     masks = () if masks is None else (masks if isinstance(masks, list) else [masks] * len(states),)
     drops = [] if dropout_mask is None else [dropout_mask]
     weights = [ops.convert_to_tensor(weight) for weight in weights]
+    nudges = [] if nudges is None else [nudges]
 
     def drop(h, *masks):
         return h * masks[0] if masks else h
 
-    def loop(inputs, weights, states, drops, keep_all):
+    def loop(inputs, weights, states, drops, nudges, keep_all):
         def step(states, inputs):
-            projected, *keep = inputs
+            projected, nudge, keep = inputs
             if project is not None:
                 projected = project(projected)
             inner, kept = cell.inner(drop(states[0], *drops), *weights)
             new_states, gates = cell.step(projected, inner, states)
             if mix is not None:
                 new_states = mix(states, new_states)
+            if nudge:
+                new_states = [new_states[0] + nudge[0], *new_states[1:]]
             if keep:
                 new_states = _choose(keep[0], new_states, states)
             return new_states, (new_states, gates, kept) if keep_all else new_states[0]
 
-        return scan(step, states, (inputs, *masks))
+        return scan(step, states, (inputs, nudges, masks))
 
     if not by_hand:
-        states, outputs = loop(inputs, weights, states, drops, keep_all=False)
+        states, outputs = loop(inputs, weights, states, drops, nudges, keep_all=False)
         return outputs, states
 
-    n_weights, n_states = len(weights), len(states)
+    n_weights, n_states, n_drops = len(weights), len(states), len(drops)
 
     def forward(projected, *rest):
         weights, rest = rest[:n_weights], rest[n_weights:]
-        states, drops = list(rest[:n_states]), rest[n_states:]
-        last, (history, *saved) = loop(projected, weights, states, drops, keep_all=True)
+        states, rest = list(rest[:n_states]), rest[n_states:]
+        drops, nudges = rest[:n_drops], list(rest[n_drops:])
+        last, (history, *saved) = loop(projected, weights, states, drops, nudges, keep_all=True)
         return (history[0], *last), (weights, states, drops, history, saved)
 
     def backward(saved, upstream):
@@ -108,9 +116,9 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
             if keep:
                 d_passed = _choose(keep[0], [0] * n_states, d_states)
                 d_before = [d + passed for d, passed in zip(d_before, d_passed, strict=True)]
-            return d_before, d_projected
+            return d_before, (d_projected, d_active[:1] if nudges else [])
 
-        d_first, d_projected = scan(step, d_last, (coefficients, kept, d_outputs, *masks), reverse=True)
+        d_first, (d_projected, d_nudges) = scan(step, d_last, (coefficients, kept, d_outputs, *masks), reverse=True)
         d_inner = cell.inner_gradient(coefficients, d_projected)
         d_product = cell.product_gradient(kept, d_inner, *weights)
         dropped, d_product, *d_vectors = (
@@ -121,9 +129,9 @@ def run(cell, inputs, states, weights, dropout_mask=None, masks=None, mix=None, 
             ops.matmul(ops.swapaxes(dropped, -1, -2), d_product),
             *(ops.reshape(ops.sum(d, -2), w.shape) for d, w in zip(d_vectors, weights[1:], strict=False)),
         ]
-        return [d_projected, *d_weights, *d_first, *(ops.zeros_like(d) for d in drops)]
+        return [d_projected, *d_weights, *d_first, *(ops.zeros_like(d) for d in drops), *d_nudges]
 
-    outputs, *states = with_gradient(forward, backward, inputs, *weights, *states, *drops)
+    outputs, *states = with_gradient(forward, backward, inputs, *weights, *states, *drops, *nudges)
     return outputs, states
 
 

@@ -45,6 +45,7 @@ class GRUCell(RecurrentCell):
     """
 
     gates = 3
+    gate_names = ("update", "reset", "candidate")
 
     def __init__(
         self,

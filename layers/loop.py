@@ -51,6 +51,18 @@ def with_gradient(forward, backward, *arguments):
     return _BACKENDS[keras.config.backend()][1](forward, backward, *arguments)
 
 
+def gradients(function, arguments):
+    """The derivatives of a scalar `function(*arguments)` with respect to its arguments, a list of tensors.
+
+    Example:
+
+    >>> (double,) = gradients(lambda x: ops.sum(x * x), [ops.ones(2)])
+    >>> [float(d) for d in double]
+    [2.0, 2.0]
+    """
+    return _BACKENDS[keras.config.backend()][2](function, arguments)
+
+
 def _scan_tensorflow(step, carry, inputs, reverse):
     import tensorflow as tf
 
@@ -89,6 +101,15 @@ def _with_gradient_tensorflow(forward, backward, *arguments):
     return function(*(tf.convert_to_tensor(x) for x in arguments))  # values: a variable would want a gradient itself
 
 
+def _gradients_tensorflow(function, arguments):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        value = function(*arguments)
+    return tape.gradient(value, arguments, unconnected_gradients="zero")
+
+
 def _scan_jax(step, carry, inputs, reverse):
     import jax
 
@@ -104,6 +125,12 @@ def _with_gradient_jax(forward, backward, *arguments):
         return outputs, lambda upstream: tuple(backward(saved, upstream))
 
     return function(*arguments)
+
+
+def _gradients_jax(function, arguments):
+    import jax
+
+    return list(jax.grad(function, argnums=tuple(range(len(arguments))))(*arguments))
 
 
 def _scan_torch(step, carry, inputs, reverse):
@@ -140,8 +167,15 @@ def _with_gradient_torch(forward, backward, *arguments):
     return Function.apply(*arguments)
 
 
+def _gradients_torch(function, arguments):
+    import torch
+
+    arguments = [x.detach().requires_grad_() for x in arguments]
+    return list(torch.autograd.grad(function(*arguments), arguments, allow_unused=True, materialize_grads=True))
+
+
 _BACKENDS = {
-    "tensorflow": (_scan_tensorflow, _with_gradient_tensorflow),
-    "jax": (_scan_jax, _with_gradient_jax),
-    "torch": (_scan_torch, _with_gradient_torch),
+    "tensorflow": (_scan_tensorflow, _with_gradient_tensorflow, _gradients_tensorflow),
+    "jax": (_scan_jax, _with_gradient_jax, _gradients_jax),
+    "torch": (_scan_torch, _with_gradient_torch, _gradients_torch),
 }

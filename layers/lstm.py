@@ -49,6 +49,7 @@ class LSTMCell(RecurrentCell):
 
     gates = 4
     state_count = 2
+    gate_names = ("input", "forget", "candidate", "output")
 
     def __init__(
         self,

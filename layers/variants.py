@@ -44,9 +44,10 @@ class PeepholeLSTMCell(LSTMCell):
         i, f, g, o = ops.split(projected + inner, 4, axis=-1)
         i = self.recurrent_activation(i + w_i * c)
         f = self.recurrent_activation(f + w_f * c)
-        c = f * c + i * self.activation(g)
+        g = self.activation(g)
+        c = f * c + i * g
         o = self.recurrent_activation(o + w_o * c)
-        return [o * self.activation(c), c], ()
+        return [o * self.activation(c), c], (i, f, g, o)
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")

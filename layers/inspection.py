@@ -1,0 +1,181 @@
+"""What goes on inside recurrent layers: their gates and states at each step, and how far back a gradient reaches."""
+
+import contextlib
+
+from keras import ops, tree
+
+from .cell import RecurrentCell
+from .loop import gradients, scan
+from .recurrent import time_major
+
+
+def gate_activations(layer, inputs, mask=None):
+    """The gates of a recurrent layer at each step, from its first state on.
+
+    Args:
+        layer: An `LSTM`, a `GRU`, or any `Recurrent` layer around a cell that names its gates.
+        inputs: Array `(batch, steps, features)`, what the layer reads.
+        mask: Boolean array `(batch, steps)`, False where the state stays as it is, whatever the gates would do.
+
+    Returns:
+        Dictionary from a gate to an array `(batch, steps, units)`: `input`, `forget`, `candidate` and `output` of an
+        LSTM, `update`, `reset` and `candidate` of a GRU. The candidate is what the others let in, or not.
+
+    Raises:
+        ValueError: If the layer has no cell of this package, or a cell without gates.
+
+    Example:
+
+    >>> from keras_recurrent.layers import LSTM, gate_activations
+    >>> gates = gate_activations(LSTM(8), keras.random.normal((2, 5, 3)))
+    >>> gates["forget"].shape
+    (2, 5, 8)
+    """
+    if not getattr(_cell(layer), "gate_names", ()):
+        raise ValueError(f"The layer has no gates. Received: {layer} with the cell {layer.cell}")
+    _, gates = _trace(layer, inputs, mask)
+    return dict(zip(layer.cell.gate_names, gates, strict=False))
+
+
+def state_norms(layer, inputs, mask=None):
+    """The length of a recurrent layer's states after each step, from its first state on.
+
+    Args:
+        layer: A recurrent layer of this package.
+        inputs: Array `(batch, steps, features)`, what the layer reads.
+        mask: Boolean array `(batch, steps)`, False where the states stay as they are.
+
+    Returns:
+        Dictionary from a state to an array `(batch, steps)` of its Euclidean norms: `h`, and of an LSTM `c`.
+
+    Raises:
+        ValueError: If the layer has no cell of this package.
+
+    Example:
+
+    >>> from keras_recurrent.layers import GRU, state_norms
+    >>> state_norms(GRU(8), keras.random.normal((2, 5, 3)))["h"].shape
+    (2, 5)
+    """
+    states, _ = _trace(layer, inputs, mask)
+    return {name: _norms(state) for name, state in zip("hc", states, strict=False)}
+
+
+def gradient_flow(model, inputs, targets, loss=None):
+    """How much the loss depends on the hidden state after each step: the norm of its derivative, step by step.
+
+    A derivative that fades towards the first steps has vanished: what was read there cannot be learned from. One that
+    grows explodes. It is computed as in a training step, by the layers' own back-propagation through time, and dropout
+    is applied as there.
+
+    Args:
+        model: A Keras model with recurrent layers of this package, at whatever depth.
+        inputs: What the model takes.
+        targets: What the loss takes as `y_true`.
+        loss: Function `(y_true, y_pred)` to a scalar or to the losses of the examples, which are averaged; None is what
+            the model was compiled with.
+
+    Returns:
+        Dictionary from the path of a cell, such as `lstm/lstm_cell`, to an array `(batch, steps)`, in the order of the
+        cells' runs; the steps of a layer with `go_backwards` are those of its loop. Of our `Bidirectional`, it is
+        `(2, batch, steps)`, the second in the order of the backward loop. A cell that runs several times is there once
+        for each, with `:1`, `:2`, ... behind its path.
+
+    Raises:
+        ValueError: If no such layer runs in the model.
+
+    Example:
+
+    >>> from keras_recurrent.layers import LSTM, gradient_flow
+    >>> model = keras.Sequential([LSTM(8, name="lstm"), keras.layers.Dense(1)])
+    >>> flow = gradient_flow(model, keras.random.normal((2, 5, 3)), ops.ones((2, 1)), keras.losses.mean_squared_error)
+    >>> {path: norms.shape for path, norms in flow.items()}
+    {'lstm/lstm_cell': (2, 5)}
+
+    Reference:
+        Bengio, Simard and Frasconi 1994, Learning long-term dependencies with gradient descent is difficult; Pascanu,
+        Mikolov and Bengio 2013, On the difficulty of training recurrent neural networks.
+    """
+    inputs, targets = (_tensors(x) for x in (inputs, targets))
+
+    def value(*nudges):
+        outputs = model(inputs, training=True)
+        return ops.mean(model.compute_loss(inputs, targets, outputs) if loss is None else loss(targets, outputs))
+
+    cells = [layer for layer in model._flatten_layers() if isinstance(layer, RecurrentCell)]
+    shapes, paths = [], []
+
+    def first_time(cell):
+        def nudge(shape):
+            shapes.append(shape)
+            paths.append(cell.path)
+            return None
+
+        return nudge
+
+    with _nudged(cells, first_time):
+        value()
+    if not shapes:
+        raise ValueError(f"No recurrent layer of keras_recurrent runs in the model. Received: {model}")
+
+    def nudged_value(*nudges):
+        rest = iter(nudges)
+        with _nudged(cells, lambda cell: lambda shape: next(rest)):
+            return value()
+
+    found = gradients(nudged_value, [ops.zeros(shape, dtype=cells[0].compute_dtype) for shape in shapes])
+    runs = {path: paths.count(path) for path in paths}
+    flows = {}
+    for place, (path, derivative) in enumerate(zip(paths, found, strict=True)):
+        name = path if runs[path] == 1 else f"{path}:{paths[: place + 1].count(path)}"
+        flows[name] = _norms(ops.moveaxis(derivative, 0, -2))
+    return flows
+
+
+@contextlib.contextmanager
+def _nudged(cells, nudge_of):
+    for cell in cells:
+        cell.nudge = nudge_of(cell)
+    try:
+        yield
+    finally:
+        for cell in cells:
+            cell.nudge = None
+
+
+def _cell(layer):
+    cell = getattr(layer, "cell", None)
+    if not isinstance(cell, RecurrentCell):
+        raise ValueError(f"The layer must be a recurrent one of keras_recurrent. Received: {layer}")
+    return cell
+
+
+def _trace(layer, inputs, mask):
+    """The states and the gates of a layer after each step, lists of arrays `(batch, steps, units)`."""
+    cell = _cell(layer)
+    inputs = ops.cast(ops.convert_to_tensor(inputs), cell.compute_dtype)
+    if not layer.built:
+        layer.build(inputs.shape)
+    masks = [] if mask is None else [time_major(ops.convert_to_tensor(mask))]
+
+    def step(states, read):
+        x, masks = read
+        inner, _ = cell.inner(states[0], *cell.inner_weights)
+        new_states, gates = cell.step(cell.project(x), inner, states)
+        for mask in masks:
+            new_states = [ops.where(mask, new, old) for new, old in zip(new_states, states, strict=True)]
+        return new_states, (new_states, gates)
+
+    first = cell.get_initial_state(inputs.shape[0])
+    sequences = ops.transpose(inputs, (1, 0, 2))
+    _, found = scan(step, first, (sequences, masks), reverse=layer.go_backwards)
+    return [[ops.convert_to_numpy(ops.transpose(x, (1, 0, 2))) for x in of_one] for of_one in found]
+
+
+def _norms(x):
+    """Euclidean norms over the last axis, as an array."""
+    return ops.convert_to_numpy(ops.sqrt(ops.sum(ops.square(ops.cast(x, "float32")), axis=-1)))
+
+
+def _tensors(x):
+    return tree.map_structure(ops.convert_to_tensor, x)
