@@ -23,6 +23,7 @@ APPS = {
     "translation": "sentences of one language in, sentences of another out",
     "captioning": "pictures in, sentences about them out",
     "vqa": "pictures and questions in, answers out",
+    "generation": "characters in, what may follow them out",
 }
 
 
@@ -178,7 +179,7 @@ def _parse(arguments):
     parser = jsonargparse.ArgumentParser(prog=f"keras-recurrent {name}", description=app.__doc__, exit_on_error=False)
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     verbs.add_subcommand("train", _train_parser(app), help=_train.__doc__)
-    for function in (app.evaluate, app.predict):
+    for function in app.VERBS:
         help = docstring_parser.parse(function.__doc__).short_description
         verbs.add_subcommand(function.__name__, _function_parser(function), help=help)
     verbs.add_subcommand("export", _export_parser(), help=_export.__doc__)

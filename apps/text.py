@@ -1,6 +1,7 @@
 """Texts as token ids, and token ids as texts: the same TensorFlow graph in training and inside an export."""
 
 import io
+import json
 import uuid
 
 import numpy as np
@@ -165,6 +166,24 @@ class CharacterTokenizer(VocabularyTokenizer):
 
     def join(self, tokens):
         return tf.strings.reduce_join(tokens, axis=-1)
+
+
+class LiteralCharacterTokenizer(CharacterTokenizer):
+    """Characters as they are, line breaks and runs of spaces among them."""
+
+    file = "characters.json"
+
+    def clean(self, texts):
+        return tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts
+
+    def save(self, path):
+        """Writes the characters as a list in JSON, the one with id 4 first."""
+        path.write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path, lowercase):
+        """Reads what `save` wrote."""
+        return cls(json.loads(path.read_text(encoding="utf-8")), lowercase)
 
 
 class SubwordTokenizer(Tokenizer):

@@ -3,13 +3,34 @@
 import dataclasses
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ..layers.constraints import IMPOSSIBLE
 from . import folders
 from .text import TOKENIZERS
+
+
+class Sampling(NamedTuple):
+    """How random texts are drawn; see `keras_recurrent.layers.sample`. The seed is an integer or several."""
+
+    count: int = 1
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    seed: int | tuple = 0
+
+    def draws(self, texts, steps):
+        """Numbers for so many texts and steps, float32 `(texts, count, steps)`."""
+        return np.random.default_rng(self.seed).random((texts, self.count, steps), "float32")
+
+    @property
+    def choice(self):
+        """How each token is chosen."""
+        return {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
 
 
 class Writer:
@@ -101,7 +122,7 @@ def explained(told, row, positions=None):
     ]
 
 
-def load_parts(folder, config_class, sizes, options):
+def load_parts(folder, config_class, sizes, options, tokenizer=None):
     """Reads what a writer is made of from a model's folder.
 
     Args:
@@ -110,6 +131,7 @@ def load_parts(folder, config_class, sizes, options):
         sizes: Dictionary from the name of each tokenizer's file, without its ending, to a function of the model that
             gives the size of its vocabulary.
         options: Dictionary with values that replace the saved ones; None replaces none.
+        tokenizer: The class of the tokenizers; None is what the configuration names.
 
     Returns:
         The configuration, the list of tokenizers, and the model.
@@ -119,7 +141,7 @@ def load_parts(folder, config_class, sizes, options):
     """
     folder = Path(folder)
     config = folders.parse_config(folder, config_class)
-    tokenizer = TOKENIZERS[config.tokenizer]
+    tokenizer = tokenizer or TOKENIZERS[config.tokenizer]
     assets = [f"{name}.{tokenizer.file}" for name in sizes]
     folders.require(folder, "model.keras", *assets)
     config = dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})

@@ -20,6 +20,7 @@ from .fusion import (
 from .gru import GRU, GRUCell
 from .initializers import Chrono, GateConstants, PerGate
 from .inspection import gate_activations, gradient_flow, state_norms
+from .language_model import LanguageModel
 from .lstm import LSTM, LSTMCell
 from .memory import Memory
 from .recurrent import Recurrent
@@ -54,6 +55,7 @@ __all__ = [
     "Hypotheses",
     "ImageEncoder",
     "LSTMCell",
+    "LanguageModel",
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
     "LayerNormSimpleRNNCell",

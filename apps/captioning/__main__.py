@@ -90,5 +90,7 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
         raise UsageError(f"{failed} of {len(files)} files could not be captioned")
 
 
+VERBS = (evaluate, predict)
+
 if __name__ == "__main__":
     sys.exit(cli.main(["captioning", *sys.argv[1:]]))

@@ -91,7 +91,8 @@ def predict(
     read_config(model, Config.app)
     from ..figures import draw_alignment
     from ..text import JOINER
-    from .model import Sampling, load
+    from ..writing import Sampling
+    from .model import load
 
     if not samples and (temperature, top_k, top_p, seed) != (1.0, None, 1.0, 0):
         raise UsageError("temperature, top_k, top_p and seed are of samples; --samples says how many to draw")
@@ -120,6 +121,8 @@ def predict(
     if alignment is not None:
         raise UsageError(f"there was no sentence to draw into {alignment}")
 
+
+VERBS = (evaluate, predict)
 
 if __name__ == "__main__":
     sys.exit(cli.main(["translation", *sys.argv[1:]]))

@@ -22,16 +22,6 @@ from .config import Config
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 
-class Sampling(NamedTuple):
-    """How random translations are drawn; see `keras_recurrent.layers.sample`. The seed is an integer or several."""
-
-    count: int = 1
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float = 1.0
-    seed: int | tuple = 0
-
-
 class Translation(NamedTuple):
     """A translation.
 
@@ -171,10 +161,8 @@ class Translator(Writer):
         if sampling is None:
             found = self._nbest(sources, prefixes)
         else:
-            random = np.random.default_rng(sampling.seed)
-            draws = random.random((len(texts), sampling.count, self.config.max_length), "float32")
-            choice = {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
-            found = self._sample(sources, prefixes, tf.constant(draws), **choice)
+            draws = sampling.draws(len(texts), self.config.max_length)
+            found = self._sample(sources, prefixes, tf.constant(draws), **sampling.choice)
         found = {name: value.numpy() for name, value in found.items()}
         explanations = []
         for row, tokens in enumerate(found["source_tokens"]):

@@ -91,5 +91,7 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
         raise UsageError(f"{failed} of {len(pairs) // 2} questions could not be answered")
 
 
+VERBS = (evaluate, predict)
+
 if __name__ == "__main__":
     sys.exit(cli.main(["vqa", *sys.argv[1:]]))

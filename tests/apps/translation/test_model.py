@@ -9,6 +9,7 @@ import pytest
 from keras_recurrent.apps import folders, load
 from keras_recurrent.apps.translation import data as translation_data
 from keras_recurrent.apps.translation import model
+from keras_recurrent.apps.writing import Sampling
 from keras_recurrent.datasets import DataError
 
 TEXTS = ["ein Hund schläft hier.", "eine Katze isst draußen.", "ein Kind rennt dort."]
@@ -121,7 +122,7 @@ def test_prefix(saved):
 def test_samples(saved):
     translator = load(saved)
     text = ["völlig unbekannt"]  # where the model is unsure
-    sampling = model.Sampling(count=6, temperature=2.0, seed=(3, 1))
+    sampling = Sampling(count=6, temperature=2.0, seed=(3, 1))
     (first,), (again,) = (translator.explain(text, sampling=sampling) for _ in range(2))
     assert first == again
     texts = {translation["text"] for translation in first["translations"]}

@@ -1,0 +1,97 @@
+"""Writes text, character by character, in the manner of a text that it has read."""
+
+import dataclasses
+import sys
+from json import dumps
+from typing import Literal
+
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from .. import cli
+from ..config import Seed, Share
+from ..console import Stopwatch
+from ..folders import read_config
+from .config import Config
+
+
+def evaluate(model: str, *, data: str | None = None, split: str = "test", samples: NonNegativeInt = 500):
+    """Measures how well a model foresees the characters of a split.
+
+    Ends with one line of JSON: bits_per_character and perplexity (of a character; the ends of lines are characters,
+    too), characters, and the speed; and of lines, of so many samples the share that ends by itself within max_length.
+
+    Args:
+        model: The model's folder.
+        data: A folder or a TFDS name; the default is what the model was trained on.
+        split: The split to read.
+        samples: How many lines to draw.
+    """
+    read_config(model, Config.app)
+    from ..writing import Sampling
+    from .data import read
+    from .model import load
+
+    generator = load(model)
+    config = generator.config if data is None else dataclasses.replace(generator.config, data=data)
+    lines = read(config, split)
+    with Stopwatch() as watch:
+        bits, count = generator.bits(lines)
+    metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}
+    metrics["characters_per_second"] = round(count / watch.seconds, 1)
+    if generator.ends and config.feed == "previous" and samples:
+        texts = generator.generate(sampling=Sampling(samples))
+        metrics["ended"] = sum(len(text) <= config.max_length for text in texts) / len(texts)
+    cli.report(model, split, metrics)
+
+
+def generate(
+    model: str,
+    *,
+    prompt: str = "",
+    label: str | None = None,
+    samples: PositiveInt = 1,
+    length: PositiveInt | None = None,
+    temperature: NonNegativeFloat = 1.0,
+    top_k: PositiveInt | None = None,
+    top_p: Share = 1.0,
+    seed: Seed = 0,
+    feed: Literal["previous", "zeros"] | None = None,
+    follow: str | None = None,
+    json: bool = False,
+):
+    """Writes texts.
+
+    Args:
+        model: The model's folder.
+        prompt: What each text begins with.
+        label: The label of the texts, of a model that learned labels; the default lets the model draw one.
+        samples: How many texts to write.
+        length: The most characters to write; the default is the model's max_length.
+        temperature: Below 1 the likelier characters are drawn more often than the model says; 0 draws the likeliest.
+        top_k: Draw from so many likeliest characters; the default is all.
+        top_p: Draw from the fewest likeliest characters that have this probability together.
+        seed: Seed of what is random.
+        feed: What each step reads: the character that the one before wrote (previous), or nothing after the first
+            (zeros); the default is as the model was trained.
+        follow: Instead of writing, read this text and print for each character what the model takes for it, having
+            read all before.
+        json: Print a line of JSON for a text, or a character.
+    """
+    read_config(model, Config.app)
+    from ..writing import Sampling
+    from .model import load
+
+    generator = load(model)
+    if follow is not None:
+        for guess in generator.follow(follow, label):
+            print(dumps(guess._asdict(), ensure_ascii=False) if json else "{!r} {!r} {:.3f}".format(*guess), flush=True)
+        return
+    sampling = Sampling(samples, temperature, top_k, top_p, seed)
+    for text in generator.generate(prompt, label, length, sampling, feed):
+        print(dumps({"text": text}, ensure_ascii=False) if json else text, flush=True)
+
+
+VERBS = (evaluate, generate)
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["generation", *sys.argv[1:]]))

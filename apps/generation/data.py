@@ -1,0 +1,131 @@
+"""Text as batches of character ids."""
+
+import numpy as np
+import tensorflow as tf
+
+from ...datasets import DataError
+from ...datasets.texts import read_texts
+from ..text import length_batches, pad, rows_of, strings, teacher_forcing
+from ..training import EpochBatches
+
+
+def read(config, split):
+    """The lines of a split of a configuration's data set, as pairs `(text, label)`; a label may be None.
+
+    Raises:
+        DataError: If the split cannot be read, or in the mode `text` has labels.
+    """
+    lines = read_texts(config.data, split, config.language)
+    if config.mode == "text" and any(label is not None for _, label in lines):
+        raise DataError(f"{config.data}: labels are of lines; the mode text reads one long text without any")
+    return lines
+
+
+def labels_of(lines):
+    """The labels of lines, each once, sorted; none where there are none.
+
+    Raises:
+        DataError: If some lines have a label and others none.
+    """
+    labels = {label for _, label in lines}
+    if len(labels) > 1 and None in labels:
+        raise DataError("some lines have a label, others have none")
+    return sorted(labels - {None})
+
+
+def joined(lines):
+    """The lines as one text."""
+    return "".join(f"{text}\n" for text, _ in lines)
+
+
+def sequences(lines, tokenizer, labels, config):
+    """The ids of each line: of its label, if there are labels, of its characters, and the end.
+
+    A longer line than `config.max_length` is cut.
+
+    Raises:
+        DataError: If a label is not among `labels`.
+    """
+    rows = rows_of(tokenizer.encode(strings([text for text, _ in lines])), config.max_length)
+    if not labels:
+        return rows
+    id_of = {label: len(tokenizer) + place for place, label in enumerate(labels)}
+    unknown = sorted({str(label) for _, label in lines if label not in id_of})
+    if unknown:
+        raise DataError(f"the label '{unknown[0]}' is not in the training data")
+    return [np.append(id_of[label], row) for (_, label), row in zip(lines, rows, strict=True)]
+
+
+def fed(rows, feed, multiple=1):
+    """What a model reads of sequences, and what it should find: `(read, target, weights)` `(batch, steps)`.
+
+    With the feed `previous`, that is teacher forcing. With `zeros`, the first token of each is read and none after it,
+    and what follows it should be found.
+    """
+    if feed == "previous":
+        return teacher_forcing(rows, multiple)
+    target = pad([row[1:] for row in rows], multiple)
+    read = np.zeros_like(target)
+    read[:, 0] = [row[0] for row in rows]
+    return read, target, (target != 0).astype("float32")
+
+
+def line_batches(rows, config, split):
+    """Sequences as `EpochBatches` of like length, in a new order each epoch for the split `train`."""
+    rows = [row for row in rows if len(row) > 1]
+    lengths = np.array([[len(row)] for row in rows])
+
+    def order(epoch):
+        generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
+        return length_batches(lengths, config.batch_size, generator)
+
+    multiple = 8 if config.jit else 1
+
+    def batches(epoch):
+        for batch in order(epoch):
+            yield fed([rows[index] for index in batch], config.feed, multiple)
+
+    tokens = tf.TensorSpec((None, None), tf.int32)
+    return EpochBatches(batches, (tokens, tokens, tf.TensorSpec((None, None), tf.float32)), len(order(0)), True)
+
+
+def text_batches(ids, config, split):
+    """A long text as `EpochBatches`: `config.batch_size` equal parts of it side by side, in pieces of `config.window`.
+
+    A row of a batch continues that row of the batch before. An epoch of the split `train` begins at a new place within
+    the first piece.
+
+    Args:
+        ids: Integer array `(characters,)`.
+        config: The `Config`.
+        split: The split's name.
+
+    Returns:
+        Batches `((read, goes_on), target, weights)`: int32 `(batch_size, steps)`, float32 `(batch_size,)`, 0 in the
+        first batch and 1 in all others, the characters after those read, and ones.
+
+    Raises:
+        DataError: If a part of the text would be shorter than a piece.
+    """
+    streams, window = config.batch_size, config.window
+    least = streams * window + 1
+    if len(ids) < least and split == "train":
+        raise DataError(f"train: {len(ids)} characters, fewer than the {least} of a batch; lower batch_size or window")
+    if len(ids) <= streams:
+        raise DataError(f"{split}: {len(ids)} characters are too few for {streams} parts; lower batch_size")
+    spare = (len(ids) - least) if split == "train" else 0
+
+    def batches(epoch):
+        first = np.random.default_rng([config.seed, epoch]).integers(min(window, spare) + 1) if spare else 0
+        steps = (len(ids) - first - 1) // streams
+        parts = ids[first : first + streams * steps].reshape(streams, steps)
+        after = ids[first + 1 : first + streams * steps + 1].reshape(streams, steps)
+        for begin in range(0, steps, window):
+            piece = slice(begin, begin + window)
+            goes_on = np.full(streams, begin > 0, "float32")
+            yield (parts[:, piece], goes_on), after[:, piece], np.ones_like(after[:, piece], "float32")
+
+    tokens = tf.TensorSpec((streams, None), tf.int32)
+    signature = (tokens, tf.TensorSpec((streams,), tf.float32)), tokens, tf.TensorSpec((streams, None), tf.float32)
+    count = -(-((len(ids) - 1) // streams) // window)
+    return EpochBatches(batches, signature, count, is_fixed=False)
