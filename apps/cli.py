@@ -23,6 +23,7 @@ APPS = {
     "translation": "sentences of one language in, sentences of another out",
     "captioning": "pictures in, sentences about them out",
     "vqa": "pictures and questions in, answers out",
+    "classification": "texts in, labels out",
     "generation": "characters in, what may follow them out",
 }
 

@@ -5,6 +5,7 @@ import time
 
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 
 def note(text):
@@ -15,6 +16,13 @@ def note(text):
 def progress(items, total, description):
     """`items`, with a progress bar."""
     return track(items, description, total, console=Console(stderr=True))
+
+
+def show_weights(words, weights):
+    """Prints words on standard output, the redder the more weight they have; the heaviest is all red."""
+    fades = [round(255 * (1 - weight / (max(weights) or 1))) for weight in weights]
+    coloured = [Text(word, style=f"on rgb(255,{fade},{fade})") for word, fade in zip(words, fades, strict=True)]
+    Console().print(Text(" ").join(coloured))
 
 
 class Stopwatch:

@@ -129,7 +129,7 @@ def draw_confusion(answers, table, path):
         axes.set_xticks(range(len(answers)), answers, rotation=90, parse_math=False)
         axes.set_yticks(range(len(answers)), answers, parse_math=False)
         axes.set(xlabel="given", ylabel="right")
-        figure.colorbar(image, label="share of the right answer's questions")
+        figure.colorbar(image, label="share of what is right")
         _save(figure, path)
 
 

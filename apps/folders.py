@@ -110,6 +110,24 @@ def require(folder, *names):
         raise ModelFolderError(f"{folder}: not a complete model; missing: {', '.join(missing)}")
 
 
+def write_list(folder, name, lines):
+    """Writes strings without line breaks as a file of a model's folder, a line each."""
+    (Path(folder) / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read_list(folder, name, size=None):
+    """Reads what `write_list` wrote; with `size`, there must be so many strings, for so many the model knows.
+
+    Raises:
+        ModelFolderError: If the file is missing or does not fit the model.
+    """
+    require(folder, name)
+    lines = (Path(folder) / name).read_text(encoding="utf-8").split("\n")[:-1]
+    if size is not None and len(lines) != size:
+        raise ModelFolderError(f"{folder}: {name} does not fit the model: {len(lines)} lines instead of {size}")
+    return lines
+
+
 def write_config(folder, config):
     """Writes a configuration, a dataclass, as `config.yaml`, which `train --config` reads."""
     text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)

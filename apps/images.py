@@ -134,30 +134,6 @@ def usable(examples, split, strict, lack):
     return kept
 
 
-def training_splits(read, config):
-    """The images to train on and those to validate with, as a dictionary of `train` and `validation`.
-
-    With `config.validation_split`, that share of the split `train` is held out, the same images for every seed;
-    otherwise the data has a split for it.
-
-    Args:
-        read: Function from the configuration and the name of a split to a list of examples.
-        config: A configuration with the options of `ImageConfig`.
-
-    Raises:
-        DataError: If a split cannot be read, or has too few images to be divided.
-    """
-    if config.validation_split is None:
-        return {split: read(config, split) for split in ("train", "validation")}
-    examples = read(config, "train")
-    count = round(config.validation_split * len(examples))
-    if not 0 < count < len(examples):
-        raise DataError(f"train: {len(examples)} images are too few to hold out {config.validation_split} of them")
-    places = np.random.default_rng(0).permutation(len(examples))
-    parts = {"train": places[count:], "validation": places[:count]}
-    return {split: [examples[place] for place in np.sort(part)] for split, part in parts.items()}
-
-
 def resize_in_graph(pixels, size):
     """`resize` of a batch of images `(batch, height, width, 3)`, inside a graph."""
     squares = tf.map_fn(lambda image: resize(image, size), pixels, fn_output_signature=tf.uint8)

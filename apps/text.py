@@ -49,14 +49,19 @@ class Tokenizer:
         """The tokens of a tensor of ids as strings, empty at padding."""
         raise NotImplementedError
 
-    def encode(self, texts):
-        """Ids of texts `(batch,)`, each closed by the end token: an int32 ragged tensor `(batch, None)`."""
+    def encode(self, texts, longest=None):
+        """Ids of texts `(batch,)`, each closed by the end token: an int32 ragged tensor `(batch, None)`.
+
+        A text with more ids than `longest` is cut, its end token included.
+        """
         ids = self.ids_of(texts)
+        if longest is not None:
+            ids = ids[:, : longest - 1]
         return tf.concat([ids, tf.fill([ids.nrows(), 1], END)], axis=1)
 
-    def encode_padded(self, texts):
+    def encode_padded(self, texts, longest=None):
         """`encode` as a dense tensor `(batch, positions)`, 0 after each end; of no texts, too, it has a position."""
-        ids = self.encode(texts).to_tensor()
+        ids = self.encode(texts, longest).to_tensor()
         return tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
 
     def decode(self, ids):

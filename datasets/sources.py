@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 # Generated data sets of this package, which TFDS finds once their builder is imported.
-GENERATED = ("english_korean", "shapes")
+GENERATED = ("english_korean", "negation", "shapes")
 
 # The names under which data sets call the same split.
 VALIDATION_NAMES = ("validation", "val", "valid", "dev")

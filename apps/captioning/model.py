@@ -14,8 +14,9 @@ from .. import export, folders, training
 from ..backbones import configured, grid, rates, unfreezer
 from ..console import note
 from ..features import image_readers
-from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph, training_splits
+from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph
 from ..metrics import caption_metrics
+from ..splits import training_splits
 from ..text import TOKENIZERS
 from ..training import ahead
 from ..writing import Writer, explained, load_parts

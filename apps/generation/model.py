@@ -225,7 +225,7 @@ class Generator:
         folder = Path(folder)
         folders.write_config(folder, self.config)
         self.tokenizer.save(folder / f"text.{self.tokenizer.file}")
-        (folder / LABELS).write_text("".join(f"{label}\n" for label in self.labels), encoding="utf-8")
+        folders.write_list(folder, LABELS, self.labels)
 
     def export(self, folder):
         """Writes a SavedModel that continues texts: `prompt` `(batch,)` and an integer `seed` to `text` `(batch,)`.
@@ -294,8 +294,7 @@ def load(folder, **options):
         ModelFolderError: If the folder is incomplete or another app's.
     """
     folders.read_config(folder, Config.app)
-    folders.require(folder, LABELS)
-    labels = (Path(folder) / LABELS).read_text(encoding="utf-8").split("\n")[:-1]
+    labels = folders.read_list(folder, LABELS)
     sizes = {"text": lambda model: model.vocabulary_size - len(labels)}
     config, (tokenizer,), model = load_parts(folder, Config, sizes, options, LiteralCharacterTokenizer)
     return Generator(config, tokenizer, labels, model)

@@ -18,7 +18,8 @@ from ..answers import AnswerCrossentropy, metrics
 from ..backbones import configured, grid, rates, unfreezer
 from ..console import note
 from ..features import image_readers
-from ..images import at_least_one, decode_in_graph, look, resize_in_graph, training_splits
+from ..images import at_least_one, decode_in_graph, look, resize_in_graph
+from ..splits import training_splits
 from ..text import END, TOKENIZERS, UNKNOWN, strings
 from ..writing import load_parts
 from . import data
@@ -140,7 +141,7 @@ class Answerer:
             `is_unknown` `(questions,)`, whether no word of the question is known; and `looks`, where the fusion looked
             in each of its hops, `(questions, hops, cells)`, of no hops if it looks at the image as a whole.
         """
-        ids = self.tokenizer.encode_padded(questions)[:, : self.config.max_length]
+        ids = self.tokenizer.encode_padded(questions, self.config.max_length)
         logits, image, question = self._inside([pixels, owners, ids])
         probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(BEST, len(self.answers)))
         is_word = tf.logical_and(ids > 0, ids != END)
@@ -222,7 +223,7 @@ class Answerer:
         folder = Path(folder)
         folders.write_config(folder, self.config)
         self.tokenizer.save(folder / f"questions.{self.tokenizer.file}")
-        (folder / ANSWERS).write_text("".join(f"{answer}\n" for answer in self.answers), encoding="utf-8")
+        folders.write_list(folder, ANSWERS, self.answers)
 
     def export(self, folder):
         """Writes a SavedModel that returns `answers` and `probabilities` `(batch, 5)`, the likeliest first.
@@ -304,10 +305,6 @@ def load(folder, **options):
     """
     sizes = {"questions": lambda model: model.get_layer("question_encoder").vocabulary_size}
     config, (tokenizer,), model = load_parts(folder, Config, sizes, options)
-    folders.require(folder, ANSWERS, COMMONEST)
-    answers = (Path(folder) / ANSWERS).read_text(encoding="utf-8").split("\n")[:-1]
-    if len(answers) != model.output_shape[-1]:
-        raise folders.ModelFolderError(
-            f"{folder}: {ANSWERS} does not fit the model: {len(answers)} answers instead of {model.output_shape[-1]}"
-        )
+    folders.require(folder, COMMONEST)
+    answers = folders.read_list(folder, ANSWERS, model.output_shape[-1])
     return Answerer(config, tokenizer, answers, model)

@@ -9,8 +9,8 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 
+from ..draw import Draw
 from .phrases import NUMBERS, Description, describe, read_description
-from .sampling import Draw
 from .scene import ATTRIBUTES, Object, Relation, Scene
 from .statements import Counted, Listed, Related, Shared, Statement
 

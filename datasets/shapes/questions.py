@@ -9,8 +9,8 @@ import collections
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..draw import Draw
 from .forms import FORMS, Form, Type
-from .sampling import Draw
 from .scene import Scene
 
 __all__ = ["Question", "Type", "questions"]

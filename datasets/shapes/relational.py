@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..draw import Draw
 from .phrases import NUMBERS
-from .sampling import Draw, place
+from .sampling import place
 from .scene import COLOURS, SIDE, Object, Scene
 
 SIZES = {"train": 10_000, "validation": 1_000, "test": 1_000}

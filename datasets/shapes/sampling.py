@@ -1,33 +1,11 @@
 """Random scenes."""
 
-import random
-from collections.abc import Sequence
-
+from ..draw import Draw
 from .scene import ATTRIBUTES, MARGIN, RADII, SIDE, Object, Scene
 
 # The chance that an object takes an attribute from one that is there already, so that there is something to count.
 _ALIKE = 0.3
 _TRIALS = 20  # places tried for an object before the scene is drawn anew
-
-
-class Draw:
-    """Random choices that are the same under every version of Python for the same seed."""
-
-    def __init__(self, seed: int):
-        self._random = random.Random(seed)
-
-    def choice(self, options: Sequence):
-        """Returns one of the options."""
-        # Python promises to keep the sequence of `random()` from version to version, and that of no other method.
-        return options[int(self._random.random() * len(options))]
-
-    def chance(self, probability: float) -> bool:
-        """Returns true with the probability."""
-        return self._random.random() < probability
-
-    def shuffled(self, options: Sequence) -> list:
-        """Returns the options in random order."""
-        return sorted(options, key=lambda _: self._random.random())
 
 
 def draw_scene(draw: Draw, number: int) -> Scene:

@@ -9,7 +9,8 @@ import functools
 import itertools
 from collections.abc import Iterator
 
-from .sampling import Draw, draw_scene
+from ..draw import Draw
+from .sampling import draw_scene
 from .scene import Object, Scene
 
 SIZES = {"train": 10_000, "validation": 1_000, "test": 1_000, "test_unseen": 1_000}

@@ -5,9 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps.config import ImageConfig
-from keras_recurrent.apps.images import ImageError, decode, decode_in_graph, resize, training_splits
-from keras_recurrent.datasets import DataError
+from keras_recurrent.apps.images import ImageError, decode, decode_in_graph, resize
 from PIL import Image
 
 HEIGHT, WIDTH = 37, 53
@@ -158,17 +156,3 @@ def test_bomb(bomb):
     large = encoded(Image.new("1", (9_600, 9_600)), "PNG")  # above the limit, where Pillow only warns
     with pytest.raises(ImageError, match="pixels"):
         decode(large)
-
-
-def test_held_out_images_are_the_same_for_every_seed():
-    def read(config, split):
-        return [f"{split} {number}" for number in range(10)]
-
-    config = ImageConfig(validation_split=0.3)
-    parts = training_splits(read, config)
-    assert sorted(parts["train"] + parts["validation"]) == read(config, "train")
-    assert len(parts["validation"]) == 3 and parts["validation"] != read(config, "train")[-3:]
-    assert training_splits(read, config) == parts
-    assert training_splits(read, ImageConfig()) == {split: read(None, split) for split in ("train", "validation")}
-    with pytest.raises(DataError, match="too few to hold out"):
-        training_splits(read, ImageConfig(validation_split=0.01))

@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from keras_recurrent.datasets.draw import Draw
 from keras_recurrent.datasets.shapes import splits
 from keras_recurrent.datasets.shapes.captions import captions, is_true, parse
 from keras_recurrent.datasets.shapes.drawing import COLOURS, GROUND, draw
 from keras_recurrent.datasets.shapes.phrases import NUMBERS, Description
 from keras_recurrent.datasets.shapes.questions import Type, questions
-from keras_recurrent.datasets.shapes.sampling import Draw, draw_scene
+from keras_recurrent.datasets.shapes.sampling import draw_scene
 from keras_recurrent.datasets.shapes.scene import ATTRIBUTES, CLEARLY, SHAPES, Object, Relation, Scene, relation_between
 from keras_recurrent.datasets.shapes.statements import Counted, Listed, Related, Shared
 

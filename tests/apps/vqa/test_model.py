@@ -211,7 +211,7 @@ def test_folder_that_was_changed(saved, tmp_path):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)
     (folder / "answers.txt").write_text("yes\nno\n")
-    with pytest.raises(folders.ModelFolderError, match=r"answers\.txt does not fit the model: 2 answers instead of 7"):
+    with pytest.raises(folders.ModelFolderError, match=r"answers\.txt does not fit the model: 2 lines instead of 7"):
         load(folder)
     (folder / "answers.txt").unlink()
     with pytest.raises(folders.ModelFolderError, match=r"missing: answers\.txt"):

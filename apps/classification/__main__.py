@@ -1,0 +1,85 @@
+"""Says which of some labels a text has."""
+
+import dataclasses
+import sys
+from json import dumps
+from pathlib import Path
+
+from ...datasets.sources import decode_lines
+from .. import cli
+from ..console import Stopwatch, note, progress, show_weights
+from ..folders import read_config
+from .config import Config
+
+BATCH = 64
+
+
+def evaluate(model: str, *, data: str | None = None, split: str = "test"):
+    """Counts a model's right labels of the texts of a split.
+
+    Ends with one line of JSON: accuracy, f1 (the mean over the labels), f1 of each label, accuracy of the commonest
+    label alone, texts, and the speed. Which labels are taken for which is drawn into the model's folder.
+
+    Args:
+        model: The model's folder.
+        data: A folder or a TFDS name; the default is what the model was trained on.
+        split: The split to read.
+    """
+    read_config(model, Config.app)
+    from ..figures import draw_confusion
+    from ..metrics import classification_metrics
+    from .data import labels_known, read
+    from .model import load
+
+    classifier = load(model)
+    config = classifier.config if data is None else dataclasses.replace(classifier.config, data=data)
+    examples = read(config, split)
+    labels_known(examples, classifier.labels, split)
+    texts, right = zip(*examples, strict=True)
+    classifier.classify(texts[:1])  # builds the graph
+    with Stopwatch() as watch:
+        found = dict(progress(classifier.classify_sorted(texts, BATCH), len(texts), "reading"))
+    given = [found[index].label for index in range(len(texts))]
+    metrics, table = classification_metrics(right, given, classifier.labels)
+    figure = Path(model) / "figures" / f"confusion-{split}.png"
+    draw_confusion(classifier.labels, table, figure)
+    note(f"which labels are taken for which is drawn in {figure}")
+    speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
+    cli.report(model, split, {**metrics, **speed})
+
+
+def predict(model: str, *texts: str, json: bool = False):
+    """Prints the label of each text and its probability, and on a terminal the words that it was told from.
+
+    Args:
+        model: The model's folder.
+        *texts: The texts; without any, the lines of standard input.
+        json: Print a line of JSON for a text: the `probabilities` of all labels, its `tokens`, and with attention their
+            `weights`.
+    """
+    read_config(model, Config.app)
+    from ..text import JOINER
+    from .model import load
+
+    classifier = load(model)
+    if not texts and sys.stdin.isatty():
+        batches = ([line.rstrip("\n")] for line in sys.stdin)  # a person waits for each answer
+    else:
+        lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
+        batches = (lines[first : first + BATCH] for first in range(0, len(lines), BATCH))
+    for batch in batches:
+        for text, told in zip(batch, classifier.explain(batch), strict=True):
+            if json:
+                print(dumps({"text": text, **told}, ensure_ascii=False), flush=True)
+                continue
+            label = max(told["probabilities"], key=told["probabilities"].get)
+            print(f"{label}\t{told['probabilities'][label]:.3f}\t{text}", flush=True)
+            if told["weights"] and sys.stdout.isatty():
+                words = [token.replace(JOINER, "").replace("▁", "") for token in told["tokens"]]
+                show_weights(words, told["weights"])
+
+
+VERBS = (evaluate, predict)
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["classification", *sys.argv[1:]]))

@@ -1,0 +1,208 @@
+"""The classifier: a tokenizer, an encoder, and one vector of all that it read."""
+
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from ...layers import TextEncoder
+from ...layers.dropout import Dropout
+from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
+from .. import export, folders, training
+from ..console import note
+from ..splits import training_splits
+from ..text import TOKENIZERS, strings
+from ..writing import load_parts
+from . import data
+from .config import Config
+
+LABELS = "labels.txt"
+TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
+POOLINGS = {"last": last_pooling, "mean": mean_pooling, "max": max_pooling}
+
+
+class Classification(NamedTuple):
+    """What a text is.
+
+    Attributes:
+        label: The likeliest label.
+        probability: What the model gives it, in [0, 1].
+    """
+
+    label: str
+    probability: float
+
+
+def build(config, size, labels):
+    """The model that a `Config` describes, from token ids to logits.
+
+    Args:
+        config: The `Config`.
+        size: Positive integer, the size of the vocabulary.
+        labels: Positive integer, how many labels there are.
+    """
+    policy = {"dtype": config.precision}
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    memory = TextEncoder(
+        size,
+        config.embedding_dim,
+        config.units,
+        cell=config.cell,
+        num_layers=config.num_layers,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+        recurrent_dropout=config.recurrent_dropout,
+        name="encoder",
+        **policy,
+    )(tokens)
+    if config.pooling == "attention":
+        pooled, _ = AttentionPooling(config.units, name="pooling", **policy)(memory)
+    else:
+        pooled = POOLINGS[config.pooling](memory)
+    logits = layers.Dense(labels, name="labels", **policy)(Dropout(config.dropout, **policy)(pooled))
+    return keras.Model(tokens, logits)
+
+
+class Classifier:
+    """Says which label texts have.
+
+    Args:
+        config: The `Config`.
+        tokenizer: The tokenizer.
+        labels: List of strings.
+        model: What `build` returns.
+    """
+
+    def __init__(self, config, tokenizer, labels, model):
+        self.config = config
+        self.tokenizer = tokenizer
+        self.labels = labels
+        self.model = model
+        outputs = [model.output]
+        if config.pooling == "attention":
+            outputs.append(model.get_layer("pooling").output[1])
+        self._inside = keras.Model(model.input, outputs)
+        self._told = tf.function(self.told, input_signature=TEXTS)
+
+    def told(self, text):
+        """All that is known of strings `(batch,)`, in the graph.
+
+        Returns:
+            Dictionary of `probabilities` `(batch, labels)`, `tokens`, strings `(batch, positions)`, and where the model
+            looked, `weights` `(batch, positions)`, of no positions unless it pools with attention.
+        """
+        ids = self.tokenizer.encode_padded(text, self.config.max_length)
+        logits, *weights = tf.nest.flatten(self._inside(ids))
+        return {
+            "probabilities": tf.nn.softmax(tf.cast(logits, tf.float32)),
+            "tokens": self.tokenizer.tokens_of(ids),
+            "weights": tf.cast(weights[0], tf.float32) if weights else tf.zeros((tf.shape(ids)[0], 0)),
+        }
+
+    def answer(self, text):
+        """The labels of strings `(batch,)`, in the graph: `label`, `probability`, and all `probabilities`."""
+        probabilities = self.told(text)["probabilities"]
+        best = tf.argmax(probabilities, axis=1)
+        return {
+            "label": tf.gather(tf.constant(self.labels), best),
+            "probability": tf.reduce_max(probabilities, axis=1),
+            "probabilities": probabilities,
+        }
+
+    def classify(self, texts):
+        """Says which label each of a list of texts has, as a list of `Classification`s."""
+        found = [told["probabilities"] for told in self.explain(texts)]
+        return [Classification(max(of_text, key=of_text.get), max(of_text.values())) for of_text in found]
+
+    def classify_sorted(self, texts, batch_size):
+        """Classifies many texts in batches of like length, and yields each as `(index, Classification)`."""
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        for first in range(0, len(order), batch_size):
+            indices = order[first : first + batch_size]
+            yield from zip(indices, self.classify([texts[index] for index in indices]), strict=True)
+
+    def explain(self, texts):
+        """Labels with all that is known of them.
+
+        Args:
+            texts: List of strings.
+
+        Returns:
+            List of dictionaries, one a text: `probabilities`, a dictionary from each label to its own; `tokens`; and
+            `weights`, where the model looked: a float for each token, which sum to 1, or none.
+        """
+        told = {name: value.numpy() for name, value in self._told(strings(texts)).items()}
+        lengths = np.sum(told["tokens"] != b"", axis=1)
+        return [
+            {
+                "probabilities": dict(zip(self.labels, probabilities.astype(float).tolist(), strict=True)),
+                "tokens": [token.decode() for token in tokens[:length]],
+                "weights": weights[:length].astype(float).round(4).tolist(),
+            }
+            for probabilities, tokens, weights, length in zip(
+                told["probabilities"], told["tokens"], told["weights"], lengths, strict=True
+            )
+        ]
+
+    def save_assets(self, folder):
+        """Writes all but the weights into a model's folder."""
+        folder = Path(folder)
+        folders.write_config(folder, self.config)
+        self.tokenizer.save(folder / f"text.{self.tokenizer.file}")
+        folders.write_list(folder, LABELS, self.labels)
+
+    def export(self, folder):
+        """Writes a SavedModel from `text` `(batch,)` to `label`, `probability` `(batch,)` and `probabilities`."""
+        export.export(folder, {"serving_default": (self.answer, TEXTS)}, [self.model, self.tokenizer.tracked])
+
+
+def train(config, folder):
+    """Trains a classifier and writes it into `folder`, or goes on with a training that was interrupted there.
+
+    Raises:
+        DataError: If the data cannot be read, or labels are too few or not in both splits.
+        TrainingError: If options do not go together, or the loss is not a number.
+    """
+    keras.utils.set_random_seed(config.seed)
+    training.optimizer(config, steps=1)
+    examples = training_splits(data.read, config)
+    labels = data.labels_of(examples)
+    texts = [text for text, _ in examples["train"]]
+    tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)
+    if len(tokenizer) < config.vocabulary_size:
+        note(f"the texts have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    model = build(config, len(tokenizer), len(labels))
+    batches = {split: data.batches(examples[split], tokenizer, labels, config, split) for split in examples}
+    Classifier(config, tokenizer, labels, model).save_assets(folder)
+    training.fit(
+        model,
+        training.TokenCrossentropy(config.label_smoothing),
+        batches["train"],
+        batches["validation"].dataset,
+        config,
+        folder,
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        monitor=f"val_{config.monitor}",
+        data=zlib.crc32(repr(examples).encode()),
+    )
+    return Classifier(config, tokenizer, labels, model)
+
+
+def load(folder, **options):
+    """Reads a classifier from its folder.
+
+    Args:
+        folder: What `train` wrote.
+        **options: Values of `Config` that replace the saved ones; None replaces none.
+
+    Raises:
+        ModelFolderError: If the folder is incomplete or another app's.
+    """
+    sizes = {"text": lambda model: model.get_layer("encoder").vocabulary_size}
+    config, (tokenizer,), model = load_parts(folder, Config, sizes, options)
+    labels = folders.read_list(folder, LABELS, model.output_shape[-1])
+    return Classifier(config, tokenizer, labels, model)

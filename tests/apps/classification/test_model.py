@@ -1,0 +1,190 @@
+"""The classifier from end to end, on sentences that it learns in seconds."""
+
+import dataclasses
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps.classification import data, model
+from keras_recurrent.apps.classification.config import Config
+from keras_recurrent.datasets import DataError
+
+WHO = ["the cook", "my aunt", "a child", "our neighbour"]
+HOW = {"glad": ["smiles", "laughs", "sings"], "sad": ["cries", "sobs", "sighs"]}
+WHERE = ["here", "at home", "in the garden", "by the sea"]
+PLAIN = """
+import json, sys
+sys.modules["keras_recurrent"] = None  # importing it would fail
+import tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+def told(texts):
+    found = loaded.signatures["serving_default"](text=tf.constant(texts, tf.string))
+    labels = [label.decode() for label in found["label"].numpy()]
+    return labels, found["probability"].numpy().tolist(), found["probabilities"].numpy().tolist()
+print(json.dumps([told(sys.argv[2:]), told([])]))
+"""
+
+
+def table(rows):
+    return "\n".join(["text\tlabel", *("\t".join(row) for row in rows)]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def moods(tmp_path_factory):
+    """A folder with 96 sentences, three quarters of them to learn from."""
+    folder = tmp_path_factory.mktemp("moods")
+    rows = [
+        (f"{who} {how} {where} .", label)
+        for label, of_label in HOW.items()
+        for who, how, where in itertools.product(WHO, of_label, WHERE)
+    ]
+    (folder / "train.tsv").write_text(table(row for place, row in enumerate(rows) if place % 4), encoding="utf-8")
+    (folder / "val.tsv").write_text(table(rows[::4]), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(moods):
+    return Config(data=str(moods), embedding_dim=16, units=16, batch_size=16, epochs=8, patience=8, learning_rate=0.01)
+
+
+def trained(config, folder):
+    with folders.whole(folder) as partial:
+        model.train(config, partial)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(config, tmp_path_factory):
+    return trained(config, tmp_path_factory.mktemp("models") / "moods")
+
+
+def test_labels_texts_it_never_saw(saved, config):
+    texts, right = zip(*data.read(config, "val"), strict=True)
+    found = load(saved).classify(list(texts))
+    assert [answer.label for answer in found] == list(right)
+    assert all(0.5 < answer.probability <= 1 for answer in found)
+
+
+def test_looks_at_the_word_that_tells(saved):
+    (told,) = load(saved).explain(["my aunt sobs by the sea ."])
+    assert told["tokens"][2] == "sobs"
+    assert np.argmax(told["weights"]) in (2, 3)  # the encoder reads in both directions
+    np.testing.assert_allclose(sum(told["weights"]), 1, atol=1e-3)
+    assert told["probabilities"]["sad"] > 0.9
+    np.testing.assert_allclose(sum(told["probabilities"].values()), 1, atol=1e-5)
+
+
+OTHERS = [
+    {"pooling": "last", "cell": "simple_rnn", "bidirectional": False},
+    {"pooling": "mean", "cell": "gru", "tokenizer": "characters"},
+    {"pooling": "max", "num_layers": 2, "class_weights": True, "label_smoothing": 0.1},
+]
+
+
+@pytest.mark.parametrize("options", OTHERS, ids=lambda options: options["pooling"])
+def test_every_pooling_trains_and_is_read_back(options, config, tmp_path):
+    config = dataclasses.replace(config, epochs=2, **options)
+    folder = tmp_path / "model"
+    with folders.whole(folder) as partial:
+        classifier = model.train(config, partial)
+    texts = ["the cook sings here .", "a child cries ."]
+    expected = classifier.explain(texts)
+    found = load(folder).explain(texts)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(list(x["probabilities"].values()), list(y["probabilities"].values()), atol=1e-6)
+        assert x["weights"] == []
+
+
+def test_padding_and_company_change_nothing(saved):
+    classifier = load(saved)
+    texts = ["the cook sings here .", "a child cries by the sea in the garden at home at home .", ""]
+    together = classifier.explain(texts)
+    for text, told in zip(texts, together, strict=True):
+        (alone,) = classifier.explain([text])
+        np.testing.assert_allclose(alone["probabilities"]["sad"], told["probabilities"]["sad"], atol=1e-5)
+
+
+def test_long_texts_are_cut_alike_in_training_and_after(config, saved):
+    classifier = load(saved, max_length=4)
+    texts = [("a child sings by the sea .", "glad"), ("a child sings in the garden .", "sad")]
+    batches = data.batches(texts, classifier.tokenizer, classifier.labels, classifier.config, "val")
+    ((tokens, labels, _),) = batches.dataset.as_numpy_iterator()
+    assert tokens.shape == (2, 4) and (tokens[0] == tokens[1]).all() and labels.tolist() == [0, 1]
+    first, second = classifier.explain([text for text, _ in texts])
+    assert first == second
+
+
+def test_class_weights(config, moods):
+    texts = [("x", "glad")] * 3 + [("y", "sad")]
+    tokenizer = load_tokenizer(texts)
+    weighted = dataclasses.replace(config, class_weights=True)
+    for split, expected in (("train", {0: 2 / 3, 1: 2.0}), ("validation", {0: 1.0, 1: 1.0})):
+        ((_, labels, weights),) = data.batches(texts, tokenizer, ["glad", "sad"], weighted, split).dataset
+        found = dict(zip(labels.numpy().tolist(), weights.numpy().tolist(), strict=True))
+        assert found == pytest.approx(expected)
+
+
+def load_tokenizer(texts):
+    from keras_recurrent.apps.text import WordTokenizer
+
+    return WordTokenizer.fit([text for text, _ in texts], 100)
+
+
+def test_export_in_plain_tensorflow(saved, tmp_path):
+    classifier = load(saved)
+    classifier.export(tmp_path / "export")
+    texts = ["the cook sings here .", "my aunt sobs .", "unknown words", ""]
+    run = subprocess.run(
+        [sys.executable, "-c", PLAIN, tmp_path / "export", *texts], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    (labels, probabilities, everything), none = json.loads(run.stdout)
+    expected = classifier.classify(texts)
+    assert labels == [answer.label for answer in expected]
+    np.testing.assert_allclose(probabilities, [answer.probability for answer in expected], atol=1e-5)
+    np.testing.assert_allclose(np.sum(everything, axis=1), 1, atol=1e-5)
+    assert none == [[], [], []]
+
+
+MISTAKES = {
+    "one-example": ([("a", "x"), ("b", "x"), ("c", "y")], [("a", "x")], "only one text has the label 'y'"),
+    "one-label": ([("a", "x"), ("b", "x")], [("a", "x")], "x is the only label"),
+    "new-label": (
+        [("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")],
+        [("a", "x"), ("b", "z")],
+        "'y' is in the split 'train'",
+    ),
+    "validation": ([("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")], [("a", "x"), ("b", "y"), ("c", "z")], "'z' is in"),
+    "empty": ([], [("a", "x")], "the file is empty|is the only label"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_data_that_cannot_be_learned(name, tmp_path, capsys):
+    train, validation, message = MISTAKES[name]
+    for split, rows in (("train", train), ("val", validation)):
+        (tmp_path / f"{split}.tsv").write_text(table(rows), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        model.train(Config(data=str(tmp_path)), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_command_line(saved, moods, tmp_path, capsys):
+    assert cli.main(["classification", "predict", str(saved), "a child sings here .", "my aunt sobs ."]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == ["glad", "sad"] and rows[0][2] == "a child sings here ."
+    assert cli.main(["classification", "predict", str(saved), "a child sings here .", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["text"] == "a child sings here ." and len(told["tokens"]) == len(told["weights"])
+    assert cli.main(["classification", "evaluate", str(saved), "--split", "val"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["accuracy"] == metrics["f1"] == 1 and metrics["commonest_label"] == 0.5 and metrics["texts"] == 24
+    assert (saved / "figures" / "confusion-val.png").exists()
+    (tmp_path / "val.tsv").write_text(table([("a", "angry")]))
+    assert cli.main(["classification", "evaluate", str(saved), "--data", str(tmp_path), "--split", "val"]) == 2
+    assert "the model knows no label 'angry'" in capsys.readouterr().err

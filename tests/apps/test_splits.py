@@ -1,0 +1,18 @@
+import pytest
+from keras_recurrent.apps.config import ImageConfig
+from keras_recurrent.apps.splits import training_splits
+from keras_recurrent.datasets import DataError
+
+
+def test_what_is_held_out_is_the_same_for_every_seed():
+    def read(config, split):
+        return [f"{split} {number}" for number in range(10)]
+
+    config = ImageConfig(validation_split=0.3)
+    parts = training_splits(read, config)
+    assert sorted(parts["train"] + parts["validation"]) == read(config, "train")
+    assert len(parts["validation"]) == 3 and parts["validation"] != read(config, "train")[-3:]
+    assert training_splits(read, config) == parts
+    assert training_splits(read, ImageConfig()) == {split: read(None, split) for split in ("train", "validation")}
+    with pytest.raises(DataError, match="too few to hold out"):
+        training_splits(read, ImageConfig(validation_split=0.01))
