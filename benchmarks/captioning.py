@@ -34,39 +34,25 @@ from keras_recurrent.apps.training import TokenCrossentropy
 from keras_recurrent.datasets.images import CaptionedImage, Image
 from PIL import Image as Picture
 from timing import head, row, training_row
-from twin import TwinDecoder, copy
+from twin import TwinDecoder, TwinImageEncoder, copy
 
 
 class Twin:
     """The model from features to captions, from `keras.layers`."""
 
     def __init__(self, config, size, shape):
-        self.projection = layers.Dense(config.image_units)
-        self.place_projection = layers.Dense(config.image_units, use_bias=False)
-        self.normalization = layers.LayerNormalization()
-        self.dropouts = [layers.Dropout(config.dropout) for _ in range(2)]
+        self.encoder = TwinImageEncoder(config.image_units, config.dropout)
         rnn = {"lstm": layers.LSTM, "gru": layers.GRU}[config.cell]
         self.decoder = TwinDecoder(rnn, size, config.embedding_dim, config.decoder_units, config.dropout)
         features, read = keras.Input(shape), keras.Input((None,), dtype="int32")
-        self.model = keras.Model((features, read), self.decoder.logits(read, *self.encode(features)))
-
-    def encode(self, features, training=None):
-        _, rows, columns, size = features.shape
-        y, x = np.linspace(-1, 1, rows), np.linspace(-1, 1, columns)
-        places = np.stack(np.meshgrid(x, y), axis=-1).reshape(1, -1, 2).astype("float32")
-        cells = ops.reshape(self.dropouts[0](features, training=training), (-1, rows * columns, size))
-        places = ops.zeros_like(cells[..., :2]) + places  # a constant would be projected once, and never again
-        values = self.normalization(self.projection(cells) + self.place_projection(places))
-        values = self.dropouts[1](values, training=training)
-        return values, ops.ones_like(values[..., 0], dtype="bool"), ops.mean(values, axis=1)
+        self.model = keras.Model((features, read), self.decoder.logits(read, *self.encoder.encode(features)))
 
     def search(self, features, **options):
-        return self.decoder.search(*self.encode(features, training=False), **options)
+        return self.decoder.search(*self.encoder.encode(features, training=False), **options)
 
     def copy(self, ours):
-        copy(
-            ours.trainable_variables, [self.projection, self.place_projection, self.normalization, *self.decoder.layers]
-        )
+        self.encoder.copy(ours.encoder)
+        copy(ours.decoder.trainable_variables, self.decoder.layers)
 
 
 def drawn(folder, size, count=640):

@@ -1,8 +1,40 @@
-"""A decoder with attention from `keras.layers` alone, as a Keras user would write it."""
+"""Parts of the apps' models from `keras.layers` alone, as a Keras user would write them."""
 
+import numpy as np
 from keras import layers, ops
 from keras_recurrent.apps.text import END, START
 from keras_recurrent.layers import beam_search
+
+
+class TwinImageEncoder:
+    """What `keras_recurrent.layers.ImageEncoder` computes from features.
+
+    Args:
+        units: Dimension of a cell's vector.
+        dropout: Share of the features and of the vectors to drop; `training` is None where the model decides.
+    """
+
+    def __init__(self, units, dropout):
+        self.projection = layers.Dense(units)
+        self.place_projection = layers.Dense(units, use_bias=False)
+        self.normalization = layers.LayerNormalization()
+        self.dropouts = [layers.Dropout(dropout) for _ in range(2)]
+
+    def encode(self, features, training=None):
+        """Vectors of the cells, their mask, and their mean."""
+        _, rows, columns, size = features.shape
+        y, x = np.linspace(-1, 1, rows), np.linspace(-1, 1, columns)
+        places = np.stack(np.meshgrid(x, y), axis=-1).reshape(1, -1, 2).astype("float32")
+        cells = ops.reshape(self.dropouts[0](features, training=training), (-1, rows * columns, size))
+        places = ops.zeros_like(cells[..., :2]) + places  # a constant would be projected once, and never again
+        values = self.normalization(self.projection(cells) + self.place_projection(places))
+        values = self.dropouts[1](values, training=training)
+        return values, ops.ones_like(values[..., 0], dtype="bool"), ops.mean(values, axis=1)
+
+    def copy(self, ours):
+        """Takes the weights of an `ImageEncoder`, but for those of its backbone."""
+        for part in ("projection", "place_projection", "normalization"):
+            getattr(self, part).set_weights(getattr(ours, part).get_weights())
 
 
 class TwinDecoder:
