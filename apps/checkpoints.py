@@ -50,10 +50,12 @@ class History:
         """The row of the best epoch, the first of several."""
         return max(self.rows, key=self.quality)
 
-    def has_ended(self):
-        """Whether as many epochs as the patience is have passed since the best one, or all have."""
+    def has_ended(self, goal=None):
+        """Whether as many epochs as the patience is have passed since the best one, or all, or `val_loss` is so low."""
         if not self.rows:
             return False
+        if goal is not None and float(self.best["val_loss"]) < goal:
+            return True
         waited = len(self.rows) - int(self.best["epoch"])
         return waited >= self.config.patience or len(self.rows) >= self.config.epochs
 

@@ -25,6 +25,7 @@ APPS = {
     "vqa": "pictures and questions in, answers out",
     "classification": "texts in, labels out",
     "generation": "characters in, what may follow them out",
+    "long_memory": "how far back recurrent networks can learn from, and why",
 }
 
 
@@ -191,7 +192,10 @@ def _parse(arguments):
         return functools.partial({"train": _train, "export": _export}[chosen.verb], app, options)
     function = getattr(app, chosen.verb)
     parameters = inspect.signature(function).parameters.values()
-    positional = [options.pop("model")]
-    for several in (parameter.name for parameter in parameters if parameter.kind is parameter.VAR_POSITIONAL):
-        positional += options.pop(several)
+    positional = []
+    for one in parameters:
+        if one.kind is one.VAR_POSITIONAL:
+            positional += options.pop(one.name)
+        elif one.kind is one.POSITIONAL_OR_KEYWORD:
+            positional.append(options.pop(one.name))
     return functools.partial(function, *positional, **options)

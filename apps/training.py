@@ -161,6 +161,7 @@ def fit(
     begin_epoch=lambda epoch: None,
     data=0,
     rates=None,
+    goal=None,
 ):
     """Trains a model, and leaves in it the weights of its best epoch, or better ones.
 
@@ -182,6 +183,7 @@ def fit(
         begin_epoch: Function of the epoch, counted from 0, that is called before it.
         data: Integer that is another one for other data, with which nothing can be resumed.
         rates: Dictionary from the `id` of a variable to its own learning rate, to which `config.schedule` applies.
+        goal: The `val_loss` below which training ends; None is none.
 
     Raises:
         TrainingError: If the loss is not a number in the first epoch, options do not go together, or the data is not
@@ -208,7 +210,7 @@ def fit(
     history.rows = history.rows[:epoch]
     if begun:
         note(f"goes on after epoch {epoch}" if epoch else "begins anew")
-    while epoch < config.epochs and not history.has_ended():
+    while epoch < config.epochs and not history.has_ended(goal):
         train.epoch = epoch
         begin_epoch(epoch)
         if config.schedule == "plateau":

@@ -1,5 +1,6 @@
 """What a translator and a captioner share: how texts about a source are searched for and told of."""
 
+import contextlib
 import dataclasses
 import zipfile
 from pathlib import Path
@@ -139,20 +140,38 @@ def load_parts(folder, config_class, sizes, options, tokenizer=None):
     Raises:
         ModelFolderError: If the folder is incomplete or another app's.
     """
-    folder = Path(folder)
-    config = folders.parse_config(folder, config_class)
-    tokenizer = tokenizer or TOKENIZERS[config.tokenizer]
+    tokenizer = tokenizer or TOKENIZERS[folders.parse_config(folder, config_class).tokenizer]
     assets = [f"{name}.{tokenizer.file}" for name in sizes]
-    folders.require(folder, "model.keras", *assets)
-    config = dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
-    try:
-        tokenizers = [tokenizer.load(folder / asset, config.lowercase) for asset in assets]
-        model = keras.models.load_model(folder / "model.keras", compile=False)
-    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise folders.ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
+    config, model = load_model(folder, config_class, options, *assets)
+    with _readable(folder):
+        tokenizers = [tokenizer.load(Path(folder) / asset, config.lowercase) for asset in assets]
     for asset, tokenizer, size in zip(assets, tokenizers, sizes.values(), strict=True):
         if len(tokenizer) != size(model):
             raise folders.ModelFolderError(
                 f"{folder}: {asset} does not fit the model: {len(tokenizer)} ids instead of {size(model)}"
             )
     return config, tokenizers, model
+
+
+def load_model(folder, config_class, options, *assets):
+    """Reads the configuration and the Keras model of a model's folder, which must hold the files `assets`, too.
+
+    Returns:
+        `(config, model)`; `options` replace what is saved, where they are not None.
+
+    Raises:
+        ModelFolderError: If the folder is incomplete or another app's.
+    """
+    config = folders.parse_config(folder, config_class)
+    folders.require(folder, "model.keras", *assets)
+    with _readable(folder):
+        model = keras.models.load_model(Path(folder) / "model.keras", compile=False)
+    return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None}), model
+
+
+@contextlib.contextmanager
+def _readable(folder):
+    try:
+        yield
+    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise folders.ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error

@@ -19,7 +19,7 @@ from .fusion import (
 )
 from .gru import GRU, GRUCell
 from .initializers import Chrono, GateConstants, PerGate
-from .inspection import gate_activations, gradient_flow, state_norms
+from .inspection import gate_activations, gradient_flow, spectral_radii, state_norms
 from .language_model import LanguageModel
 from .lstm import LSTM, LSTMCell
 from .memory import Memory
@@ -82,5 +82,6 @@ __all__ = [
     "greedy_search",
     "sample",
     "sequence_layer",
+    "spectral_radii",
     "state_norms",
 ]

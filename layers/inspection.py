@@ -2,6 +2,7 @@
 
 import contextlib
 
+import numpy as np
 from keras import ops, tree
 
 from .cell import RecurrentCell
@@ -130,6 +131,35 @@ def gradient_flow(model, inputs, targets, loss=None):
         name = path if runs[path] == 1 else f"{path}:{paths[: place + 1].count(path)}"
         flows[name] = _norms(ops.moveaxis(derivative, 0, -2))
     return flows
+
+
+def spectral_radii(layer):
+    """The spectral radius of a recurrent layer's weights: the largest absolute eigenvalue of each gate's.
+
+    Where activations are close to linear, a state grows or fades by about this factor a step, and so do gradients.
+
+    Args:
+        layer: A built recurrent layer of this package.
+
+    Returns:
+        Dictionary from a gate to a float; a cell without gates has one named `state`.
+
+    Raises:
+        ValueError: If the layer has no cell of this package.
+
+    Example:
+
+    >>> from keras_recurrent.layers import SimpleRNN, spectral_radii
+    >>> layer = SimpleRNN(3, recurrent_initializer="identity")
+    >>> layer.build((None, None, 2))
+    >>> spectral_radii(layer)
+    {'state': 1.0}
+    """
+    cell = _cell(layer)
+    kernel = ops.convert_to_numpy(cell.recurrent_kernel).astype("float64")
+    blocks = np.split(kernel, cell.gates, axis=1)
+    names = cell.gate_names or ("state",)
+    return {name: float(np.abs(np.linalg.eigvals(block)).max()) for name, block in zip(names, blocks, strict=True)}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,195 @@
+"""The tasks, networks that learn them in seconds, and the report."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps.long_memory import data, model, report
+from keras_recurrent.apps.long_memory.config import Config
+
+PARITY = Config(task="parity", lag=6, cell="gru", units=16, learning_rate=0.02, steps_per_epoch=10, epochs=60)
+PLAIN = """
+import json, sys
+sys.modules["keras_recurrent"] = None  # importing it would fail
+import tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+solve = loaded.signatures["serving_default"]
+print(json.dumps([[text.decode() for text in solve(text=tf.constant(texts, tf.string))["text"].numpy()]
+                  for texts in (sys.argv[2:], [])]))
+"""
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "parity"
+    with folders.resumable(folder, PARITY, resume=False, overwrite=False) as partial:
+        model.train(PARITY, partial)
+    return folder
+
+
+def drawn(task, lag=9, count=50):
+    return data.TASKS[task].draw(np.random.default_rng(4), count, lag)
+
+
+def test_adding():
+    inputs, targets = drawn("adding")
+    assert inputs.shape == (50, 9, 2) and inputs.dtype == np.float32
+    for sequence, target in zip(inputs, targets, strict=True):
+        (first,), (second,) = (np.flatnonzero(half) for half in (sequence[:4, 1], sequence[4:, 1]))
+        np.testing.assert_allclose(target, sequence[first, 0] + sequence[4 + second, 0])
+        assert set(sequence[:, 1]) == {0, 1}
+    many, sums = drawn("adding", 200, 20_000)
+    np.testing.assert_allclose(np.var(sums), data.TASKS["adding"].guess(200), rtol=0.03)
+    assert set(np.flatnonzero(many[:, :, 1].sum(axis=0))) == set(range(200))
+
+
+def test_copy():
+    inputs, targets = drawn("copy")
+    assert inputs.shape == (50, 29, 10) and targets.shape == (50, 29)
+    read = inputs.argmax(axis=-1)
+    assert (inputs.sum(axis=-1) == 1).all()
+    np.testing.assert_array_equal(targets[:, -10:], read[:, :10])
+    assert (read[:, :10] < 8).all() and (read[:, 10:18] == 8).all() and (read[:, 18] == 9).all()
+    assert (read[:, 19:] == 8).all() and (targets[:, :-10] == 8).all()
+    # Blanks for certain, and any symbol with the same probability, where symbols are to come.
+    steps = targets.shape[1]
+    np.testing.assert_allclose(data.TASKS["copy"].guess(9), 10 * np.log(8) / steps)
+
+
+def test_parity():
+    inputs, targets = drawn("parity")
+    np.testing.assert_array_equal(targets, inputs[:, 0].argmax(axis=-1) % 2)
+    assert inputs.shape == (50, 9, 10) and (inputs.sum(axis=-1) == 1).all()
+
+
+def written(task, sequence):
+    """A sequence as people write it."""
+    if task == "adding":
+        return " ".join(f"{value:.7f}{'*' * int(mark)}" for value, mark in sequence)
+    symbols = sequence.argmax(axis=-1)
+    return " ".join(data.SYMBOLS[s] for s in symbols[:10]) if task == "copy" else " ".join(map(str, symbols))
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+def test_written_sequences_are_those_of_training(task):
+    inputs, _ = drawn(task)
+    read = data.TASKS[task].read(tf.constant([written(task, sequence) for sequence in inputs]), 9)
+    np.testing.assert_allclose(read.to_tensor().numpy(), inputs, atol=1e-6)
+
+
+def test_tested_sequences_are_always_the_same():
+    config = Config(task="adding", lag=12)
+    first, again = data.tested(config), data.tested(dataclasses.replace(config, seed=7, cell="gru"))
+    np.testing.assert_array_equal(first[0], again[0])
+    assert len(first[0]) == data.TESTED
+
+
+def test_training_ends_where_the_task_is_solved(solved):
+    rows = (solved / "history.csv").read_text().splitlines()[1:]
+    assert 1 < len(rows) < PARITY.epochs
+    found = load(solved).measure()
+    assert found["solved"] and found["loss"] < data.goal(PARITY) < found["guess"]
+    assert len(found["flow"]) == PARITY.lag
+    np.testing.assert_allclose(found["lost"], 1 - found["flow"][0] / found["flow"][-1])
+    assert set(found["spectral_radii"]) == {"update", "reset", "candidate"}
+
+
+def test_answers(solved):
+    experiment = load(solved)
+    assert experiment.solve(["7 1 0 3 2 2", "4 1 1 1 9 3"]) == ["odd", "even"]
+    assert experiment.solve([]) == []
+    for text in ("17 1 1", "x 1", "-1 2"):
+        with pytest.raises(folders.UsageError, match=r"no sequence of the task parity: .*(digits|convert)"):
+            experiment.solve([text])
+
+
+@pytest.mark.parametrize("task", ["adding", "copy"])
+def test_answers_of_the_other_tasks_are_those_of_the_network(task):
+    config = Config(task=task, lag=9, units=8)
+    network = model.build(config)
+    experiment = model.Experiment(config, network)
+    inputs, _ = drawn(task, count=5)
+    outputs = network.predict(inputs, verbose=0)
+    found = experiment.solve([written(task, sequence) for sequence in inputs])
+    if task == "adding":
+        np.testing.assert_allclose([float(text) for text in found], outputs[:, 0], atol=1e-3)
+    else:
+        symbols = [*data.SYMBOLS, "-"]
+        assert found == [" ".join(symbols[s] for s in row[-10:].argmax(axis=-1)) for row in outputs]
+        with pytest.raises(folders.UsageError, match="10 of the letters"):
+            experiment.solve(["a b c"])
+
+
+def test_a_gap_of_lengths_changes_nothing():
+    config = Config(task="adding", lag=9, units=8)
+    experiment = model.Experiment(config, model.build(config))
+    texts = ["0.5* 0.1 0.2*", "0.1 0.2 0.3* 0.4 0.5*"]
+    assert experiment.solve(texts) == [experiment.solve([text])[0] for text in texts]
+
+
+def test_starts():
+    radii = {}
+    for start, scale in (("orthogonal", 1.0), ("orthogonal", 1.5), ("identity", 0.5), ("glorot", 1.0)):
+        config = Config(lag=8, cell="simple_rnn", start=start, scale=scale)
+        radii[start, scale] = model.flow(model.build(config), config)["spectral_radii"]["state"]
+    np.testing.assert_allclose(radii["orthogonal", 1.0], 1, rtol=1e-5)
+    np.testing.assert_allclose(radii["orthogonal", 1.5], 1.5, rtol=1e-5)
+    np.testing.assert_allclose(radii["identity", 0.5], 0.5, rtol=1e-5)
+    assert 0.7 < radii["glorot", 1.0] < 1.3
+    forgetting, remembering = (model.build(Config(cell="lstm", bias=bias)).layers[0] for bias in ("zeros", "forget"))
+    assert np.unique(forgetting.get_weights()[2]).tolist() == [0]
+    assert remembering.get_weights()[2].reshape(4, -1).mean(axis=1).tolist() == [0, 1, 0, 0]
+    chrono = model.build(Config(cell="lstm", bias="chrono", lag=50)).layers[0].get_weights()[2].reshape(4, -1)
+    np.testing.assert_array_equal(chrono[0], -chrono[1])
+    assert 0 <= chrono[1].min() < chrono[1].max() <= np.log(49)
+
+
+@pytest.mark.parametrize("options", [{"cell": "gru", "bias": "forget"}, {"cell": "simple_rnn", "bias": "chrono"}])
+def test_biases_that_a_cell_does_not_have(options):
+    with pytest.raises(folders.TrainingError, match="has no"):
+        model.build(Config(**options))
+
+
+def test_export_in_plain_tensorflow(solved, tmp_path):
+    experiment = load(solved)
+    experiment.export(tmp_path / "export")
+    texts = ["7 1 0 3 2 2", "4 1 1 1 9 3"]
+    run = subprocess.run(
+        [sys.executable, "-c", PLAIN, tmp_path / "export", *texts], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == [["odd", "even"], []]
+
+
+def test_command_line(solved, capsys):
+    assert cli.main(["long_memory", "predict", str(solved), "7 1 0 3 2 2"]) == 0
+    assert capsys.readouterr().out == "odd\n"
+    assert cli.main(["long_memory", "predict", str(solved), "seven"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "no sequence of the task parity" in line
+    assert cli.main(["long_memory", "evaluate", str(solved)]) == 0
+    assert json.loads(capsys.readouterr().out)["solved"]
+
+
+def test_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "KINDS", {"GRU": {"cell": "gru"}})
+    growing = {"cell": "simple_rnn", "activation": "relu", "scale": 1e9, "learning_rate": 1e9}
+    monkeypatch.setattr(report, "EFFECTS", {"Size": {"large": growing}})
+    small = {"units": 8, "epochs": 2, "steps_per_epoch": 3}
+    runs = report.experiments([5], ["parity", "adding"])
+    runs = {name: dataclasses.replace(config, **small) for name, config in runs.items()}
+    assert set(runs) == {"parity, GRU, lag 5", "adding, GRU, lag 5", "Size: large"}
+    results = report.run_all(runs, tmp_path / "runs", jobs=1)
+    report.write(results, [5], ["parity", "adding"], tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(results))
+    page = (tmp_path / "figures" / "report.html").read_text()
+    assert page.count("<img") == 5 and "diverged" in page and "http" not in page.replace("http://www.w3.org", "")
+    assert "diverged" in results["Size: large"]
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
+    assert report.run(runs["adding, GRU, lag 5"], tmp_path / "runs" / "001.json") == results["adding, GRU, lag 5"]
+    assert done == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
