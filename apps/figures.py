@@ -133,6 +133,47 @@ def draw_confusion(answers, table, path):
         _save(figure, path)
 
 
+def draw_gates(tokens, gates, path):
+    """Draws the gates of a recurrent layer as heat maps over the tokens that it read, into a picture file.
+
+    Args:
+        tokens: List of strings.
+        gates: Dictionary from a gate to an array `(steps, units)`, such as a row of `layers.gate_activations`.
+        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+    """
+    units = max(values.shape[1] for values in gates.values())
+    with matplotlib.rc_context({"font.family": _families("".join(tokens))}):
+        size = 2 + 0.35 * len(tokens), 0.8 + len(gates) * (0.6 + 0.03 * units)
+        figure = Figure(figsize=size, layout="constrained")
+        for axes, (name, values) in zip(figure.subplots(len(gates), squeeze=False)[:, 0], gates.items(), strict=True):
+            lowest = -1 if values.min() < 0 else 0  # a candidate's are on both sides of 0
+            image = axes.imshow(values.T, cmap="RdBu_r" if lowest else "Greys", vmin=lowest, vmax=1, aspect="auto")
+            axes.set(ylabel=name, yticks=[], xticks=[])
+            figure.colorbar(image)
+        axes.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
+        _save(figure, path)
+
+
+def draw_steps(tokens, norms, path):
+    """Draws numbers of each step as a heat map over the tokens that were read, into a picture file.
+
+    Args:
+        tokens: List of strings.
+        norms: Dictionary from what is measured, a row of the picture, to an array `(steps,)`, such as a row of
+            `layers.gradient_flow` or `layers.state_norms`. A row's largest number is black.
+        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+    """
+    with matplotlib.rc_context({"font.family": _families("".join(tokens))}):
+        figure = Figure(figsize=(2.5 + 0.35 * len(tokens), 1.6 + 0.3 * len(norms)), layout="constrained")
+        axes = figure.subplots()
+        shares = np.stack([values / max(np.max(values), 1e-30) for values in norms.values()])
+        image = axes.imshow(shares, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(norms)), norms, parse_math=False)
+        figure.colorbar(image, label="of the largest")
+        _save(figure, path)
+
+
 def _draw_look(axes, pixels, weights):
     """An image, black where nothing was looked at, and as it is where most was."""
     height, width = pixels.shape[:2]

@@ -23,6 +23,7 @@ from .inspection import gate_activations, gradient_flow, spectral_radii, state_n
 from .language_model import LanguageModel
 from .lstm import LSTM, LSTMCell
 from .memory import Memory
+from .pooling import AttentionPooling
 from .recurrent import Recurrent
 from .search import Hypotheses, beam_search, greedy_search, sample
 from .simple_rnn import SimpleRNN, SimpleRNNCell
@@ -40,6 +41,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "AddFusion",
+    "AttentionPooling",
     "BahdanauAttention",
     "Bidirectional",
     "Chrono",

@@ -76,10 +76,10 @@ def run(
             new_states, gates = cell.step(projected, inner, states)
             if mix is not None:
                 new_states = mix(states, new_states)
-            if nudge:
-                new_states = [new_states[0] + nudge[0], *new_states[1:]]
             if keep:
                 new_states = _choose(keep[0], new_states, states)
+            if nudge:
+                new_states = [new_states[0] + nudge[0], *new_states[1:]]
             return new_states, (new_states, gates, kept) if keep_all else new_states[0]
 
         return scan(step, states, (inputs, nudges, masks))
@@ -116,7 +116,7 @@ def run(
             if keep:
                 d_passed = _choose(keep[0], [0] * n_states, d_states)
                 d_before = [d + passed for d, passed in zip(d_before, d_passed, strict=True)]
-            return d_before, (d_projected, d_active[:1] if nudges else [])
+            return d_before, (d_projected, d_states[:1] if nudges else [])
 
         d_first, (d_projected, d_nudges) = scan(step, d_last, (coefficients, kept, d_outputs, *masks), reverse=True)
         d_inner = cell.inner_gradient(coefficients, d_projected)

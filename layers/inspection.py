@@ -2,6 +2,7 @@
 
 import contextlib
 
+import keras
 import numpy as np
 from keras import ops, tree
 
@@ -11,10 +12,11 @@ from .recurrent import time_major
 
 
 def gate_activations(layer, inputs, mask=None):
-    """The gates of a recurrent layer at each step, from its first state on.
+    """The gates of a recurrent layer at each step, where it starts from its first state.
 
     Args:
-        layer: An `LSTM`, a `GRU`, or any `Recurrent` layer around a cell that names its gates.
+        layer: An `LSTM`, a `GRU`, or any `Recurrent` layer around a cell that names its gates; of a bidirectional one,
+            its `forward_layer` or `backward_layer`. Cells that wrap another are refused.
         inputs: Array `(batch, steps, features)`, what the layer reads.
         mask: Boolean array `(batch, steps)`, False where the state stays as it is, whatever the gates would do.
 
@@ -39,7 +41,7 @@ def gate_activations(layer, inputs, mask=None):
 
 
 def state_norms(layer, inputs, mask=None):
-    """The length of a recurrent layer's states after each step, from its first state on.
+    """The length of a recurrent layer's states after each step, where it starts from its first state.
 
     Args:
         layer: A recurrent layer of this package.
@@ -83,7 +85,8 @@ def gradient_flow(model, inputs, targets, loss=None):
         for each, with `:1`, `:2`, ... behind its path.
 
     Raises:
-        ValueError: If no such layer runs in the model.
+        ValueError: If no such layer runs in the model. A `Decoder` that takes its steps one by one, with input feeding
+            or Bahdanau's attention, runs none.
 
     Example:
 
@@ -99,9 +102,10 @@ def gradient_flow(model, inputs, targets, loss=None):
     """
     inputs, targets = (_tensors(x) for x in (inputs, targets))
 
-    def value(*nudges):
-        outputs = model(inputs, training=True)
-        return ops.mean(model.compute_loss(inputs, targets, outputs) if loss is None else loss(targets, outputs))
+    def value():
+        with keras.StatelessScope():  # what training changes beside the weights, such as carried states, stays as it is
+            outputs = model(inputs, training=True)
+            return ops.mean(model.compute_loss(inputs, targets, outputs) if loss is None else loss(targets, outputs))
 
     cells = [layer for layer in model._flatten_layers() if isinstance(layer, RecurrentCell)]
     shapes, paths = [], []
@@ -176,7 +180,7 @@ def _nudged(cells, nudge_of):
 def _cell(layer):
     cell = getattr(layer, "cell", None)
     if not isinstance(cell, RecurrentCell):
-        raise ValueError(f"The layer must be a recurrent one of keras_recurrent. Received: {layer}")
+        raise ValueError(f"The layer must be a recurrent one around one cell of keras_recurrent. Received: {layer}")
     return cell
 
 

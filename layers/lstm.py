@@ -92,7 +92,7 @@ class LSTMCell(RecurrentCell):
 
     def linearize(self, gates, before, after):
         i, f, g, o = gates
-        y = self.activation(after[1])
+        y = self.activation(f * before[1] + i * g)  # not `after`: a mask may keep the old `c` where `h` moves on
         d_i = g * derivative(self.recurrent_activation, i)
         d_f = before[1] * derivative(self.recurrent_activation, f)
         d_g = i * derivative(self.activation, g)

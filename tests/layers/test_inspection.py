@@ -100,11 +100,10 @@ def unrolled(model, layer, inputs, targets, nudges, mask=None):
     states = layer.cell.get_initial_state(BATCH)
     for time, nudge in enumerate(nudges):
         _, new = layer.cell(ops.convert_to_tensor(inputs[:, time]), states)
-        new = [new[0] + nudge, *new[1:]]
         if mask is not None:
             counts = ops.convert_to_tensor(mask[:, time, np.newaxis])
             new = [ops.where(counts, after, before) for after, before in zip(new, states, strict=True)]
-        states = new
+        states = [new[0] + nudge, *new[1:]]
     return ops.mean(ops.square(ops.convert_to_tensor(targets) - model.layers[-1](states[0])))
 
 
@@ -147,8 +146,31 @@ def test_gradient_flow_names_every_run(inputs, rng):
 def test_what_cannot_be_measured(inputs):
     with pytest.raises(ValueError, match="has no gates"):
         gate_activations(layers.SimpleRNN(3), inputs)
-    with pytest.raises(ValueError, match="must be a recurrent one of keras_recurrent"):
+    with pytest.raises(ValueError, match="must be a recurrent one around one cell"):
         state_norms(keras.layers.LSTM(3), inputs)
     model = keras.Sequential([keras.layers.LSTM(3)])
     with pytest.raises(ValueError, match="No recurrent layer of keras_recurrent runs"):
         gradient_flow(model, inputs, np.ones((BATCH, 3)), keras.losses.mean_squared_error)
+
+
+def test_looking_changes_nothing(inputs, rng):
+    parts = [layers.GRU(UNITS, dropout=0.5), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((STEPS, FEATURES)), *parts])
+    before = model.get_weights()
+    first, second = (
+        gradient_flow(model, inputs, np.ones((BATCH, 1), "float32"), keras.losses.mean_squared_error) for _ in range(2)
+    )
+    for found, weight in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, weight)
+    for path, norms in first.items():
+        np.testing.assert_allclose(norms, second[path], rtol=1e-5)  # with the same dropout, too
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_spectral_radii(scale):
+    layer = layers.GRU(UNITS, recurrent_initializer=layers.PerGate(keras.initializers.Orthogonal(scale), 3))
+    layer.build((None, None, FEATURES))
+    radii = layers.spectral_radii(layer)
+    assert list(radii) == ["update", "reset", "candidate"]
+    np.testing.assert_allclose(list(radii.values()), scale, rtol=1e-5)
+    assert list(layers.spectral_radii(layer_of("simple_rnn", np.random.default_rng(0)))) == ["state"]

@@ -172,6 +172,36 @@ def test_zoneout_keeps_the_right_share_in_training(rng):
     assert kept == pytest.approx(0.3, abs=0.02)
 
 
+@pytest.mark.parametrize("rates", [[0.0, 0.5], [0.5, 0.0], [0.3, 0.3]])
+@pytest.mark.parametrize("cell_class", [LSTMCell, LayerNormLSTMCell], ids=lambda cell_class: cell_class.__name__)
+def test_zoneouts_gradient_is_that_of_autodiff(cell_class, rates, rng, assert_close, gradients):
+    """Also where one of an LSTM's states is kept and the other moves on."""
+
+    class Differentiated(cell_class):
+        def step(self, *arguments):  # the derivative that is written belongs to other equations now
+            return super().step(*arguments)
+
+    def layer_of(kind):
+        layer = Recurrent(ZoneoutCell(kind(UNITS), rates, seed=3), return_sequences=True, return_state=True)
+        layer.build((BATCH, STEPS, FEATURES))
+        return layer
+
+    by_hand, by_autodiff = layer_of(cell_class), layer_of(Differentiated)
+    assert by_hand.cell.cell.has_step_gradient and not by_autodiff.cell.cell.has_step_gradient
+    by_hand.set_weights([rng.normal(0, 0.7, weight.shape) for weight in by_hand.get_weights()])
+    by_autodiff.set_weights(by_hand.get_weights())
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    found, expected = (
+        gradients(
+            lambda x, layer=layer: sum(ops.sum(ops.sin(y)) for y in layer(x, training=True)),
+            layer.trainable_variables,
+            [sequences],
+        )
+        for layer in (by_hand, by_autodiff)
+    )
+    assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
 def test_zoneout_with_a_mask_keeps_all(rng):
     layer = made(lambda: ZoneoutCell(LSTMCell(UNITS), rates=0.3), rng)
     sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
