@@ -21,7 +21,7 @@ def progress(items, total, description):
 def show_weights(words, weights):
     """Prints words on standard output, the redder the more weight they have; the heaviest is all red."""
     fades = [round(255 * (1 - weight / (max(weights) or 1))) for weight in weights]
-    coloured = [Text(word, style=f"on rgb(255,{fade},{fade})") for word, fade in zip(words, fades, strict=True)]
+    coloured = [Text(word, style=f"black on rgb(255,{fade},{fade})") for word, fade in zip(words, fades, strict=True)]
     Console().print(Text(" ").join(coloured))
 
 

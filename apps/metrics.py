@@ -45,9 +45,9 @@ def classification_metrics(right, given, labels):
         labels: List of strings, all labels.
 
     Returns:
-        Dictionary of `accuracy`, `f1`, the mean over the labels, `f1_of`, a dictionary from each label to its own, and
-        `commonest_label`, the accuracy of always answering that; and how often each label was given for each, an
-        integer array `(right, given)`.
+        Dictionary of `accuracy`, `f1`, the mean over the labels that are right or given at least once, `f1_of`, a
+        dictionary from each label to its own, and `commonest_label`, the accuracy of always answering that; and how
+        often each label was given for each, an integer array `(right, given)`.
 
     Example:
 
@@ -59,10 +59,11 @@ def classification_metrics(right, given, labels):
     table = np.zeros((len(labels), len(labels)), int)
     np.add.at(table, ([places[label] for label in right], [places[label] for label in given]), 1)
     hits = np.diag(table)
-    f1 = 2 * hits / np.maximum(table.sum(axis=0) + table.sum(axis=1), 1)
+    counts = table.sum(axis=0) + table.sum(axis=1)
+    f1 = 2 * hits / np.maximum(counts, 1)
     metrics = {
         "accuracy": float(hits.sum() / table.sum()),
-        "f1": float(f1.mean()),
+        "f1": float(f1[counts > 0].mean()),
         "f1_of": dict(zip(labels, f1.astype(float).tolist(), strict=True)),
         "commonest_label": float(table.sum(axis=1).max() / table.sum()),
     }

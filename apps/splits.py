@@ -27,3 +27,14 @@ def training_splits(read, config):
     places = np.random.default_rng(0).permutation(len(examples))
     parts = {"train": places[count:], "validation": places[:count]}
     return {split: [examples[place] for place in np.sort(part)] for split, part in parts.items()}
+
+
+def evaluated_split(read, config, split):
+    """The examples of a split to evaluate on: of `validation` what `training_splits` held out, if it did.
+
+    Raises:
+        DataError: As `training_splits` does.
+    """
+    if split == "validation" and config.validation_split is not None:
+        return training_splits(read, config)[split]
+    return read(config, split)

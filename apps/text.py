@@ -34,7 +34,7 @@ class Tokenizer:
 
     def clean(self, texts):
         """Strings with single spaces, lowercased if that is asked."""
-        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))
+        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\x00]+", " "))
         return tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts
 
     def ids_of(self, texts):
@@ -179,6 +179,7 @@ class LiteralCharacterTokenizer(CharacterTokenizer):
     file = "characters.json"
 
     def clean(self, texts):
+        texts = tf.strings.regex_replace(texts, r"\x00", "")  # Keras's own sign for nothing
         return tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts
 
     def save(self, path):

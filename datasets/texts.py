@@ -17,11 +17,12 @@ def read_texts(data, split, language=None):
         language: For a data set with several languages, the one to read.
 
     Returns:
-        List of pairs `(text, label)`; a label is a string, or None where there are none. Lines without text are left
-        out.
+        List of pairs `(text, label)`, one or more; a label is a string, or None where there is none. A text may be
+        empty.
 
     Raises:
-        DataError: If there is no such folder, data set, split or language, or a file is not such a table.
+        DataError: If there is no such folder, data set, split or language, a file is not such a table, or there is no
+            text in it.
 
     Example:
 
@@ -35,16 +36,20 @@ def read_texts(data, split, language=None):
         raise DataError(f"{data} is a file; the data must be a folder with {{split}}.txt or {{split}}.tsv, or a name")
     else:
         pairs = _of_tfds(str(data), split, language)
-    return [(text, label) for text, label in pairs if text.strip()]
+    if not any(text.strip() for text, _ in pairs):
+        raise DataError(f"{data}: the split '{split}' is empty")
+    return pairs
 
 
 def _of_folder(folder, split):
-    names = {path.name.removesuffix(".gz"): path for path in sorted(folder.iterdir())}
+    names = {}
+    for path in sorted(folder.iterdir()):
+        names.setdefault(path.name.removesuffix(".gz"), path)
     tables = {name.removesuffix(".tsv") for name in names if name.endswith(".tsv")}
     texts = {name.removesuffix(".txt") for name in names if name.endswith(".txt")}
     name = resolve_split(split, tables | texts, folder)
     if name in tables:
-        return read_table(folder, name, ("text", "label"))
+        return [(text, label.strip() or None) for text, label in read_table(folder, name, ("text", "label"))]
     return [(line, None) for line in read_lines(names[f"{name}.txt"])]
 
 
@@ -55,16 +60,21 @@ def _of_tfds(name, split, language):
     features = builder.info.features
     if isinstance(features, tfds.features.Translation):
         if language not in features.languages:
-            raise DataError(f"'{name}' has the languages {', '.join(sorted(features.languages))}, not {language!r}")
+            raise DataError(
+                f"'{name}' has the languages {', '.join(sorted(features.languages))}; "
+                + (f"there is no '{language}'" if language else "its texts have no labels")
+            )
         return [(example[language].decode(), None) for example in tfds_examples(builder, split)]
     if "text" not in features:
         raise DataError(f"'{name}' holds no texts: TFDS gives it the features {sorted(features)}")
-    names = getattr(features.get("label"), "names", None)
+    names = getattr(features["label"], "names", None) if "label" in features else None
 
     def label(example):
         if "label" not in features:
             return None
         value = example["label"]
-        return names[value] if names else value.decode() if isinstance(value, bytes) else str(value)
+        if names:
+            return names[value] if value >= 0 else None
+        return value.decode() if isinstance(value, bytes) else str(value)
 
     return [(example["text"].decode(), label(example)) for example in tfds_examples(builder, split)]

@@ -161,7 +161,17 @@ class LanguageModel(keras.Model):
         return logits
 
     def sample(
-        self, prompt, draws, *, start=None, ends=True, feeds_output=True, temperature=1.0, top_k=None, top_p=1.0
+        self,
+        prompt,
+        draws,
+        *,
+        start=None,
+        ends=True,
+        feeds_output=True,
+        temperature=1.0,
+        top_k=None,
+        top_p=1.0,
+        tokens=None,
     ):
         """Random continuations of prompts, as `Hypotheses` that begin with the prompt, without a start token.
 
@@ -173,17 +183,19 @@ class LanguageModel(keras.Model):
             feeds_output: Whether each step reads what the one before wrote; otherwise it reads padding, zeros, after
                 the first step.
             temperature, top_k, top_p: As in `search.sample`.
+            tokens: Positive integer: only the ids below it may come after a prompt; None is all.
         """
         if not self.built:
             self.build(None)
-        allowed = ops.arange(self.vocabulary_size) >= (self.end if ends else self.end + 1)
+        ids = ops.arange(self.vocabulary_size)
+        allowed = ops.logical_and(ids >= (self.end if ends else self.end + 1), ids < (tokens or self.vocabulary_size))
         never = ops.where(allowed, 0.0, IMPOSSIBLE)
 
         def step(token, state):
             time, state = state
             read = token if feeds_output else ops.where(time[:, 0] == 0, token, self.padding)
             logits, state = self.step(read, state)
-            return ops.cast(logits, "float32") + never, (time + 1, state)
+            return ops.cast(logits, "float32"), (time + 1, state)
 
         batch = ops.shape(prompt)[0]
         return sample(
@@ -195,7 +207,7 @@ class LanguageModel(keras.Model):
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
-            constraints=[constraints.prefix(prompt)],
+            constraints=[constraints.prefix(prompt, lambda logits, time, tokens: logits + never)],
         )
 
     def _embed(self, tokens):

@@ -136,12 +136,13 @@ def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p
     """
     *_, samples, max_length = draws.shape
     draws = ops.cast(draws, "float32")
-    if temperature == 0:
+    if temperature < 1e-6:  # so small that quotients are no numbers any more
         temperature, top_k = 1.0, 1
 
     def choose(time, logits, totals, hypotheses):
         best, candidates = ops.top_k(logits, min(top_k or logits.shape[-1], logits.shape[-1]))
         probabilities = ops.softmax(best / temperature, axis=-1)
+        probabilities = ops.where(best < IMPOSSIBLE / 2, 0.0, probabilities)  # at any temperature
         likelier = ops.cumsum(probabilities, axis=-1) - probabilities
         probabilities = ops.where(likelier < top_p, probabilities, 0.0)
         cumulative = ops.cumsum(probabilities, axis=-1)

@@ -28,12 +28,15 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     read_config(model, Config.app)
     from ..figures import draw_confusion
     from ..metrics import classification_metrics
+    from ..splits import evaluated_split
     from .data import labels_known, read
     from .model import load
 
     classifier = load(model)
-    config = classifier.config if data is None else dataclasses.replace(classifier.config, data=data)
-    examples = read(config, split)
+    config = classifier.config
+    if data is not None:
+        config = dataclasses.replace(config, data=data, validation_split=None)
+    examples = evaluated_split(read, config, split)
     labels_known(examples, classifier.labels, split)
     texts, right = zip(*examples, strict=True)
     classifier.classify(texts[:1])  # builds the graph

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.texts import read_texts
+from ..console import note
 from ..text import length_batches, pad, rows_of, strings
 from ..training import EpochBatches
 
@@ -14,13 +15,18 @@ from ..training import EpochBatches
 def read(config, split):
     """The texts of a split of a configuration's data set, as pairs `(text, label)`.
 
+    Those without text or without a label are left out, and counted on standard error.
+
     Raises:
-        DataError: If the split cannot be read, or a text has no label.
+        DataError: If the split cannot be read, or none is left.
     """
     texts = read_texts(config.data, split)
-    if any(label is None for _, label in texts):
-        raise DataError(f"{config.data}: the split '{split}' has texts without labels")
-    return texts
+    kept = [(text, label) for text, label in texts if text.strip() and label is not None]
+    if not kept:
+        raise DataError(f"{config.data}: the split '{split}' has no text with a label")
+    if len(kept) < len(texts):
+        note(f"{split}: {len(texts) - len(kept)} rows without text or label are left out")
+    return kept
 
 
 def labels_of(examples):

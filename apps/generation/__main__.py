@@ -18,7 +18,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", sample
     """Measures how well a model foresees the characters of a split.
 
     Ends with one line of JSON: bits_per_character and perplexity (of a character; the ends of lines are characters,
-    too), characters, and the speed; and of lines, of so many samples the share that ends by itself within max_length.
+    too), characters, and the speed; and of lines, of so many samples the share that the model ends within max_length.
 
     Args:
         model: The model's folder.
@@ -39,8 +39,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", sample
     metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}
     metrics["characters_per_second"] = round(count / watch.seconds, 1)
     if generator.ends and config.feed == "previous" and samples:
-        texts = generator.generate(sampling=Sampling(samples))
-        metrics["ended"] = sum(len(text) <= config.max_length for text in texts) / len(texts)
+        metrics["ended"] = sum(written.ended for written in generator.write(sampling=Sampling(samples))) / samples
     cli.report(model, split, metrics)
 
 
@@ -64,7 +63,7 @@ def generate(
     Args:
         model: The model's folder.
         prompt: What each text begins with.
-        label: The label of the texts, of a model that learned labels; the default lets the model draw one.
+        label: The label of the texts, of a model that learned labels; the default draws one for each text.
         samples: How many texts to write.
         length: The most characters to write; the default is the model's max_length.
         temperature: Below 1 the likelier characters are drawn more often than the model says; 0 draws the likeliest.

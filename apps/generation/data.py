@@ -5,18 +5,22 @@ import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.texts import read_texts
-from ..text import length_batches, pad, rows_of, strings, teacher_forcing
+from ..text import END, length_batches, pad, strings, teacher_forcing
 from ..training import EpochBatches
 
 
 def read(config, split):
     """The lines of a split of a configuration's data set, as pairs `(text, label)`; a label may be None.
 
+    In the mode `lines`, those without text are left out.
+
     Raises:
         DataError: If the split cannot be read, or in the mode `text` has labels.
     """
     lines = read_texts(config.data, split, config.language)
-    if config.mode == "text" and any(label is not None for _, label in lines):
+    if config.mode == "lines":
+        return [(text, label) for text, label in lines if text.strip()]
+    if any(label is not None for _, label in lines):
         raise DataError(f"{config.data}: labels are of lines; the mode text reads one long text without any")
     return lines
 
@@ -38,22 +42,26 @@ def joined(lines):
     return "".join(f"{text}\n" for text, _ in lines)
 
 
-def sequences(lines, tokenizer, labels, config):
+def sequences(lines, tokenizer, labels, longest=None):
     """The ids of each line: of its label, if there are labels, of its characters, and the end.
 
-    A longer line than `config.max_length` is cut.
+    Of a line with more characters than `longest`, the rest and the end are left out.
 
     Raises:
         DataError: If a label is not among `labels`.
     """
-    rows = rows_of(tokenizer.encode(strings([text for text, _ in lines])), config.max_length)
-    if not labels:
-        return rows
     id_of = {label: len(tokenizer) + place for place, label in enumerate(labels)}
-    unknown = sorted({str(label) for _, label in lines if label not in id_of})
+    unknown = sorted({str(label) for _, label in lines if label not in id_of}) if labels else []
     if unknown:
         raise DataError(f"the label '{unknown[0]}' is not in the training data")
-    return [np.append(id_of[label], row) for (_, label), row in zip(lines, rows, strict=True)]
+    ids = tokenizer.ids_of(strings([text for text, _ in lines]))
+    rows = np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
+    return [
+        np.array(
+            [*([id_of[label]] if labels else []), *row[:longest], *([END] if len(row[:longest]) == len(row) else [])]
+        )
+        for (_, label), row in zip(lines, rows, strict=True)
+    ]
 
 
 def fed(rows, feed, multiple=1):
@@ -92,8 +100,8 @@ def line_batches(rows, config, split):
 def text_batches(ids, config, split):
     """A long text as `EpochBatches`: `config.batch_size` equal parts of it side by side, in pieces of `config.window`.
 
-    A row of a batch continues that row of the batch before. An epoch of the split `train` begins at a new place within
-    the first piece.
+    A row of a batch continues that row of the batch before. An epoch of the split `train` begins at a new place, as far
+    in as there is text to spare.
 
     Args:
         ids: Integer array `(characters,)`.
@@ -108,16 +116,19 @@ def text_batches(ids, config, split):
         DataError: If a part of the text would be shorter than a piece.
     """
     streams, window = config.batch_size, config.window
-    least = streams * window + 1
-    if len(ids) < least and split == "train":
-        raise DataError(f"train: {len(ids)} characters, fewer than the {least} of a batch; lower batch_size or window")
     if len(ids) <= streams:
         raise DataError(f"{split}: {len(ids)} characters are too few for {streams} parts; lower batch_size")
-    spare = (len(ids) - least) if split == "train" else 0
+    pieces = (len(ids) - 1) // streams // window
+    if split == "train" and not pieces:
+        raise DataError(
+            f"train: {len(ids)} characters, fewer than a batch's {streams * window + 1}; lower batch_size or window"
+        )
+    # In training all pieces are as long, and what is left over is passed over, at another place in each epoch.
+    steps = pieces * window if split == "train" else (len(ids) - 1) // streams
+    spare = len(ids) - 1 - streams * steps
 
     def batches(epoch):
-        first = np.random.default_rng([config.seed, epoch]).integers(min(window, spare) + 1) if spare else 0
-        steps = (len(ids) - first - 1) // streams
+        first = np.random.default_rng([config.seed, epoch]).integers(spare + 1) if split == "train" else 0
         parts = ids[first : first + streams * steps].reshape(streams, steps)
         after = ids[first + 1 : first + streams * steps + 1].reshape(streams, steps)
         for begin in range(0, steps, window):
@@ -127,5 +138,4 @@ def text_batches(ids, config, split):
 
     tokens = tf.TensorSpec((streams, None), tf.int32)
     signature = (tokens, tf.TensorSpec((streams,), tf.float32)), tokens, tf.TensorSpec((streams, None), tf.float32)
-    count = -(-((len(ids) - 1) // streams) // window)
-    return EpochBatches(batches, signature, count, is_fixed=False)
+    return EpochBatches(batches, signature, -(-steps // window), is_fixed=True)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ...layers import LanguageModel
 from .. import export, folders, training
+from ..console import note
 from ..text import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, strings
 from ..writing import Sampling, load_parts
 from . import data
@@ -33,6 +34,18 @@ class Guess(NamedTuple):
     right: str
     guess: str
     probability: float
+
+
+class Written(NamedTuple):
+    """A text that was written.
+
+    Attributes:
+        text: The text.
+        ended: Whether the model ended it, and not the length.
+    """
+
+    text: str
+    ended: bool
 
 
 def build(config, size):
@@ -80,15 +93,15 @@ class Generator:
 
         Args:
             prompt: int32 tensor `(batch, positions)`, 0 after each prompt.
-            draws: Float tensor `(batch, samples, max_length)`, uniform in [0, 1).
+            draws: Float tensor `(batch, samples, steps)`, uniform in [0, 1).
             start: The id that is read first.
             feeds_output: Whether each step reads what the one before wrote.
             temperature, top_k, top_p: As in `layers.sample`.
 
         Returns:
-            Strings `(batch, samples)`, the prompts included.
+            int32 tensor `(batch, samples, steps)`, the prompts included, 0 after an end.
         """
-        found = self.model.sample(
+        return self.model.sample(
             prompt,
             draws,
             start=start,
@@ -97,67 +110,102 @@ class Generator:
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
-        )
-        tokens = tf.reshape(found.tokens, [-1, draws.shape[-1]])
-        texts = self.tokenizer.decode(tf.where(tokens < len(self.tokenizer), tokens, PADDING))  # labels are no text
-        return tf.reshape(texts, tf.shape(found.lengths))
+            tokens=len(self.tokenizer),
+        ).tokens
 
-    def generate(self, prompt="", label=None, length=None, sampling=None, feed=None):
+    def texts_of(self, tokens):
+        """Texts of ids `(batch, steps)`, without labels: strings `(batch,)`, in the graph."""
+        return self.tokenizer.decode(tf.where(tokens < len(self.tokenizer), tokens, PADDING))
+
+    def write(self, prompt="", label=None, length=None, sampling=None, feed=None):
         """Writes texts that begin with a prompt.
 
         Args:
             prompt: String of characters that the model knows.
-            label: The label of the texts, of a model that learned labels; None lets the model draw one.
-            length: The most characters; None is `max_length` of the configuration.
+            label: The label of the texts, of a model that learned labels; None draws one for each as often as the model
+                saw it.
+            length: The most characters after the prompt; None is `max_length` of the configuration.
             sampling: A `Sampling`; None draws one text.
             feed: What each step reads: `"previous"`, the character that the one before wrote, or `"zeros"`, nothing
                 after the first; None is as the model was trained.
 
         Returns:
-            List of strings.
+            List of `Written`s.
 
         Raises:
             UsageError: If the prompt has unseen characters, there is no such label, or nothing to begin with.
         """
         sampling = sampling or Sampling()
         feed = feed or self.config.feed
-        ids = [*self._label_ids(label), *self._ids_of(prompt)]
-        start = self.start
+        start, ids = self.start, self._ids_of(prompt)
+        if self.labels:
+            ids = np.concatenate(
+                [self._labels_of(label, sampling)[:, np.newaxis], np.tile(ids, (sampling.count, 1))], axis=1
+            )
+        elif label is not None:
+            raise folders.UsageError(f"the model knows no label '{label}'; it learned none")
+        else:
+            ids = np.tile(ids, (sampling.count, 1))
+        first = ""
         if feed == "zeros":
-            if not ids:
-                raise folders.UsageError("without the feed of previous characters, a text needs a prompt or a label")
-            start, *ids = ids
-        length = len(ids) + (length or self.config.max_length) + int(self.ends)
-        texts = self._sampled(
-            tf.constant([ids], tf.int32, shape=(1, len(ids))),
-            tf.constant(sampling.draws(1, length)),
+            if not ids.shape[1]:
+                raise folders.UsageError("a model that is fed zeros needs a prompt or a label to begin with")
+            if self.labels and label is None:
+                raise folders.UsageError(f"name one of the labels {', '.join(self.labels)}")
+            start, ids = int(ids[0, 0]), ids[:, 1:]
+            first = "" if self.labels else prompt[:1]
+        most = ids.shape[1] + (length or self.config.max_length)
+        draws = sampling.draws(1, most + self.ends)  # and the end
+        tokens = self._sampled(
+            tf.constant(ids, tf.int32),
+            tf.constant(draws[0][:, np.newaxis]),
             tf.constant(start),
             feed == "previous",
             **sampling.choice,
-        )
-        first = prompt[:1] if feed == "zeros" and label is None else ""
-        return [first + text.decode() for text in texts.numpy()[0]]
+        )[:, 0]
+        texts = self.texts_of(tokens[:, :most]).numpy()
+        ended = np.any(tokens == END, axis=1)
+        return [Written(first + text.decode(), bool(end)) for text, end in zip(texts, ended, strict=True)]
+
+    def generate(self, *arguments, **options):
+        """The texts that `write` writes, as a list of strings."""
+        return [written.text for written in self.write(*arguments, **options)]
 
     def _ids_of(self, text):
+        """The ids of a text's characters, of which none may be unknown."""
+        cleaned = self.tokenizer.clean(tf.constant(text)).numpy().decode()
         ids = self.tokenizer.ids_of(strings([text])).values.numpy()
-        unseen = sorted({character for character, id_ in zip(text, ids, strict=True) if id_ == UNKNOWN})
+        unseen = "".join(sorted({character for character, id_ in zip(cleaned, ids, strict=True) if id_ == UNKNOWN}))
         if unseen:
-            raise folders.UsageError(f"the model has never seen the characters {''.join(unseen)!r}")
+            raise folders.UsageError(f"the model has never seen the characters {unseen!r}")
         return ids
 
-    def _label_ids(self, label):
-        if label is None:
-            return []
-        if label not in self.labels:
-            there = ", ".join(self.labels) or "none"
-            raise folders.UsageError(f"the model knows no label '{label}'; labels there: {there}")
-        return [len(self.tokenizer) + self.labels.index(label)]
+    def _labels_of(self, label, sampling):
+        """The id of a label for each sample; without a label, drawn as the model has them at the beginning."""
+        if label is not None:
+            if label not in self.labels:
+                raise folders.UsageError(f"the model knows no label '{label}'; its labels are {', '.join(self.labels)}")
+            return np.full(sampling.count, len(self.tokenizer) + self.labels.index(label))
+        logits, _ = self._read(np.array([[START]], "int32"), self.model.initial_state(1))
+        shares = tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
+        random = np.random.default_rng([1, *np.atleast_1d(sampling.seed)])
+        return len(self.tokenizer) + random.choice(len(shares), sampling.count, p=shares)
 
     def follow(self, text, label=None):
-        """What the model takes for each character of a given text, where it has read all before: `Guess`es."""
-        line = self._ids_of(text)
-        sequence = np.array([*self._label_ids(label), *line, *([END] if self.ends else [])])
+        """What the model takes for each character of a given text, where it has read all before: `Guess`es.
+
+        Raises:
+            UsageError: If the text is empty or has unseen characters, or the model learned labels and none is given.
+        """
+        if not text:
+            raise folders.UsageError("there is no text to follow")
+        if self.labels and label is None:
+            raise folders.UsageError(f"name the label of the text, one of {', '.join(self.labels)}")
+        labels = self._labels_of(label, Sampling()) if label is not None else []
+        sequence = np.array([*labels, *self._ids_of(text), *([END] if self.ends else [])])
         read, target, _ = data.fed([sequence], self.config.feed)
+        if self.config.feed == "previous":
+            read[:, 0] = self.start
         logits, _ = self._read(read, self.model.initial_state(1))
         probabilities = tf.nn.softmax(tf.cast(logits[0], tf.float32)).numpy()
         names = [*(token.decode() for token in self.tokenizer.tokens.numpy()), *self.labels]
@@ -174,9 +222,9 @@ class Generator:
         Of a long text the first character is given. A character that the model does not know counts as the unknown one.
         """
         total, count = 0.0, 0
-        for (read, target, weights), state in self._pieces(lines):
-            logits, last = self._read(read, state["now"])
-            state["now"] = last
+        state = None
+        for read, target, weights, goes_on in self._pieces(lines):
+            logits, state = self._read(read, state if goes_on else self.model.initial_state(len(read)))
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
             weights = weights * (target < len(self.tokenizer))  # a label is no character
             total += float(tf.reduce_sum(losses * weights)) / math.log(2)
@@ -184,41 +232,41 @@ class Generator:
         return total, count
 
     def _pieces(self, lines):
-        """What to read, and a dictionary with the state to read it from, in which `now` is to be replaced."""
+        """What to read of lines, what to find, weights, and whether to go on from the state before."""
         if self.ends:
-            rows = data.sequences(lines, self.tokenizer, self.labels, self.config)
+            rows = data.sequences(lines, self.tokenizer, self.labels)
             for batch in data.line_batches(rows, self.config, "test").dataset.as_numpy_iterator():
-                yield batch, {"now": self.model.initial_state(len(batch[0]))}
+                yield *batch, False
             return
         ids = self.tokenizer.ids_of(strings([data.joined(lines)])).values.numpy()
-        state = {"now": self.model.initial_state(1)}
         for first in range(0, len(ids) - 1, PIECE):
             piece = ids[np.newaxis, first : first + PIECE + 1]
-            yield (piece[:, :-1], piece[:, 1:], np.ones((1, piece.shape[1] - 1), "float32")), state
+            yield piece[:, :-1], piece[:, 1:], np.ones((1, piece.shape[1] - 1), "float32"), first > 0
 
     def answer(self, prompt, seed):
         """Random texts that begin with strings `(batch,)`, in the graph: a dictionary of `text`.
 
-        The seed, an integer, decides all that is random. The prompt of a model with labels is a label.
+        They have at most `max_length` characters, the prompt among them. The seed, an integer, decides all that is
+        random. The prompt of a model with labels is a label.
         """
+        steps = self.config.max_length
         if self.labels:
-            places = tf.argmax(tf.expand_dims(prompt, 1) == tf.constant(self.labels), axis=1, output_type=tf.int32)
-            known = tf.reduce_all(tf.reduce_any(tf.expand_dims(prompt, 1) == tf.constant(self.labels), axis=1))
-            check = tf.debugging.Assert(known, ["prompt: a label that the model does not know", prompt])
-            with tf.control_dependencies([check]):
-                ids = tf.expand_dims(places + len(self.tokenizer), 1)
+            is_label = tf.expand_dims(prompt, 1) == tf.constant(self.labels)
+            checks = [(tf.reduce_any(is_label, axis=1), "prompt: not a label of the model:")]
+            ids = tf.argmax(is_label, axis=1, output_type=tf.int32)[:, tf.newaxis] + len(self.tokenizer)
+            steps += 1
         else:
             ids = self.tokenizer.ids_of(prompt).to_tensor()
-            check = tf.debugging.Assert(
-                tf.reduce_all(ids != UNKNOWN), ["prompt: a character that the model never saw", prompt]
-            )
-            with tf.control_dependencies([check]):
-                ids = tf.identity(ids)
-        draws = tf.random.stateless_uniform(
-            tf.stack([tf.shape(prompt)[0], 1, self.config.max_length]), tf.stack([seed, 0])
-        )
-        draws = tf.ensure_shape(draws, (None, 1, self.config.max_length))
-        return {"text": self.sampled(ids, draws, self.start, True, 1.0, None, 1.0)[:, 0]}
+            checks = [
+                (ids != UNKNOWN, "prompt: has characters that the model never saw:"),
+                (tf.shape(ids)[1] < steps, f"prompt: not shorter than max_length, {steps}:"),
+            ]
+        checks = [tf.debugging.Assert(tf.reduce_all(holds), [message, prompt]) for holds, message in checks]
+        with tf.control_dependencies(checks):
+            draws = tf.random.stateless_uniform([tf.shape(prompt)[0], 1, steps + self.ends], tf.stack([seed, 0]))
+        draws = tf.ensure_shape(draws, (None, 1, steps + self.ends))
+        tokens = self.sampled(ids, draws, self.start, True, 1.0, None, 1.0)[:, 0]
+        return {"text": self.texts_of(tokens[:, :steps])}
 
     def save_assets(self, folder):
         """Writes all but the weights into a model's folder."""
@@ -255,20 +303,20 @@ def train(config, folder):
     training.optimizer(config, steps=1)
     lines = {split: data.read(config, split) for split in ("train", "validation")}
     labels = data.labels_of(lines["train"])
-    texts = [text for text, _ in lines["train"]]
-    tokenizer = LiteralCharacterTokenizer.fit([*texts, "\n"], config.vocabulary_size, config.lowercase)
+    # A line break is a character of a long text only.
+    texts = [text if config.mode == "lines" else f"{text}\n" for text, _ in lines["train"]]
+    tokenizer = LiteralCharacterTokenizer.fit(texts, config.vocabulary_size, config.lowercase)
     model = build(config, len(tokenizer) + len(labels))
     if config.mode == "lines":
-        batches = {
-            split: data.line_batches(data.sequences(lines[split], tokenizer, labels, config), config, split)
-            for split in lines
-        }
+        rows = {split: data.sequences(lines[split], tokenizer, labels, config.max_length) for split in lines}
+        batches = {split: data.line_batches(rows[split], config, split) for split in rows}
+        cut = sum(row[-1] != END for row in rows["train"])
+        if cut:
+            note(f"train: {cut} lines of more than {config.max_length} characters are cut")
     else:
+        texts = {split: strings([data.joined(lines[split])]) for split in lines}
         batches = {
-            split: data.text_batches(
-                tokenizer.ids_of(strings([data.joined(lines[split])])).values.numpy(), config, split
-            )
-            for split in lines
+            split: data.text_batches(tokenizer.ids_of(texts[split]).values.numpy(), config, split) for split in texts
         }
     Generator(config, tokenizer, labels, model).save_assets(folder)
     training.fit(

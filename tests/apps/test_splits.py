@@ -1,6 +1,6 @@
 import pytest
 from keras_recurrent.apps.config import ImageConfig
-from keras_recurrent.apps.splits import training_splits
+from keras_recurrent.apps.splits import evaluated_split, training_splits
 from keras_recurrent.datasets import DataError
 
 
@@ -14,5 +14,8 @@ def test_what_is_held_out_is_the_same_for_every_seed():
     assert len(parts["validation"]) == 3 and parts["validation"] != read(config, "train")[-3:]
     assert training_splits(read, config) == parts
     assert training_splits(read, ImageConfig()) == {split: read(None, split) for split in ("train", "validation")}
+    assert evaluated_split(read, config, "validation") == parts["validation"]
+    assert evaluated_split(read, config, "val") == read(config, "val")
+    assert evaluated_split(read, ImageConfig(), "validation") == read(config, "validation")
     with pytest.raises(DataError, match="too few to hold out"):
         training_splits(read, ImageConfig(validation_split=0.01))

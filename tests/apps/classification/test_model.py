@@ -160,7 +160,8 @@ MISTAKES = {
         "'y' is in the split 'train'",
     ),
     "validation": ([("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")], [("a", "x"), ("b", "y"), ("c", "z")], "'z' is in"),
-    "empty": ([], [("a", "x")], "the file is empty|is the only label"),
+    "no-label": ([("a", ""), ("b", " ")], [("a", "x")], "no text with a label"),
+    "empty": ([], [("a", "x")], "the split 'train' is empty"),
 }
 
 

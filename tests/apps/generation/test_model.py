@@ -11,6 +11,7 @@ import pytest
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.generation import data, model
 from keras_recurrent.apps.generation.config import Config
+from keras_recurrent.apps.text import END, LiteralCharacterTokenizer
 from keras_recurrent.apps.writing import Sampling
 from keras_recurrent.datasets import DataError
 
@@ -80,6 +81,8 @@ def test_hello_from_its_first_letter_alone(tmp_path):
     assert [guess.right for guess in generator.follow("hello")] == ["e", "l", "l", "o", "<end>"]
     with pytest.raises(folders.UsageError, match="needs a prompt or a label"):
         generator.generate()
+    with pytest.raises(folders.UsageError, match="no text to follow"):
+        generator.follow("")
     with pytest.raises(folders.UsageError, match="fed zeros"):
         generator.export(tmp_path / "export")
 
@@ -108,6 +111,14 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     np.testing.assert_allclose(generator.bits(lines)[0], bits, rtol=1e-4)
 
 
+def test_what_is_followed_is_what_is_written(verse):
+    generator = load(verse)
+    (text,) = generator.generate("the", sampling=LIKELIEST, length=20)
+    guesses = generator.follow(text)
+    assert "".join(guess.right for guess in guesses) == text
+    assert "".join(guess.guess for guess in guesses)[3:] == text[3:]
+
+
 def test_bits_of_lines(names):
     generator = load(names)
     lines = data.read(generator.config, "test")
@@ -128,8 +139,45 @@ def test_labels(names):
     assert all(np.mean([text in of_label for text in drawn]) > 0.2 for of_label in NAMES.values())
     first, again = (generator.generate("r", "dogs", sampling=Sampling(5, seed=3)) for _ in range(2))
     assert first == again
-    with pytest.raises(folders.UsageError, match="no label 'cows'; labels there: cats, dogs"):
+    with pytest.raises(folders.UsageError, match="no label 'cows'; its labels are cats, dogs"):
         generator.generate(label="cows")
+    with pytest.raises(folders.UsageError, match="name the label of the text, one of cats, dogs"):
+        generator.follow("rex")
+    assert all(text.startswith("r") for text in generator.generate("r", sampling=Sampling(5)))
+
+
+@pytest.mark.parametrize("label", [None, "x"])
+def test_an_end_is_told_from_the_length(label):
+    """A model to which all tokens are alike, the end among them or not."""
+    labels = ["x", "y"] if label else []
+    tokenizer = LiteralCharacterTokenizer(list("abcd"))
+    config = Config(units=4, max_length=5)
+    network = model.build(config, len(tokenizer) + len(labels))
+    network.build(None)
+    network.set_weights([np.zeros(weight.shape) for weight in network.get_weights()])
+    generator = model.Generator(config, tokenizer, labels, network)
+    written = generator.write(label=label, sampling=Sampling(400))
+    np.testing.assert_allclose(np.mean([one.ended for one in written]), 1 - 0.8**6, atol=0.06)
+    assert all(len(one.text) == 5 for one in written if not one.ended)
+    assert {len(one.text) for one in written if one.ended} == set(range(6))
+    weights = network.get_weights()
+    weights[-1][END] = -100
+    network.set_weights(weights)
+    written = generator.write(label=label, sampling=Sampling(20), length=3)
+    assert all(len(one.text) == 3 and not one.ended for one in written)
+
+
+def test_long_lines_are_cut_without_an_end():
+    tokenizer = LiteralCharacterTokenizer(list("abcd"))
+    rows = data.sequences([("abcd", None), ("abc", None), ("abcda", None)], tokenizer, [], 4)
+    assert [row.tolist() for row in rows] == [[4, 5, 6, 7, END], [4, 5, 6, END], [4, 5, 6, 7]]
+
+
+def test_blank_lines_belong_to_a_text(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_text("a\n\n b\n", encoding="utf-8")
+    for mode, expected in (("text", ["a", "", " b"]), ("lines", ["a", " b"])):
+        assert [text for text, _ in data.read(Config(data=str(tmp_path), mode=mode), "train")] == expected
 
 
 @pytest.mark.parametrize("which", ["verse", "names"])
@@ -163,23 +211,29 @@ def test_pieces_of_a_long_text_follow_each_other():
         rows = np.concatenate(rows, axis=1)
         np.testing.assert_array_equal(np.diff(rows, axis=1), 1)
         np.testing.assert_array_equal(rows[1:, 0], rows[:-1, -1] + 1)
-        assert rows.size >= 48 if split == "train" else rows.size == 57
+        assert rows.shape == ((3, 15) if split == "train" else (3, 19))
 
 
 def test_epochs_begin_at_other_places():
     config = Config(mode="text", batch_size=2, window=8)
     batches = data.text_batches(np.arange(4, 104, dtype="int32"), config, "train")
+    assert batches.count == 6
     firsts = set()
     for epoch in range(6):
         batches.epoch = epoch
         (read, _), *_ = next(batches.dataset.as_numpy_iterator())
         firsts.add(int(read[0, 0]))
-    assert len(firsts) > 2 and max(firsts) <= 4 + 8
+    assert len(firsts) > 1 and max(firsts) <= 4 + 99 - 2 * 48
 
 
 MISTAKES = {
     "empty": ({"train.txt": "", "val.txt": "a\n"}, {}, "the file is empty"),
-    "short": ({"train.txt": "a few words\n", "val.txt": "a\n"}, {"mode": "text"}, "train: 12 characters, fewer than"),
+    "no-rows": ({"train.tsv": "text\tlabel\n", "val.tsv": "text\tlabel\na\tx\n"}, {}, "the split 'train' is empty"),
+    "short": (
+        {"train.txt": 9 * "a few words\n", "val.txt": "a\n"},
+        {"mode": "text"},
+        "train: 108 characters, fewer than",
+    ),
     "short-validation": (
         {"train.txt": 99 * "words ", "val.txt": "a\n"},
         {"mode": "text", "window": 4},
@@ -220,7 +274,7 @@ def test_command_line(hello, tmp_path, capsys):
     assert metrics["characters"] == 6 and metrics["perplexity"] < 1.5 and metrics["ended"] > 0.9
     for options, message in {
         ("--prompt", "hey"): "the model has never seen the characters 'y'",
-        ("--label", "x"): "no label 'x'; labels there: none",
+        ("--label", "x"): "no label 'x'; it learned none",
         ("--temperature", "-1"): "temperature",
     }.items():
         assert cli.main(["generation", "generate", str(hello), *options]) == 2
