@@ -49,7 +49,11 @@ def configured(config):
         TrainingError: As `backbone` does, or if features are to be kept of a backbone that is trained.
     """
     network = backbone(config.backbone, config.image_size, config.backbone_weights)
-    begins = int(config.backbone == SMALL) if config.backbone_epoch is None else config.backbone_epoch
+    begins = config.backbone_epoch
+    if begins is None:  # what has learned nothing yet must be trained
+        begins = int(not config.backbone.endswith(".keras") and config.backbone_weights is None)
+    if config.backbone_rate is not None and not begins:
+        raise TrainingError("backbone_rate is of a backbone that is trained; backbone_epoch says from when on")
     if config.cache is not None and begins:
         raise TrainingError("a cache keeps the features of a backbone that is never trained (backbone_epoch 0)")
     network.trainable = begins > 0

@@ -70,8 +70,10 @@ def _train(app, options):
     goes_on = resume and folders.unfinished_folder(output).exists()
     folders.check_new(output, overwrite or goes_on, "config.yaml")
     for name in ("data", "pairs", "backbone", "backbone_weights", "cache"):
-        if os.path.exists(options.get(name) or ""):
-            options[name] = os.path.abspath(options[name])  # where `evaluate` finds it from any folder
+        value = options.get(name) or ""
+        # What may be a name is a path if there is one; a cache is one that may be yet to be made.
+        if (os.path.exists(value) and (name != "backbone" or value.endswith(".keras"))) or (name == "cache" and value):
+            options[name] = os.path.abspath(os.path.expanduser(value))  # where `evaluate` finds it from any folder
     config = app.Config(**options)
     model = importlib.import_module(f"{app.__package__}.model")
     try:

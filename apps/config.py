@@ -75,7 +75,7 @@ class ImageConfig:
             feature map.
         backbone_weights: For a network of keras.applications: "imagenet", which Keras downloads, or a weights file.
         backbone_epoch: The epoch, counted from 1, from which on the backbone is trained, too; before, and with 0
-            always, it stays as it is. The default is 1 for "small", and 0 for others.
+            always, it stays as it is. The default is 0 for a .keras file or a network with weights, and 1 for others.
         backbone_rate: The backbone's learning rate; the default is that of the rest.
         cache: A folder to keep the features of a backbone in that is never trained, so that they are computed once.
         image_units: Dimension of the vector of each part of the picture.

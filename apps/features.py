@@ -1,13 +1,17 @@
 """Features of images that a frozen backbone computed, kept in a file."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from .console import note, progress
+from .folders import whole_file
 from .images import pixel_reader
 
 BATCH = 32
@@ -29,22 +33,39 @@ def image_readers(images, network, config):
     if config.cache is None:
         return readers
     return {
-        split: cached_features(network, images[split], reader, config.cache).__getitem__
+        split: cached_features(network, images[split], reader, config.image_size, config.cache).__getitem__
         for split, reader in readers.items()
     }
 
 
-def cached_features(backbone, images, pixels, folder):
+def fingerprint(rows, images, network, config):
+    """An integer that is another one for other data, with which a training cannot go on.
+
+    Args:
+        rows: What belongs to the images of each split, with a `repr` that tells all of it.
+        images: Dictionary from a split to a list of `Image`s.
+        network: The backbone, whose features count where `config.cache` keeps them.
+        config: An `ImageConfig`.
+    """
+    parts = [repr(rows)]
+    if config.cache is not None:
+        parts += [checksum(network, of_split, config.image_size) for of_split in images.values()]
+    return zlib.crc32("".join(parts).encode())
+
+
+def cached_features(backbone, images, pixels, size, folder):
     """The feature maps of images, computed where no file in `folder` has them.
 
     The file's name is a checksum of the backbone's layers and weights, of the size of the images that it takes and of
     the images' bytes, so that what has changed gets another file. While they are computed, the first ones are in a
-    `.partial` file with a `.done` file that counts them, and after an interruption the rest is computed.
+    `.partial` file with a `.done` file that counts them, and after an interruption the rest is computed. Of two
+    trainings that want the same features, the second waits for the first.
 
     Args:
         backbone: A Keras model from `(batch, size, size, 3)` in 0 to 255 to `(batch, rows, columns, features)`.
         images: List of `Image`s.
         pixels: Function from an array of places in `images` to their pixels `(batch, size, size, 3)`.
+        size: Positive integer, the side of those.
         folder: Where the file is, or will be.
 
     Returns:
@@ -52,32 +73,64 @@ def cached_features(backbone, images, pixels, folder):
     """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_checksum(backbone, images)}.npy"
-    if path.exists():
-        note(f"{len(images)} images have their features in {path}")
-    else:
-        _compute(backbone, len(images), pixels, path)
-    return np.load(path, mmap_mode="r")
+    path = folder / f"{checksum(backbone, images, size)}.npy"
+    shape = (len(images), *backbone.compute_output_shape((None, size, size, 3))[1:])
+    with _alone(path):
+        features = _read(path, shape)
+        if features is None:
+            _compute(backbone, pixels, path, shape)
+        else:
+            note(f"{len(images)} images have their features in {path}")
+    return _read(path, shape)
 
 
-def _checksum(backbone, images):
-    checksum = hashlib.blake2b(digest_size=16)
+@contextlib.contextmanager
+def _alone(path):
+    """Waits until no other process computes the features of `path`."""
+    lock_path = path.with_suffix(".lock")
+    with open(lock_path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(f"waiting for another training, which computes the same features ({lock_path})")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _read(path, shape):
+    """What is in a file, if that is whole and of this shape."""
+    try:
+        features = np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError) as error:
+        note(f"{path} cannot be read ({error}), and is computed again")
+        return None
+    return features if features.shape == shape else None
+
+
+def checksum(backbone, images, size):
+    """What changes with a backbone's layers or weights, with the images' bytes, and with the size of their pixels."""
+    found = hashlib.blake2b(digest_size=16)
     # Keras numbers the names of layers by how many it made before, which changes nothing.
     layers = re.sub(r'_\d+"', '"', backbone.to_json())
-    checksum.update(f"{layers} {backbone.input_shape}".encode())
+    found.update(f"{layers} {size}".encode())
     for weight in backbone.get_weights():
-        checksum.update(np.ascontiguousarray(weight))
+        found.update(np.ascontiguousarray(weight))
     for image in images:
         content = image.read()
-        checksum.update(len(content).to_bytes(8, "little"))
-        checksum.update(content)
-    return checksum.hexdigest()
+        found.update(len(content).to_bytes(8, "little"))
+        found.update(content)
+    return found.hexdigest()
 
 
-def _compute(backbone, count, pixels, path):
+def _compute(backbone, pixels, path, shape):
     partial, done_path = path.with_suffix(".partial"), path.with_suffix(".done")
-    shape = (count, *backbone.output_shape[1:])
-    done = int(done_path.read_text()) if partial.exists() and done_path.exists() else 0
+    count = shape[0]
+    told = done_path.read_text() if partial.exists() and done_path.exists() else ""
+    done = int(told) if told.isdigit() else 0
+    if not done:
+        done_path.unlink(missing_ok=True)
     features = np.lib.format.open_memmap(partial, "r+" if done else "w+", "float16", shape)
     if done:
         note(f"goes on after {done} images that have their features in {partial}")
@@ -87,7 +140,8 @@ def _compute(backbone, count, pixels, path):
         features[places] = backbone.predict_on_batch(np.asarray(pixels(places), "float32"))
         if (start // BATCH) % 16 == 0:
             features.flush()
-            done_path.write_text(str(places[-1] + 1))
+            with whole_file(done_path) as written:
+                written.write_text(str(places[-1] + 1))
     features.flush()
     del features
     os.replace(partial, path)

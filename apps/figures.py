@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from PIL import Image
 
 from .console import note
 from .folders import UsageError, whole_file
@@ -76,6 +77,7 @@ def draw_caption(pixels, caption, grid, path):
         for axes in panels:
             axes.axis("off")
         panels = figure.axes
+        pixels = _thumbnail(pixels)
         panels[0].imshow(pixels)
         for axes, token, weights in zip(panels[1:], tokens, caption["alignment"], strict=False):
             _draw_look(axes, pixels, np.reshape(weights, grid))
@@ -99,6 +101,7 @@ def draw_answers(pixels, question, told, grid, path):
         figure = Figure(figsize=(3.2 * (2 + len(looks)), 3.4), layout="constrained")
         figure.suptitle(question, wrap=True, parse_math=False)
         picture, *maps, bars = figure.subplots(1, 2 + len(looks))
+        pixels = _thumbnail(pixels)
         picture.imshow(pixels)
         for hop, (axes, weights) in enumerate(zip(maps, looks, strict=True), 1):
             _draw_look(axes, pixels, np.reshape(weights, grid))
@@ -174,21 +177,37 @@ def draw_steps(tokens, norms, path):
         _save(figure, path)
 
 
+def _thumbnail(pixels, side=600):
+    """An image of at most so many pixels a side: several panels of a photograph would take gigabytes."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
 def _draw_look(axes, pixels, weights):
     """An image, black where nothing was looked at, and as it is where most was."""
     height, width = pixels.shape[:2]
     layer = np.zeros((*weights.shape, 4))
-    layer[..., 3] = 0.8 * (1 - weights / weights.max())
+    layer[..., 3] = 0.8 * (1 - weights / max(weights.max(), 1e-30))
     axes.imshow(pixels)
     axes.imshow(layer, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
 
 
+def check_picture(path):
+    """Raises a `UsageError` where no picture can be written to `path`: before long work, rather than after it."""
+    path = Path(path)
+    kinds = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in kinds:
+        raise UsageError(f"{path}: a picture's name ends in one of {', '.join(kinds)}")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}")
+
+
 def _save(figure, path):
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_picture(path)
     kind = path.suffix.lstrip(".").lower()
-    kinds = figure.canvas.get_supported_filetypes()
-    if kind not in kinds:
-        raise UsageError(f"{path}: a picture's name ends in one of {', '.join(kinds)}")
     with whole_file(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # `_families` has told it
         figure.savefig(partial, dpi=120, format=kind)

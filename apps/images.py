@@ -2,18 +2,22 @@
 
 import contextlib
 import io
+import math
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..datasets import DataError
 from .console import note, progress
 
 THREADS = os.cpu_count() or 1
+
+# Pillow warns above its limit of pixels, and raises above twice that; here all that is above it is refused.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(ValueError):
@@ -39,7 +43,13 @@ def decode(content):
     if not content:
         raise ImageError("the file is empty")
     with _pillows_errors():
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        image = Image.open(io.BytesIO(content))
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+            raise Image.DecompressionBombError
+        image.load()
+        image = _upright(image)
+        if image.mode in ("I", "F") and not _has_16_bits(image):
+            raise ValueError("numbers of 32 bits, of which nobody says what is black and what is white")
         if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut all above 255
             return np.repeat((np.asarray(image).astype("uint32") >> 8).astype("uint8")[:, :, np.newaxis], 3, axis=2)
         if not image.has_transparency_data:
@@ -48,19 +58,40 @@ def decode(content):
         return _on_white(pixels).astype("uint8")
 
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _upright(image):
+    """An image turned as its EXIF says. Pillow would also go by other places, which a graph does not read."""
+    exif = Image.Exif()
+    exif.load(image.info.get("exif", b""))
+    turn = _TURNS.get(exif.get(ExifTags.Base.Orientation))
+    return image if turn is None else image.transpose(turn)
+
+
+def _has_16_bits(image):
+    """Whether an image of 32-bit integers is one of 16 bits, as Pillow opens some."""
+    return image.mode == "I" and image.format in ("PNG", "PPM") and image.getextrema()[1] < 2**16
+
+
 @contextlib.contextmanager
 def _pillows_errors():
     """Pillow's errors, of which there are many kinds, as `ImageError`."""
     try:
-        with warnings.catch_warnings():
-            # Pillow warns above its limit, and raises above twice that.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
+        yield
     except UnidentifiedImageError as error:
         raise ImageError("no image") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise ImageError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, which may be an attack") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except Exception as error:  # its decoders raise whatever they meet
         raise ImageError(f"broken or cut short ({error})") from error
 
 
@@ -86,7 +117,8 @@ def look(contents, size):
     Raises:
         ImageError: If one cannot be read.
     """
-    return np.stack([resize(decode(content), size) for content in contents])
+    squares = [resize(decode(content), size) for content in contents]
+    return np.stack(squares) if squares else np.zeros((0, size, size, 3), "uint8")
 
 
 def pixel_reader(images, size):
@@ -112,12 +144,14 @@ def usable(examples, split, strict, lack):
             decode(example.image.read())
         except FileNotFoundError:
             return "no such file"
-        except (ImageError, OSError) as error:
+        except (ImageError, OSError, ValueError) as error:  # the last for a name that is none, such as one with a NUL
             return str(error)
         return lack(example)
 
     kept, problems = [], {}
-    with ThreadPoolExecutor(THREADS) as pool:
+    with contextlib.ExitStack() as stack:
+        pool = ThreadPoolExecutor(THREADS)
+        stack.callback(pool.shutdown, cancel_futures=True)  # after the first problem nobody waits for the rest
         found = progress(pool.map(problem_of, examples), len(examples), f"checking images: {split}")
         for example, problem in zip(examples, found, strict=True):
             if problem is None:
@@ -127,8 +161,7 @@ def usable(examples, split, strict, lack):
                 raise DataError(f"{split}: {example.image.name}: {problem}")
             problems.setdefault(problem.split(" (")[0], []).append(example.image.name)
     for problem, names in problems.items():
-        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        note(f"{split}: {len(names)} of {len(examples)} images left out: {problem}: {some}")
+        note(f"{split}: {len(names)} of {len(examples)} images left out: {problem}: {', '.join(names)}")
     if not kept:
         raise DataError(f"{split}: none of {len(examples)} images can be used")
     return kept

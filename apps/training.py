@@ -277,6 +277,10 @@ class AdamWithRates(keras.optimizers.Adam):
         super().build(variables)
         self.factor_of = [self.factors.get(id(variable), 1.0) for variable in variables]
 
+    def finalize_variable_values(self, var_list):
+        # Keras pairs averages and variables by their order, and `var_list` lacks those that are not trained yet.
+        super().finalize_variable_values(self._trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         # On TensorFlow, `variable` is what Keras's variable holds, so it goes by its place.
         factor = self.factor_of[self._get_variable_index(variable)]

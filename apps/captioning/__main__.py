@@ -28,12 +28,15 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", **sear
     from ...datasets.shapes.captions import is_true
     from ...datasets.shapes.scene import Scene
     from ..metrics import caption_metrics
+    from ..splits import evaluated_split
     from .data import read
     from .model import load
 
     captioner = load(model, **search)
-    config = captioner.config if data is None else dataclasses.replace(captioner.config, data=data)
-    examples = read(config, split)
+    config = captioner.config
+    if data is not None:
+        config = dataclasses.replace(config, data=data, validation_split=None)
+    examples = evaluated_split(read, config, split)
     images = [example.image for example in examples]
     captioner.caption([images[0].read()])  # builds the graph
     with Stopwatch() as watch:
@@ -61,7 +64,7 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
         **search: Options of the search, in place of those that the model was trained with.
     """
     read_config(model, Config.app)
-    from ..figures import draw_caption
+    from ..figures import check_picture, draw_caption
     from ..images import ImageError, decode
     from ..text import JOINER
     from .model import load
@@ -71,6 +74,8 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
         files += sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     if not files:
         raise UsageError("there is no image to caption: name files or folders")
+    if figure is not None:
+        check_picture(figure)
     captioner = load(model, **search)
     failed = 0
     for file in files:
@@ -81,7 +86,8 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
             note(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
             failed += 1
             continue
-        print(dumps({"image": str(file), "captions": captions}) if json else captions[0]["text"], flush=True)
+        line = dumps({"image": str(file), "captions": captions}, ensure_ascii=False)
+        print(line if json else captions[0]["text"], flush=True)
         if figure is not None:
             tokens = [token.replace(JOINER, "") for token in captions[0]["tokens"]]
             draw_caption(decode(content), {**captions[0], "tokens": tokens}, captioner.grid, figure)

@@ -28,9 +28,9 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
             the images in images/; or a TFDS name.
         conditioning: Where the picture enters the language model: as its first state (init), as the first word (pre),
             beside each word (par), behind it (merge), or as init and through attention for each word (attention).
-        attention: For the conditioning attention, what asks the picture: the state after a step (luong) or the one
+        attention: Only for the conditioning attention, what asks the picture: the state after a step (luong) or the one
             before it (bahdanau).
-        score: How the attention compares the state with the parts of the picture.
+        score: Only for the conditioning attention, how it compares the state with the parts of the picture.
         attention_penalty: Weight of the penalty for an attention that does not look everywhere once.
         tokenizer: The pieces that captions are split into; subwords need the extra `subword`.
         lowercase: Lowercase all text.

@@ -1,7 +1,6 @@
 """The captioner: a backbone and a tokenizer around a conditional language model."""
 
 import dataclasses
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from ...layers import ConditionalLM, Decoder, ImageEncoder
 from .. import export, folders, training
 from ..backbones import configured, grid, rates, unfreezer
 from ..console import note
-from ..features import image_readers
+from ..features import fingerprint, image_readers
 from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph
 from ..metrics import caption_metrics
 from ..splits import training_splits
@@ -186,6 +185,7 @@ def train(config, folder):
     if len(tokenizer) < config.vocabulary_size:
         note(f"the captions have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
     images = {split: [example.image for example in examples[split]] for split in examples}
+    rows = {split: [(example.image.name, example.captions) for example in examples[split]] for split in examples}
     readers = image_readers(images, eyes, config)
     model = build(config, len(tokenizer), eyes if config.cache is None else None)
     batches = {split: data.batches(examples[split], readers[split], tokenizer, config, split) for split in examples}
@@ -209,7 +209,7 @@ def train(config, folder):
         folder,
         score=val_cider if config.monitor == "cider" else None,
         begin_epoch=unfreezer(model, eyes, begins),
-        data=zlib.crc32(repr([(example.image.name, example.captions) for example in examples["train"]]).encode()),
+        data=fingerprint(rows, images, eyes, config),
         rates=rates(config, eyes),
     )
     if config.cache is not None:

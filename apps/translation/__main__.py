@@ -89,13 +89,15 @@ def predict(
         **search: Options of the search, in place of those that the model was trained with.
     """
     read_config(model, Config.app)
-    from ..figures import draw_alignment
+    from ..figures import check_picture, draw_alignment
     from ..text import JOINER
     from ..writing import Sampling
     from .model import load
 
     if not samples and (temperature, top_k, top_p, seed) != (1.0, None, 1.0, 0):
         raise UsageError("temperature, top_k, top_p and seed are of samples; --samples says how many to draw")
+    if alignment is not None:
+        check_picture(alignment)
     translator = load(model, **search)
     if alignment is not None and translator.config.attention == "none":
         raise UsageError(f"{model} has no attention, so there is no alignment")

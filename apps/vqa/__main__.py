@@ -26,13 +26,16 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     """
     read_config(model, Config.app)
     from ..figures import draw_confusion
+    from ..splits import evaluated_split
     from . import evaluation
     from .data import read
     from .model import load
 
     answerer = load(model)
-    config = answerer.config if data is None else dataclasses.replace(answerer.config, data=data)
-    examples = evaluation.answered(read(config, split), split)
+    config = answerer.config
+    if data is not None:
+        config = dataclasses.replace(config, data=data, validation_split=None)
+    examples = evaluation.answered(evaluated_split(read, config, split), split)
     with Stopwatch() as watch:
         results = evaluation.results(answerer, examples, config)
     metrics = evaluation.summary(results)
@@ -64,12 +67,14 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
             fusion looked.
     """
     read_config(model, Config.app)
-    from ..figures import draw_answers
+    from ..figures import check_picture, draw_answers
     from ..images import ImageError, decode
     from .model import load
 
     if not pairs or len(pairs) % 2:
         raise UsageError("name an image and a question in quotation marks, one after the other")
+    if figure is not None:
+        check_picture(figure)
     answerer = load(model)
     failed = 0
     for file, question in zip(pairs[::2], pairs[1::2], strict=True):

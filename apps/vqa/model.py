@@ -1,7 +1,6 @@
 """The question answerer: a network that looks, one that reads, and a fusion of the two."""
 
 import json
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from .. import export, folders, training
 from ..answers import AnswerCrossentropy, metrics
 from ..backbones import configured, grid, rates, unfreezer
 from ..console import note
-from ..features import image_readers
+from ..features import fingerprint, image_readers
 from ..images import at_least_one, decode_in_graph, look, resize_in_graph
 from ..splits import training_splits
 from ..text import END, TOKENIZERS, UNKNOWN, strings
@@ -256,6 +255,7 @@ def train(config, folder):
     if len(tokenizer) < config.vocabulary_size:
         note(f"the questions have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
     images = {split: [example.image for example in examples[split]] for split in examples}
+    rows = {split: [(example.image.name, example.questions) for example in examples[split]] for split in examples}
     readers = image_readers(images, eyes, config)
     shape = pixels if config.cache is None else eyes.output_shape[1:]
     model = build(config, len(tokenizer), len(answers), shape, eyes if config.cache is None else None)
@@ -275,7 +275,7 @@ def train(config, folder):
         metrics=metrics(),
         monitor=f"val_{config.monitor}",
         begin_epoch=unfreezer(model, eyes, begins),
-        data=zlib.crc32(repr([(example.image.name, example.questions) for example in examples["train"]]).encode()),
+        data=fingerprint(rows, images, eyes, config),
         rates=rates(config, eyes),
     )
     if config.cache is not None:

@@ -220,3 +220,15 @@ def test_a_bad_line_in_the_data_leaves_nothing_behind(data, tmp_path):
     assert result.returncode == 2
     assert "val.de has 48 lines, but" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_paths_are_those_of_the_folder_where_training_began(monkeypatch, tmp_path):
+    """A cache that does not exist yet is the same when it is there; a folder that is called like a backbone is none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    seen = []
+    monkeypatch.setattr("keras_recurrent.apps.captioning.model.train", lambda config, folder: seen.append(config))
+    for _ in range(2):
+        assert cli.main(["captioning", "train", "--output", "x", "--cache", "features", "--overwrite"]) == 0
+        (tmp_path / "features").mkdir(exist_ok=True)
+    assert {(config.cache, config.backbone) for config in seen} == {(str(tmp_path / "features"), "small")}

@@ -1,9 +1,13 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 from keras_recurrent.apps import features
-from keras_recurrent.apps.features import cached_features
+from keras_recurrent.apps.config import ImageConfig
+from keras_recurrent.apps.features import cached_features, fingerprint
 from keras_recurrent.datasets.images import Image
 
 
@@ -34,7 +38,7 @@ def reader(images):
 
 def test_features_are_the_backbones(images, reader, tmp_path):
     backbone = network()
-    found = cached_features(backbone, images, reader, tmp_path / "cache")
+    found = cached_features(backbone, images, reader, 4, tmp_path / "cache")
     assert found.dtype == np.float16
     assert found.shape == (100, 2, 2, 2)
     expected = backbone.predict(np.stack([reader([place])[0] for place in range(100)]), verbose=0)
@@ -42,16 +46,16 @@ def test_features_are_the_backbones(images, reader, tmp_path):
 
 
 def test_they_are_computed_once(images, reader, tmp_path):
-    first = np.array(cached_features(network(), images, reader, tmp_path / "cache"))
+    first = np.array(cached_features(network(), images, reader, 4, tmp_path / "cache"))
     assert reader.count == 100
-    np.testing.assert_array_equal(cached_features(network(), images, reader, tmp_path / "cache"), first)
+    np.testing.assert_array_equal(cached_features(network(), images, reader, 4, tmp_path / "cache"), first)
     assert reader.count == 100
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".lock"}
 
 
 @pytest.mark.parametrize("change", ["image", "order", "fewer", "weights", "architecture"])
 def test_what_changed_is_noticed(images, reader, tmp_path, change):
-    cached_features(network(), images, reader, tmp_path / "cache")
+    cached_features(network(), images, reader, 4, tmp_path / "cache")
     backbone = network(seed=int(change == "weights"))
     if change == "image":
         content = images[7].read()
@@ -63,7 +67,7 @@ def test_what_changed_is_noticed(images, reader, tmp_path, change):
     if change == "architecture":
         backbone = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 2, strides=2, activation="relu")])
         backbone.set_weights(network().get_weights())
-    found = cached_features(backbone, images, reader, tmp_path / "cache")
+    found = cached_features(backbone, images, reader, 4, tmp_path / "cache")
     assert reader.count == 100 + len(images)
     expected = backbone.predict(reader(range(len(images))), verbose=0)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=0.1)
@@ -71,7 +75,7 @@ def test_what_changed_is_noticed(images, reader, tmp_path, change):
 
 def test_an_interruption_loses_little(images, reader, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(features, "BATCH", 4)
-    expected = np.array(cached_features(network(), images, reader, tmp_path / "other"))
+    expected = np.array(cached_features(network(), images, reader, 4, tmp_path / "other"))
     reader.count = 0
 
     def interrupted(places):
@@ -80,9 +84,65 @@ def test_an_interruption_loses_little(images, reader, tmp_path, monkeypatch, cap
         return reader(places)
 
     with pytest.raises(KeyboardInterrupt):
-        cached_features(network(), images, interrupted, tmp_path / "cache")
+        cached_features(network(), images, interrupted, 4, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))
-    np.testing.assert_array_equal(cached_features(network(), images, reader, tmp_path / "cache"), expected)
+    np.testing.assert_array_equal(cached_features(network(), images, reader, 4, tmp_path / "cache"), expected)
     assert "goes on after 68 images" in capsys.readouterr().err
     assert reader.count == 80 + 100 - 68
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".lock"}
+
+
+@pytest.mark.parametrize("content", ["", "many"])
+def test_a_count_that_was_cut_short_begins_anew(content, images, reader, tmp_path):
+    cached_features(network(), images, reader, 4, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    path.rename(path.with_suffix(".partial"))
+    path.with_suffix(".done").write_text(content)
+    found = cached_features(network(), images, reader, 4, tmp_path / "cache")
+    assert found.shape == (100, 2, 2, 2) and np.any(found[-1] != 0)
+
+
+def test_a_file_that_was_cut_short_is_computed_again(images, reader, tmp_path, capsys):
+    expected = np.array(cached_features(network(), images, reader, 4, tmp_path / "cache"))
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    path.write_bytes(path.read_bytes()[:-10])
+    np.testing.assert_array_equal(cached_features(network(), images, reader, 4, tmp_path / "cache"), expected)
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_backbone_for_images_of_any_size(images, reader, tmp_path):
+    keras.utils.set_random_seed(0)
+    backbone = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 2, strides=2)])
+    assert cached_features(backbone, images, reader, 4, tmp_path / "cache").shape == (100, 2, 2, 2)
+
+
+def test_two_trainings_compute_features_once(images, reader, tmp_path):
+    """The second waits until the first has computed them."""
+    inside = threading.Event()
+    waits = threading.Event()
+
+    def slow(places):
+        inside.set()
+        waits.wait(1)
+        return reader(places)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cached_features, network(), images, slow, 4, tmp_path / "cache")
+        inside.wait()
+        second = pool.submit(cached_features, network(), images, reader, 4, tmp_path / "cache")
+        np.testing.assert_array_equal(first.result(), second.result())
+    assert reader.count == 100
+
+
+def test_fingerprint(images, tmp_path):
+    rows = {"train": ["a"]}
+    parts = {"train": images[:5]}
+    plain, cached = ImageConfig(image_size=4), ImageConfig(image_size=4, cache="x")
+    first = fingerprint(rows, parts, network(), plain)
+    assert (
+        first == fingerprint(rows, parts, network(1), plain) != fingerprint({"train": ["b"]}, parts, network(), plain)
+    )
+    kept = fingerprint(rows, parts, network(), cached)
+    assert kept == fingerprint(rows, parts, network(), cached) != fingerprint(rows, parts, network(1), cached)
+    images[2].path.write_bytes(b"0" * 48)
+    assert kept != fingerprint(rows, parts, network(), cached)

@@ -1,11 +1,15 @@
 """Pixels from Pillow and from the graph are alike, whatever is in the file."""
 
 import io
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps.images import ImageError, decode, decode_in_graph, resize
+from keras_recurrent.apps import images
+from keras_recurrent.apps.images import ImageError, decode, decode_in_graph, look, resize
+from keras_recurrent.datasets import DataError
 from PIL import Image
 
 HEIGHT, WIDTH = 37, 53
@@ -146,6 +150,46 @@ def test_broken_files(name):
         decode(content)
     with pytest.raises(tf.errors.InvalidArgumentError, match="image_bytes"):
         tf.function(decode_in_graph)(tf.constant([PICTURES["png"], content]), 32)
+
+
+def test_a_decoder_that_raises_anything(monkeypatch):
+    monkeypatch.setattr(Image, "open", lambda file: 1 / 0)
+    with pytest.raises(ImageError, match="broken or cut short"):
+        decode(PICTURES["png"])
+
+
+def test_numbers_of_32_bits_are_refused():
+    for values in (np.array([[0, 100, 70_000]], "int32"), np.array([[0.0, 0.5]], "float32")):
+        with pytest.raises(ImageError, match="numbers of 32 bits"):
+            decode(encoded(Image.fromarray(values), "TIFF"))
+
+
+def test_only_exif_turns_an_image():
+    """Pillow would go by XMP, too, which an export does not read."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    content = encoded(RGB, "JPEG", quality=95, xmp=xmp)
+    assert decode(content).shape == (HEIGHT, WIDTH, 3)
+    found = decode_in_graph(tf.constant([content]), 32)[0].numpy().astype(int)
+    assert np.abs(found - resize(decode(content), 32).numpy()).max() <= 1
+
+
+def test_strict_does_not_look_at_the_rest(monkeypatch):
+    looked = []
+
+    def slow(content):
+        looked.append(content)
+        time.sleep(0.005)
+        raise ImageError("broken")
+
+    monkeypatch.setattr(images, "decode", slow)
+    examples = [SimpleNamespace(image=SimpleNamespace(name=f"{number}", read=lambda: b"")) for number in range(1000)]
+    with pytest.raises(DataError, match="train: 0: broken"):
+        images.usable(examples, "train", True, lambda example: None)
+    assert len(looked) < 100
+
+
+def test_no_images():
+    assert look([], 8).shape == (0, 8, 8, 3)
 
 
 def test_bomb(bomb):

@@ -365,3 +365,14 @@ def test_history_decides_when_a_training_ends(tmp_path):
     assert int(history.best["epoch"]) == 2
     again = History(tmp_path / "history.csv", config, None)
     assert (again.has_ended(), int(again.best["epoch"]), again.plateau_rate()) == (True, 2, 0.025)
+
+
+def test_averages_belong_to_their_variables_where_some_are_not_trained_yet():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(4)])
+    optimizer = training.AdamWithRates(0.1, factors={}, use_ema=True, ema_momentum=0.5)
+    optimizer.build(model.trainable_variables)
+    for place, average in enumerate(optimizer._model_variables_moving_average):
+        average.assign(np.full(average.shape, float(place)))
+    model.layers[0].trainable = False
+    optimizer.finalize_variable_values(model.trainable_variables)
+    assert [np.unique(weight).tolist() for weight in model.get_weights()] == [[0], [1], [2], [3]]
