@@ -1,0 +1,171 @@
+"""Times the question answerer against its twin from `keras.layers` alone, interleaved in one process. TensorFlow only.
+
+    python benchmarks/vqa.py                                    # the generated pictures, the app's small backbone
+    python benchmarks/vqa.py --data DIR --backbone FILE.keras --image-size 224 --json table.json
+
+The twin is what a Keras user would write; it gets our weights, and the logits of the two are compared first, without
+dropout. Training is `model.fit` with Adam and dropout, from pixels in memory if the backbone is trained, or else from
+cached features. Answers are those of the exports of both, loaded with plain TensorFlow: from encoded pictures and
+questions in words, decoding and backbone included.
+A figure is the median of `--runs`, the sides taking turns; a row ends with the lowest and the highest ratio of a turn.
+"""
+
+import math
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import timing
+from keras import layers, ops
+from keras_recurrent.apps.answers import AnswerCrossentropy
+from keras_recurrent.apps.backbones import SMALL, backbone
+from keras_recurrent.apps.export import export
+from keras_recurrent.apps.images import decode_in_graph, pixel_reader
+from keras_recurrent.apps.text import WordTokenizer
+from keras_recurrent.apps.vqa import data
+from keras_recurrent.apps.vqa.config import Config
+from keras_recurrent.apps.vqa.model import BEST, BYTES, Answerer, build
+from timing import head, row, training_row
+from twin import TwinImageEncoder, copy
+
+
+class Twin:
+    """The model with FiLM, from `keras.layers`."""
+
+    def __init__(self, config, size, answers, shape, eyes):
+        images, owners, questions = (
+            keras.Input(shape),
+            keras.Input((), dtype="int32"),
+            keras.Input((None,), dtype="int32"),
+        )
+        self.eyes = eyes and keras.models.clone_model(eyes)
+        self.encoder = TwinImageEncoder(config.image_units, config.dropout)
+        cells, *_ = self.encoder.encode(self.eyes(images) if self.eyes else images)
+        cells = ops.take(cells, owners, axis=0)
+
+        drop = layers.Dropout(config.dropout)
+        self.embedding = layers.Embedding(size, config.embedding_dim)
+        self.reader = layers.Bidirectional(layers.LSTM(config.question_units))
+        question = self.reader(drop(self.embedding(questions)), mask=ops.not_equal(questions, 0))
+
+        units, blocks, side = config.fusion_units, range(config.blocks), math.isqrt(cells.shape[1])
+        self.modulation = layers.Dense(2 * config.blocks * units)
+        self.narrow = [layers.Dense(units, activation="relu") for _ in blocks]
+        self.wide = [layers.Conv2D(units, 3, padding="same") for _ in blocks]
+        modulations = ops.reshape(self.modulation(question), (-1, config.blocks, 2, 1, 1, units))
+        cells = ops.reshape(cells, (-1, side, side, config.image_units))
+        for block in blocks:
+            cells = self.narrow[block](cells)
+            looked = layers.LayerNormalization(center=False, scale=False)(self.wide[block](cells))
+            cells += ops.relu((1 + modulations[:, block, 0]) * looked + modulations[:, block, 1])
+        fused = drop(ops.max(cells, axis=(1, 2)))
+
+        self.classifier = layers.Dense(config.classifier_units, activation="relu")
+        self.answers = layers.Dense(answers)
+        self.model = keras.Model([images, owners, questions], self.answers(drop(self.classifier(fused))))
+
+    def copy(self, ours):
+        """Takes our weights."""
+        fusion = ours.get_layer("fusion")
+        if self.eyes:
+            self.eyes.set_weights(ours.get_layer("image_encoder").backbone.get_weights())
+        self.encoder.copy(ours.get_layer("image_encoder"))
+        copy(ours.get_layer("question_encoder").trainable_variables, [self.embedding, self.reader])
+        theirs = [self.modulation, *self.narrow, *self.wide, self.classifier, self.answers]
+        named = [ours.get_layer(name) for name in ("classifier", "answers")]
+        for layer, their in zip([fusion.modulation, *fusion.narrow, *fusion.wide, *named], theirs, strict=True):
+            their.set_weights(layer.get_weights())
+
+    def export(self, folder, config, tokenizer, answers):
+        """Writes a SavedModel like that of an `Answerer`."""
+
+        def best(image_bytes, question):
+            pixels = decode_in_graph(image_bytes, config.image_size)
+            ids = tokenizer.encode_padded(question)[:, : config.max_length]
+            logits = self.model([tf.cast(pixels, tf.float32), tf.range(tf.shape(question)[0]), ids])
+            probabilities, places = tf.math.top_k(tf.nn.softmax(logits), min(BEST, len(answers)))
+            return {"answers": tf.gather(tf.constant(answers), places), "probabilities": probabilities}
+
+        export(folder, {"serving_default": (best, BYTES)}, [self.model, tokenizer.tracked])
+
+
+def training(sides, examples, tokenizer, answers, config, options, eyes):
+    """Training, from pixels or from features."""
+    read_pixels = pixel_reader([example.image for example in examples], config.image_size)
+    places = np.arange(len(examples))
+    images = np.concatenate(
+        [
+            read_pixels(part) if eyes.trainable else eyes.predict_on_batch(read_pixels(part))
+            for part in np.array_split(places, 20)
+        ]
+    )
+    batches = data.batches(examples, lambda places: images[places], tokenizer, answers, config, "train")
+    dataset = batches.dataset.take(options.batches).cache()
+    count = sum(len(given) for _, given in dataset)
+    inputs, _ = next(iter(dataset))
+    logits = [ops.convert_to_numpy(side.model(list(inputs), training=False)) for side in sides]
+    np.testing.assert_allclose(*logits, atol=1e-5 * np.abs(logits[0]).max())
+    print(f"the two agree: logits to {np.abs(logits[0] - logits[1]).max():.0e}")
+    head()
+    what = f"training from {'pixels' if eyes.trainable else 'features'}, questions a second"
+    return training_row(what, sides, lambda side: AnswerCrossentropy(), dataset, options.runs, count)
+
+
+def answering(answerer, twin, examples, options):
+    """Answers of the exports of both."""
+    sides = answerer, twin
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {side: str(Path(folder) / type(side).__name__) for side in sides}
+        answerer.export(paths[answerer])
+        twin.export(paths[twin], answerer.config, answerer.tokenizer, answerer.answers)
+        loaded = {side: tf.saved_model.load(paths[side]) for side in sides}
+    asked = [(example.image.read(), question.text) for example in examples for question in example.questions]
+    for size, times in ((64, 4), (1, 16)):
+        contents, questions = zip(*asked[:: max(1, len(asked) // (size * times))][: size * times], strict=True)
+        firsts = range(0, size * times, size)
+        batches = [[tf.constant(side[first : first + size]) for side in (contents, questions)] for first in firsts]
+
+        def answer(side, batches=batches):
+            serve = loaded[side].signatures["serving_default"]
+            return [serve(image_bytes=image_bytes, question=question)["answers"] for image_bytes, question in batches]
+
+        for ours, theirs in zip(*map(answer, sides), strict=True):
+            np.testing.assert_array_equal(ours[:, 0], theirs[:, 0])
+        yield row(f"export, {size} at once, answers a second", answer, sides, options.runs, size * times)
+
+
+def main():
+    parser = timing.parser(__doc__)
+    parser.add_argument("--data", default="shapes", help="as in `vqa train`")
+    parser.add_argument("--backbone", default=SMALL, help="as in `vqa train`")
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--batches", type=int, default=24, help="of a run of training")
+    options = parser.parse_args()
+    timing.begin()
+    config = Config(data=options.data, backbone=options.backbone, image_size=options.image_size)
+    keras.utils.set_random_seed(config.seed)
+    examples = data.read(config, "train")[:640]
+    texts = [question.text for example in examples for question in example.questions]
+    tokenizer = WordTokenizer.fit(texts, config.vocabulary_size, config.lowercase)
+    answers = data.answers_of(examples, config)
+    eyes = backbone(options.backbone, config.image_size)
+    eyes.trainable = options.backbone == SMALL
+
+    sizes = config, len(tokenizer), len(answers)
+    pixels = (config.image_size, config.image_size, 3)
+    reads = (pixels, eyes) if eyes.trainable else (eyes.output_shape[1:], None)
+    answerer = Answerer(config, tokenizer, answers, build(*sizes, *reads))
+    twin = Twin(*sizes, *reads)
+    twin.copy(answerer.model)
+    rows = [training((answerer, twin), examples, tokenizer, answers, config, options, eyes)]
+    if not eyes.trainable:  # exports look at pixels
+        answerer, twin = Answerer(config, tokenizer, answers, build(*sizes, pixels, eyes)), Twin(*sizes, pixels, eyes)
+    twin.copy(answerer.model)  # dropout has led the two apart
+    rows += answering(answerer, twin, examples, options)
+    timing.write(options, {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()
