@@ -161,7 +161,8 @@ def read_questions(data, split):
         columns = example[name]
         kinds = columns.get("type", [None] * len(columns["question"]))
         for question, answer, kind in zip(columns["question"], columns["answer"], kinds, strict=True):
-            asked[-1].questions.append(Question(_text(question), [_text(answer)], _text(kind)))
+            answers = [text for text in (_text(answer).strip(),) if text]  # of some splits, no answer is known
+            asked[-1].questions.append(Question(_text(question).strip(), answers, _text(kind)))
     return asked
 
 

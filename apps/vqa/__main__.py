@@ -28,25 +28,22 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     from ..figures import draw_confusion
     from ..splits import evaluated_split
     from . import evaluation
-    from .data import read
+    from .data import answered, read
     from .model import load
 
     answerer = load(model)
+    baselines = evaluation.baselines(model)
     config = answerer.config
     if data is not None:
         config = dataclasses.replace(config, data=data, validation_split=None)
-    examples = evaluation.answered(evaluated_split(read, config, split), split)
+    examples = answered(evaluated_split(read, config, split), split)
     with Stopwatch() as watch:
         results = evaluation.results(answerer, examples, config)
     metrics = evaluation.summary(results)
     metrics["baselines"] = evaluation.blind(model, answerer, examples, config)
-    for modality in ("question", "image"):
-        folder = Path(f"{str(model).rstrip('/')}-{modality}")
-        if folder.exists():
-            alone = evaluation.results(load(folder), examples, config)
-            metrics["baselines"][f"{modality}_only"] = evaluation.summary(alone)["accuracy"]
-        else:
-            note(f"there is no {folder}, trained with --modality {modality}, so that is not among the baselines")
+    for modality, baseline in baselines.items():
+        alone = evaluation.results(baseline, examples, dataclasses.replace(baseline.config, data=config.data))
+        metrics["baselines"][f"{modality}_only"] = evaluation.summary(alone)["accuracy"]
     figure = Path(model) / "figures" / f"confusion-{split}.png"
     draw_confusion(*evaluation.confusion(results), figure)
     note(f"which answers are taken for which is drawn in {figure}")

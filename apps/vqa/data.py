@@ -40,6 +40,24 @@ def read(config, split):
     return usable(examples, split, config.strict, lambda example: None if example.questions else "no question")
 
 
+def answered(examples, split):
+    """The images of a split with those of their questions that have an answer.
+
+    Raises:
+        DataError: If there is none.
+    """
+    known = [AskedImage(example.image, [q for q in example.questions if q.answers]) for example in examples]
+    known = [example for example in known if example.questions]
+    if not known:
+        raise DataError(
+            f"{split}: no question has an answer, so that there is nothing to learn or to compare with; predict works"
+        )
+    missing = sum(len(example.questions) for example in examples) - sum(len(example.questions) for example in known)
+    if missing:
+        note(f"{split}: {missing} questions without an answer are left out")
+    return known
+
+
 def answers_of(examples, config):
     """The commonest answers of a split, at most `config.answers`, the commonest first, and of equals in their order.
 

@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...datasets import DataError
-from ...datasets.images import AskedImage
 from ..answers import MEASURES
 from ..console import note, progress
+from ..folders import UsageError
 from ..images import pixel_reader
 from . import data
-from .model import COMMONEST
+from .model import COMMONEST, load
 
 
 class Result(NamedTuple):
@@ -30,22 +29,6 @@ class Result(NamedTuple):
     right: str
     answer: str
     measures: dict
-
-
-def answered(examples, split):
-    """The images of a split with those of their questions that have an answer.
-
-    Raises:
-        DataError: If there is none.
-    """
-    known = [AskedImage(example.image, [q for q in example.questions if q.answers]) for example in examples]
-    known = [example for example in known if example.questions]
-    if not known:
-        raise DataError(f"{split}: no question has an answer, so that there is nothing to compare with; predict works")
-    missing = sum(len(example.questions) for example in examples) - sum(len(example.questions) for example in known)
-    if missing:
-        note(f"{split}: {missing} questions without an answer are left out")
-    return known
 
 
 def results(answerer, examples, config):
@@ -105,15 +88,36 @@ def blind(folder, answerer, examples, config):
     }
 
 
+def baselines(folder):
+    """The models that see the question or the image alone, by their modality, from FOLDER-question and FOLDER-image.
+
+    Raises:
+        UsageError: If such a folder holds a model that was trained otherwise.
+    """
+    found = {}
+    for modality in ("question", "image"):
+        beside = Path(f"{Path(folder).absolute()}-{modality}")
+        if not beside.exists():
+            note(f"there is no {beside.name}, trained with --modality {modality}, so that is not among the baselines")
+            continue
+        found[modality] = load(beside)
+        if found[modality].config.modality != modality:
+            raise UsageError(f"{beside} is no baseline: it was not trained with --modality {modality}")
+    return found
+
+
 def confusion(results, most=20):
-    """The commonest answers, and how often each was given for each: an array `(right, given)` of counts."""
-    answers = [answer for answer, _ in Counter(result.right for result in results).most_common(most)]
+    """The commonest answers and "other", and how often each was given for each: an array `(right, given)` of counts.
+
+    Where several answers are as common, the one that was given is right.
+    """
+    rights = [result.answer if result.measures["accuracy"] else result.right for result in results]
+    answers = [answer for answer, _ in Counter(rights).most_common(most)]
     place_of = {answer: place for place, answer in enumerate(answers)}
-    table = np.zeros((len(answers), len(answers)), int)
-    for result in results:
-        if result.right in place_of and result.answer in place_of:
-            table[place_of[result.right], place_of[result.answer]] += 1
-    return answers, table
+    table = np.zeros((len(answers) + 1, len(answers) + 1), int)
+    for right, result in zip(rights, results, strict=True):
+        table[place_of.get(right, -1), place_of.get(result.answer, -1)] += 1
+    return [*answers, "(other)"], table
 
 
 def _mean(values):

@@ -123,6 +123,8 @@ class Answerer:
         # The model, and what its encoders emit on the way.
         encoders = [model.get_layer(name).output for name in ("image_encoder", "question_encoder")]
         self._inside = keras.Model(model.inputs, [model.output, *encoders])
+        tokens = tokenizer.tokens_of(tf.range(len(tokenizer)))
+        self._is_word = tf.strings.regex_full_match(tokens, r".*[\pL\pN].*") & (tf.range(len(tokenizer)) > END)
         squares = tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)
         owners = tf.TensorSpec([None], tf.int32)
         self._told = tf.function(self.told, input_signature=[squares, owners, QUESTIONS])
@@ -143,7 +145,7 @@ class Answerer:
         ids = self.tokenizer.encode_padded(questions, self.config.max_length)
         logits, image, question = self._inside([pixels, owners, ids])
         probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(BEST, len(self.answers)))
-        is_word = tf.logical_and(ids > 0, ids != END)
+        is_word = tf.logical_and(ids > 0, tf.gather(self._is_word, ids))
         return {
             "answers": tf.gather(tf.constant(self.answers), best),
             "probabilities": probabilities,
@@ -249,6 +251,7 @@ def train(config, folder):
     training.optimizer(config, steps=1)
 
     examples = training_splits(data.read, config)
+    examples = {split: data.answered(examples[split], split) for split in examples}
     answers = data.answers_of(examples["train"], config)
     texts = [question.text for example in examples["train"] for question in example.questions]
     tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)

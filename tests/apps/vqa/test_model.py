@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.backbones import backbone
-from keras_recurrent.apps.vqa import model
+from keras_recurrent.apps.vqa import evaluation, model
+from keras_recurrent.apps.vqa.config import Config
+from keras_recurrent.datasets import DataError
 from keras_recurrent.layers.fusion import FUSIONS
 
 from .conftest import questions_of
@@ -150,7 +152,12 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, pic
 def test_evaluate(saved, asked, tmp_path, capsys):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)
-    shutil.copytree(saved, tmp_path / "answers-question")  # as if it had seen the question alone
+    beside = tmp_path / "answers-question"
+    shutil.copytree(saved, beside)
+    assert cli.main(["vqa", "evaluate", str(folder), "--split", "val"]) == 2
+    assert "answers-question is no baseline: it was not trained with --modality question" in capsys.readouterr().err
+    text = (beside / "config.yaml").read_text()
+    (beside / "config.yaml").write_text(text.replace("modality: both", "modality: question"))  # as if it had been
     assert cli.main(["vqa", "evaluate", str(folder), "--split", "val"]) == 0
     captured = capsys.readouterr()
     metrics = json.loads(captured.out.splitlines()[-1])
@@ -198,13 +205,33 @@ def test_predict(saved, pictures, tmp_path, capsys):
     assert "no.png: No such file" in captured.err
     assert "2 of 4 questions could not be answered" in captured.err
     assert figure.read_bytes().startswith(b"\x89PNG")
-    assert cli.main(["vqa", "predict", str(saved), image, "xyzzy plugh", "--json"]) == 0
+    assert cli.main(["vqa", "predict", str(saved), image, "xyzzy plugh?", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["is_unknown"]
-    assert told["question"] == "xyzzy plugh"
+    assert told["question"] == "xyzzy plugh?"
     assert len(told["answers"]) == 5
     assert cli.main(["vqa", "predict", str(saved), image]) == 2
     assert "an image and a question" in capsys.readouterr().err
+
+
+def test_confusion():
+    def result(right, answer, accuracy):
+        return evaluation.Result(None, right, answer, {"accuracy": accuracy})
+
+    results = [result("red", "red", 1.0)] * 5 + [result("red", "mauve", 0.0)] * 3 + [result("blue", "red", 0.0)]
+    results.append(result("blue", "green", 1.0))  # as many said green
+    answers, table = evaluation.confusion(results, most=2)
+    assert answers == ["red", "blue", "(other)"]
+    assert table.tolist() == [[5, 0, 3], [1, 0, 0], [0, 0, 1]]
+
+
+def test_validation_needs_answers(asked, tmp_path):
+    (tmp_path / "images").symlink_to(asked / "images")
+    shutil.copy(asked / "train.tsv", tmp_path)
+    rows = [line.split("\t")[:2] for line in (asked / "val.tsv").read_text().splitlines()]
+    (tmp_path / "val.tsv").write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    with pytest.raises(DataError, match="validation: no question has an answer"):
+        model.train(Config(data=str(tmp_path), image_size=32), tmp_path / "model")
 
 
 def test_folder_that_was_changed(saved, tmp_path):

@@ -1,0 +1,49 @@
+"""Draws the pictures of layers/README.md: the gates, states and gradients of a classifier that has learned a negation.
+
+    python benchmarks/pictures.py                      # trains for some minutes, and writes layers/figures/*.png
+
+The classifier reads the generated sentences `negation` forwards with an LSTM of 24 units and tells the label from its
+last state, so that the first words must be remembered to the end.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from keras_recurrent.apps import figures, folders
+from keras_recurrent.apps.classification import model
+from keras_recurrent.apps.classification.config import Config
+from keras_recurrent.apps.training import TokenCrossentropy
+from keras_recurrent.layers import gate_activations, gradient_flow, state_norms
+
+TEXT = "nobody would say that the film , which my aunt did not see in rome , is wonderful ."
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "layers" / "figures")
+    options = parser.parse_args()
+    config = Config(
+        units=24, embedding_dim=32, bidirectional=False, pooling="last", epochs=options.epochs, patience=options.epochs
+    )
+    with tempfile.TemporaryDirectory() as folder, folders.whole(Path(folder) / "model") as partial:
+        classifier = model.train(config, partial)
+    (told,) = classifier.explain([TEXT])
+    print(told["probabilities"])
+    encoder = classifier.model.get_layer("encoder")
+    ids = classifier.tokenizer.encode([TEXT]).to_tensor().numpy()
+    embedded = encoder.embedding(ids)
+    gates = {name: values[0] for name, values in gate_activations(encoder.layers[0], embedded).items()}
+    norms = {name: values[0] for name, values in state_norms(encoder.layers[0], embedded).items()}
+    target = np.array([classifier.labels.index("negative")])
+    (flow,) = gradient_flow(classifier.model, ids, target, TokenCrossentropy()).values()
+    options.output.mkdir(parents=True, exist_ok=True)
+    figures.draw_gates(told["tokens"], gates, options.output / "gates.png")
+    figures.draw_steps(told["tokens"], norms, options.output / "states.png")
+    figures.draw_steps(told["tokens"], {"gradient": flow[0]}, options.output / "gradients.png")
+
+
+if __name__ == "__main__":
+    main()
