@@ -1,7 +1,8 @@
 """How answers that people gave are learned from and counted right, as Keras's loss and metrics.
 
-In all of these, `y_true` `(batch, answers + 1)` counts the annotators of each answer, those of all answers that the
-model does not know together in the last column, and `y_pred` `(batch, answers)` are logits.
+In all of these, `y_true` `(batch, answers + 2)` counts the annotators of each answer that the model knows; then those
+of the commonest that it does not know, and last those of all others that it does not know. `y_pred` `(batch, answers)`
+are logits.
 """
 
 import keras
@@ -27,7 +28,7 @@ class AnswerCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        known = y_true[:, :-1]
+        known = y_true[:, :-2]
         total = ops.sum(known, axis=-1, keepdims=True)
         targets = known / ops.maximum(total, 1)
         smoothed = (1 - self.label_smoothing) * targets + self.label_smoothing / known.shape[-1]
@@ -42,7 +43,7 @@ class AnswerCrossentropy(keras.losses.Loss):
 def accuracy(y_true, y_pred):
     """1 where the likeliest answer is the annotators' commonest, or one of several that are as common; `(batch,)`."""
     of_best = _counts_of(y_true, ops.argmax(y_pred, axis=-1))
-    return ops.cast(ops.logical_and(of_best > 0, of_best == ops.max(y_true, axis=-1)), "float32")
+    return ops.cast(ops.logical_and(of_best > 0, of_best == ops.max(y_true[:, :-1], axis=-1)), "float32")
 
 
 def vqa_accuracy(y_true, y_pred):
@@ -63,7 +64,7 @@ def top_5_accuracy(y_true, y_pred):
     """1 where an answer that is the annotators' commonest is among the five likeliest; `(batch,)`."""
     _, best = ops.top_k(y_pred, min(5, y_pred.shape[-1]))
     of_best = ops.max(ops.take_along_axis(y_true, best, axis=-1), axis=-1)
-    return ops.cast(ops.logical_and(of_best > 0, of_best == ops.max(y_true, axis=-1)), "float32")
+    return ops.cast(ops.logical_and(of_best > 0, of_best == ops.max(y_true[:, :-1], axis=-1)), "float32")
 
 
 MEASURES = (accuracy, vqa_accuracy, top_5_accuracy)

@@ -38,16 +38,16 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
         config = dataclasses.replace(config, data=data, validation_split=None)
     examples = answered(evaluated_split(read, config, split), split)
     with Stopwatch() as watch:
-        results = evaluation.results(answerer, examples, config)
+        results, looked = evaluation.results(answerer, examples, config)
     metrics = evaluation.summary(results)
     metrics["baselines"] = evaluation.blind(model, answerer, examples, config)
     for modality, baseline in baselines.items():
-        alone = evaluation.results(baseline, examples, dataclasses.replace(baseline.config, data=config.data))
+        alone, _ = evaluation.results(baseline, examples, dataclasses.replace(baseline.config, data=config.data))
         metrics["baselines"][f"{modality}_only"] = evaluation.summary(alone)["accuracy"]
     figure = Path(model) / "figures" / f"confusion-{split}.png"
     draw_confusion(*evaluation.confusion(results), figure)
     note(f"which answers are taken for which is drawn in {figure}")
-    speed = {"images": len(examples), "questions_per_second": round(len(results) / watch.seconds, 1)}
+    speed = {"images": looked, "questions_per_second": round(len(results) / watch.seconds, 1)}
     cli.report(model, split, {**metrics, **speed})
 
 

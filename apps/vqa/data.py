@@ -98,6 +98,20 @@ def clean(answer, config):
     return answer.lower() if config.lowercase else answer
 
 
+def _counts(given, place_of):
+    """How many annotators gave each answer, as `answers.py` has them: `(answers + 2,)`."""
+    counts = np.zeros(len(place_of) + 2, "float32")
+    unknown = []
+    for answer, count in given.items():
+        if answer in place_of:
+            counts[place_of[answer]] = count
+        else:
+            unknown.append(count)
+    counts[-2] = max(unknown, default=0)
+    counts[-1] = sum(unknown) - counts[-2]
+    return counts
+
+
 def batches(examples, read_images, tokenizer, answers, config, split):
     """Images with all their questions as `EpochBatches`, in a new order each epoch for the split `train`.
 
@@ -114,14 +128,14 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     Returns:
         Batches `((images, owners, questions), counts)`: what `read_images` gives; for each question the place of its
         image in the batch, int32 `(questions,)`; int32 `(questions, steps)`, 0 at padding; and float32 `(questions,
-        answers + 1)`, how many annotators gave each answer, in the last column one that the model does not know.
+        answers + 2)`, how many annotators gave each answer, as `answers.py` has them.
     """
     sizes = np.array([len(example.questions) for example in examples])
     firsts = np.cumsum(sizes) - sizes  # the place of each image's first question
     questions = [question for example in examples for question in example.questions]
     ids = rows_of(tokenizer.encode([question.text for question in questions]), config.max_length)
     place_of = {answer: place for place, answer in enumerate(answers)}
-    given = [[place_of.get(clean(answer, config), len(answers)) for answer in q.answers] for q in questions]
+    given = [_counts(Counter(clean(answer, config) for answer in q.answers), place_of) for q in questions]
 
     at_once = max(1, round(config.batch_size / sizes.mean()))
 
@@ -134,9 +148,9 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     def batch_of(places):
         rows = np.concatenate([np.arange(firsts[place], firsts[place] + sizes[place]) for place in places])
         owners = np.repeat(np.arange(len(places), dtype="int32"), sizes[places])
-        counts = [np.bincount(given[row], minlength=len(answers) + 1) for row in rows]
+        counts = [given[row] for row in rows]
         asked = pad([ids[row] for row in rows], 8 if config.jit else 1)
-        return (read_images(places), owners, asked), np.stack(counts).astype("float32")
+        return (read_images(places), owners, asked), np.stack(counts)
 
     images = read_images(np.arange(1))
     signature = (
@@ -145,6 +159,6 @@ def batches(examples, read_images, tokenizer, answers, config, split):
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None, None), tf.int32),
         ),
-        tf.TensorSpec((None, len(answers) + 1), tf.float32),
+        tf.TensorSpec((None, len(answers) + 2), tf.float32),
     )
     return EpochBatches(lambda epoch: ahead(batch_of, order(epoch), THREADS), signature, len(order(0)), True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from ..answers import MEASURES
 from ..console import note, progress
@@ -32,20 +33,23 @@ class Result(NamedTuple):
 
 
 def results(answerer, examples, config):
-    """A `Result` of each question. Each image is decoded and encoded once."""
+    """A `Result` of each question, and how many images the model looked at: each once, whatever is asked of it."""
     reader = pixel_reader([example.image for example in examples], config.image_size)
     batches = data.batches(examples, reader, answerer.tokenizer, answerer.answers, config, "test")
-    measures, best = [], []
+    forward = tf.function(lambda *inputs: answerer.model(list(inputs)), reduce_retracing=True)
+    measures, best, looked = [], [], 0
     for inputs, given in progress(batches.dataset, batches.count, "answering"):
-        logits = answerer.model(list(inputs))
+        logits = forward(*inputs)
+        looked += len(inputs[0])
         best += np.argmax(logits, axis=-1).tolist()
         columns = {measure.__name__: measure(given, logits).numpy().tolist() for measure in MEASURES}
         measures += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     questions = [question for example in examples for question in example.questions]
-    return [
+    found = [
         Result(question, commonest(question, config), answerer.answers[place], measure)
         for question, place, measure in zip(questions, best, measures, strict=True)
     ]
+    return found, looked
 
 
 def commonest(question, config):

@@ -162,7 +162,9 @@ class Answerer:
 
     def _best(self, pixels, questions):
         """`answers` and `probabilities` of an image a question, in the graph."""
-        told = self.told(at_least_one(pixels), tf.range(tf.shape(questions)[0]), questions)
+        sizes = tf.shape(pixels)[0], tf.shape(questions)[0]
+        with tf.control_dependencies([tf.debugging.assert_equal(*sizes, "there must be a question for each image")]):
+            told = self.told(at_least_one(pixels), tf.range(sizes[1]), questions)
         return {name: told[name] for name in ("answers", "probabilities")}
 
     def answer_bytes(self, image_bytes, question):
@@ -198,7 +200,14 @@ class Answerer:
 
         Raises:
             ImageError: If an image cannot be read.
+            ValueError: If there is not a question for each image.
         """
+        if len(contents) != len(questions):
+            raise ValueError(
+                f"there are {len(contents)} images and {len(questions)} questions; each has one of the other"
+            )
+        if not contents:
+            return []
         pixels = look(contents, self.config.image_size)
         told = self._told(pixels, np.arange(len(questions), dtype="int32"), strings(questions))
         told = {name: value.numpy() for name, value in told.items()}

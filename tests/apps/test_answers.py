@@ -14,11 +14,11 @@ def logits_for(*best):
 
 
 def counts_of(*given):
-    """Counts of what annotators said, 8 for an answer that the model does not know."""
-    return np.bincount(given, minlength=9)[np.newaxis].astype("float32")
+    """Counts of what annotators said, 8 and 9 for answers that the model does not know, the first the commoner."""
+    return np.bincount(given, minlength=10)[np.newaxis].astype("float32")
 
 
-@pytest.mark.parametrize("given", [(0,) * 10, (0, 0, 1, 2, 3, 3, 3, 8, 8, 8), (0, 1), (1, 0, 0), (2,), (8,), (8, 8, 0)])
+@pytest.mark.parametrize("given", [(0,) * 10, (0, 0, 1, 2, 3, 3, 3, 8, 8, 9), (0, 1), (1, 0, 0), (2,), (8,), (8, 8, 0)])
 def test_vqa_accuracy_is_the_mean_over_all_but_one_annotators(given):
     for answer in range(4):
         found = float(answers.vqa_accuracy(counts_of(*given), logits_for(answer))[0])
@@ -30,7 +30,15 @@ def test_vqa_accuracy_is_the_mean_over_all_but_one_annotators(given):
 
 @pytest.mark.parametrize(
     ("given", "answer", "expected"),
-    [((1, 1, 2), 1, 1), ((1, 1, 2), 2, 0), ((1, 2), 2, 1), ((8, 8, 1), 1, 0), ((8,), 0, 0), ((3,), 3, 1)],
+    [
+        ((1, 1, 2), 1, 1),
+        ((1, 1, 2), 2, 0),
+        ((1, 2), 2, 1),
+        ((8, 8, 1), 1, 0),
+        ((8, 9, 1), 1, 1),
+        ((8,), 0, 0),
+        ((3,), 3, 1),
+    ],
 )
 def test_accuracy_wants_the_commonest(given, answer, expected):
     assert float(answers.accuracy(counts_of(*given), logits_for(answer))[0]) == expected
@@ -42,7 +50,7 @@ def test_top_5():
         found = float(answers.top_5_accuracy(counts_of(0, 0, 3), logits_for(*ranked))[0])
         assert found == (place < 5)
     assert float(answers.top_5_accuracy(counts_of(8), logits_for(0))[0]) == 0
-    two = answers.top_5_accuracy(np.array([[0.0, 1.0, 0.0]], "float32"), np.array([[5.0, 1.0]], "float32"))
+    two = answers.top_5_accuracy(np.array([[0.0, 1.0, 0.0, 0.0]], "float32"), np.array([[5.0, 1.0]], "float32"))
     assert float(two[0]) == 1
 
 

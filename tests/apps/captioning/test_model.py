@@ -11,6 +11,9 @@ import pytest
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.captioning import data, model
 from keras_recurrent.apps.images import ImageError
+from keras_recurrent.datasets import images as encoded
+from keras_recurrent.datasets.shapes import splits
+from keras_recurrent.datasets.shapes.captions import captions
 from PIL import Image
 
 PLAIN = """
@@ -100,11 +103,14 @@ def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(config, tmp
         measure(states, epoch, best)
 
     monkeypatch.setattr(model.training.States, "save", save)
-    options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1, "backbone_rate": 1e-4}
-    for epoch, name in ((0, "never"), (2, "second")):
+    options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1}
+    with pytest.raises(folders.TrainingError, match="backbone_rate is of a backbone that is trained"):
+        model.train(dataclasses.replace(config, backbone_rate=1e-4, **options), tmp_path)
+    for epoch, rate, name in ((0, None, "never"), (2, 1e-4, "second")):
         seen.clear()
         (tmp_path / name).mkdir()
-        model.train(dataclasses.replace(config, backbone_epoch=epoch, **options), tmp_path / name)
+        options |= {"backbone_epoch": epoch, "backbone_rate": rate}
+        model.train(dataclasses.replace(config, **options), tmp_path / name)
         moved = [max(np.abs(x - y).max() for x, y in zip(w, original, strict=True)) for w in seen]
         assert [x > 0 for x in moved] == ([False] * 3 if epoch == 0 else [False, True, True])
     # At its own rate: with Adam, a kernel's number moves by some 1e-4 a step at most.
@@ -256,3 +262,19 @@ def test_evaluate_and_predict_on_the_command_line(saved, pictures, tmp_path, cap
     assert told["image"].endswith(names[0])
     assert len(told["captions"]) == 2
     assert told["captions"][0]["text"] in expected(names[0])
+
+
+def test_true_captions_are_counted(saved, pictures, monkeypatch, capsys):
+    scenes = splits.scenes("test")[:4]
+    images = [encoded.Image(path.name, path) for path in sorted((pictures / "images").iterdir())[:4]]
+    examples = [
+        encoded.CaptionedImage(image, list(captions(scene)), scene.to_json())
+        for image, scene in zip(images, scenes, strict=True)
+    ]
+    texts = [captions(scenes[0])[0], "a dog", captions(scenes[2])[3], captions(scenes[2])[0]]
+    monkeypatch.setattr("keras_recurrent.apps.captioning.data.read", lambda config, split: examples)
+    monkeypatch.setattr(
+        model.Captioner, "caption_many", lambda self, images: [model.Caption(text, 0.0) for text in texts]
+    )
+    assert cli.main(["captioning", "evaluate", str(saved), "--split", "test"]) == 0
+    assert json.loads(capsys.readouterr().out)["true"] == 0.5

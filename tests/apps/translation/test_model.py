@@ -64,6 +64,7 @@ def test_every_kind_trains_and_is_read_back(config, tmp_path, options):
     assert load(tmp_path).translate(TEXTS) == translator.translate(TEXTS)
 
 
+@pytest.mark.slow
 def test_a_seed_makes_a_training_repeatable(config, tmp_path):
     short = dataclasses.replace(config, epochs=2)
     for name in ("a", "b"):

@@ -1,4 +1,5 @@
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,14 @@ def test_several_annotators_are_counted(config, tmp_path):
     (tmp_path / "images" / "a.png").write_bytes(data.read(config, "train")[0].image.read())
     _, _, batches = batches_of(dataclasses.replace(config, data=str(tmp_path)), "train")
     (((_, owners, _), counts),) = batches.dataset.as_numpy_iterator()
-    np.testing.assert_array_equal(counts, [[2, 1, 0, 0, 0, 0, 1]])
+    np.testing.assert_array_equal(counts, [[2, 1, 0, 0, 0, 0, 1, 0]])
     np.testing.assert_array_equal(owners, [0])
+
+
+def test_answers_that_the_model_does_not_know():
+    counts = data._counts(Counter(["blue", "mauve", "mauve", "cyan", "red"]), {"red": 0, "blue": 1})
+    np.testing.assert_array_equal(counts, [1, 1, 2, 1])
+    np.testing.assert_array_equal(data._counts(Counter(["red"]), {"red": 0, "blue": 1}), [1, 0, 0, 0])
 
 
 def test_answers_by_how_common_they_are(config):

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.backbones import backbone
 from keras_recurrent.apps.vqa import evaluation, model
@@ -212,6 +213,17 @@ def test_predict(saved, pictures, tmp_path, capsys):
     assert len(told["answers"]) == 5
     assert cli.main(["vqa", "predict", str(saved), image]) == 2
     assert "an image and a question" in capsys.readouterr().err
+
+
+def test_each_image_has_a_question(saved, pairs):
+    images, questions, _ = pairs
+    answerer = load(saved)
+    assert answerer.answer([], []) == []
+    with pytest.raises(ValueError, match="2 images and 1 questions"):
+        answerer.answer(images[:2], questions[:1])
+    for count in (0, 2, 3):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="there must be a question for each image"):
+            tf.function(answerer.answer_bytes)(tf.constant(images[:count], tf.string, shape=(count,)), questions[:1])
 
 
 def test_confusion():
