@@ -7,7 +7,7 @@ DEMO := saved_models/en-ko
 
 # Trains on the generated English-Korean sentences, evaluates, exports, and translates with the export alone.
 demo: .venv/installed
-	$(BIN)/keras-recurrent translation train --data english_korean --source en --target ko --output $(DEMO) --overwrite
+	$(BIN)/keras-recurrent translation train --data english_korean --source en --target ko --epochs 7 --output $(DEMO) --overwrite
 	$(BIN)/keras-recurrent translation evaluate $(DEMO) --split test
 	$(BIN)/keras-recurrent translation export $(DEMO) --overwrite
 	$(BIN)/python -P -m keras_recurrent.apps.demo $(DEMO)
