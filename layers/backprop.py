@@ -30,6 +30,8 @@ Axes may stand before the batch's, in everything alike: both directions of a bid
 such axis, with weights of their own, and one loop.
 """
 
+import functools
+
 from keras import ops
 
 from .loop import scan, with_gradient
@@ -64,28 +66,10 @@ def run(
     weights = [ops.convert_to_tensor(weight) for weight in weights]
     nudges = [] if nudges is None else [nudges]
 
-    def drop(h, *masks):
-        return h * masks[0] if masks else h
-
-    def loop(inputs, weights, states, drops, nudges, keep_all):
-        def step(states, inputs):
-            projected, nudge, keep = inputs
-            if project is not None:
-                projected = project(projected)
-            inner, kept = cell.inner(drop(states[0], *drops), *weights)
-            new_states, gates = cell.step(projected, inner, states)
-            if mix is not None:
-                new_states = mix(states, new_states)
-            if keep:
-                new_states = _choose(keep[0], new_states, states)
-            if nudge:
-                new_states = [new_states[0] + nudge[0], *new_states[1:]]
-            return new_states, (new_states, gates, kept) if keep_all else new_states[0]
-
-        return scan(step, states, (inputs, nudges, masks))
+    loop = functools.partial(unroll, cell, masks=masks, mix=mix, project=project)
 
     if not by_hand:
-        states, outputs = loop(inputs, weights, states, drops, nudges, keep_all=False)
+        states, outputs = loop(inputs, states, weights, drops, nudges, keep_all=False)
         return outputs, states
 
     n_weights, n_states, n_drops = len(weights), len(states), len(drops)
@@ -94,7 +78,7 @@ def run(
         weights, rest = rest[:n_weights], rest[n_weights:]
         states, rest = list(rest[:n_states]), rest[n_states:]
         drops, nudges = rest[:n_drops], list(rest[n_drops:])
-        last, (history, *saved) = loop(projected, weights, states, drops, nudges, keep_all=True)
+        last, (history, *saved) = loop(projected, states, weights, drops, nudges)
         return (history[0], *last), (weights, states, drops, history, saved)
 
     def backward(saved, upstream):
@@ -111,7 +95,7 @@ def run(
             d_projected, d_before = cell.step_gradient(coefficients, d_active)
             d_inner = cell.inner_gradient(coefficients, d_projected)
             d_product = cell.product_gradient(kept, d_inner, *weights)
-            d_h = drop(ops.matmul(d_product, recurrent_kernel), *drops)
+            d_h = _drop(ops.matmul(d_product, recurrent_kernel), drops)
             d_before = [d_h if d_before[0] is None else d_before[0] + d_h, *d_before[1:]]
             if keep:
                 d_passed = _choose(keep[0], [0] * n_states, d_states)
@@ -123,7 +107,7 @@ def run(
         d_product = cell.product_gradient(kept, d_inner, *weights)
         dropped, d_product, *d_vectors = (
             _rows(x, weights[0].dtype)
-            for x in (drop(before[0], *drops), d_product, *cell.vector_gradients(kept, d_inner))
+            for x in (_drop(before[0], drops), d_product, *cell.vector_gradients(kept, d_inner))
         )
         d_weights = [
             ops.matmul(ops.swapaxes(dropped, -1, -2), d_product),
@@ -133,6 +117,38 @@ def run(
 
     outputs, *states = with_gradient(forward, backward, inputs, *weights, *states, *drops, *nudges)
     return outputs, states
+
+
+def unroll(cell, inputs, states, weights, drops=(), nudges=(), masks=(), mix=None, project=None, keep_all=True):
+    """The loop of `run`, and of whoever wants to see what goes on in it.
+
+    The arguments are those of `run`, but that each of `drops`, `nudges` and `masks` has one entry or none, and that of
+    `masks` is a list with a mask a state.
+
+    Returns:
+        `(states, (history, gates, kept))`: the last states, and of all steps the states after them, what the cell's
+        `step` hands over beside them, and what its `inner` keeps; or without `keep_all` `(states, outputs)`.
+    """
+
+    def step(states, inputs):
+        projected, nudge, keep = inputs
+        if project is not None:
+            projected = project(projected)
+        inner, kept = cell.inner(_drop(states[0], drops), *weights)
+        new_states, gates = cell.step(projected, inner, states)
+        if mix is not None:
+            new_states = mix(states, new_states)
+        if keep:
+            new_states = _choose(keep[0], new_states, states)
+        if nudge:
+            new_states = [new_states[0] + nudge[0], *new_states[1:]]
+        return new_states, (new_states, gates, kept) if keep_all else new_states[0]
+
+    return scan(step, states, (inputs, nudges, masks))
+
+
+def _drop(h, drops):
+    return h * drops[0] if drops else h
 
 
 def _choose(masks, states, others):

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from .backprop import unroll
 from .cell import RecurrentCell
-from .loop import gradients, scan
+from .loop import gradients
 from .recurrent import time_major
 
 
@@ -100,7 +101,7 @@ def gradient_flow(model, inputs, targets, loss=None):
         Bengio, Simard and Frasconi 1994, Learning long-term dependencies with gradient descent is difficult; Pascanu,
         Mikolov and Bengio 2013, On the difficulty of training recurrent neural networks.
     """
-    inputs, targets = (_tensors(x) for x in (inputs, targets))
+    inputs, targets = tree.map_structure(ops.convert_to_tensor, (inputs, targets))
 
     def value():
         with keras.StatelessScope():  # what training changes beside the weights, such as carried states, stays as it is
@@ -190,26 +191,17 @@ def _trace(layer, inputs, mask):
     inputs = ops.cast(ops.convert_to_tensor(inputs), cell.compute_dtype)
     if not layer.built:
         layer.build(inputs.shape)
-    masks = [] if mask is None else [time_major(ops.convert_to_tensor(mask))]
-
-    def step(states, read):
-        x, masks = read
-        inner, _ = cell.inner(states[0], *cell.inner_weights)
-        new_states, gates = cell.step(cell.project(x), inner, states)
-        for mask in masks:
-            new_states = [ops.where(mask, new, old) for new, old in zip(new_states, states, strict=True)]
-        return new_states, (new_states, gates)
-
-    first = cell.get_initial_state(inputs.shape[0])
     sequences = ops.transpose(inputs, (1, 0, 2))
-    _, found = scan(step, first, (sequences, masks), reverse=layer.go_backwards)
-    return [[ops.convert_to_numpy(ops.transpose(x, (1, 0, 2))) for x in of_one] for of_one in found]
+    masks = () if mask is None else ([time_major(ops.convert_to_tensor(mask))] * cell.state_count,)
+    if layer.go_backwards:
+        sequences, masks = tree.map_structure(lambda x: ops.flip(x, 0), (sequences, masks))
+    first, weights = cell.get_initial_state(inputs.shape[0]), [ops.convert_to_tensor(w) for w in cell.inner_weights]
+    _, (states, gates, _) = unroll(cell, sequences, first, weights, masks=masks, project=cell.project)
+    if layer.go_backwards:
+        states, gates = tree.map_structure(lambda x: ops.flip(x, 0), (states, gates))
+    return [[ops.convert_to_numpy(ops.transpose(x, (1, 0, 2))) for x in of_one] for of_one in (states, gates)]
 
 
 def _norms(x):
     """Euclidean norms over the last axis, as an array."""
     return ops.convert_to_numpy(ops.sqrt(ops.sum(ops.square(ops.cast(x, "float32")), axis=-1)))
-
-
-def _tensors(x):
-    return tree.map_structure(ops.convert_to_tensor, x)

@@ -1,9 +1,9 @@
 """Random sentences of each type."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..draw import Draw
 from .english import reads_as_past
 from .lexicon import (
     DETERMINERS,
@@ -39,7 +39,8 @@ class Sampler:
     """Draws sentences; the same seed gives the same sentences under every version of Python."""
 
     def __init__(self, seed: int):
-        self._random = random.Random(seed)
+        draw = Draw(seed)
+        self._choice, self._chance = draw.choice, draw.chance
 
     def sentence(self, kind: Kind) -> Sentence:
         """Returns a random sentence of the type, drawn by the method named after it."""
@@ -48,13 +49,6 @@ class Sampler:
         while reads_as_past(sentence):  # It would have two translations.
             sentence = draw()
         return sentence
-
-    def _choice(self, options: Sequence):
-        # Python promises to keep the sequence of `random()` from version to version, and that of no other method.
-        return options[int(self._random.random() * len(options))]
-
-    def _chance(self, probability: float) -> bool:
-        return self._random.random() < probability
 
     def _two(self, options: Sequence) -> tuple:
         first = self._choice(options)

@@ -15,11 +15,11 @@ import functools
 import math
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 from ..draw import Draw
 from .phrases import NUMBERS
+from .questions import Question
 from .sampling import place
 from .scene import COLOURS, SIDE, Object, Scene
 
@@ -36,14 +36,10 @@ class Type(StrEnum):
     RELATIONAL = "relational"
     NONRELATIONAL = "nonrelational"
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question with its answer, one word."""
-
-    text: str
-    answer: str
-    type: Type
+    @property
+    def relational(self) -> bool:
+        """Whether the answer depends on several objects together."""
+        return self is Type.RELATIONAL
 
 
 @functools.cache
