@@ -12,6 +12,7 @@ import docstring_parser
 import jsonargparse
 
 from ..datasets import DataError
+from ..datasets.sources import decode_lines
 from . import folders
 from .config import SearchConfig
 from .console import note
@@ -62,6 +63,14 @@ def report(folder, split, metrics):
     """Ends an evaluation: metrics into the model's folder, and as one line of JSON on standard output."""
     folders.write_metrics(folder, split, metrics)
     print(json.dumps(metrics, ensure_ascii=False), flush=True)
+
+
+def asked(texts, size=64):
+    """The texts of a command in batches; without any, the lines of standard input, which a person types one by one."""
+    if not texts and sys.stdin.isatty():
+        return ([line.rstrip("\n")] for line in sys.stdin)  # a person waits for each answer
+    lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
+    return (lines[first : first + size] for first in range(0, len(lines), size))
 
 
 def _train(app, options):

@@ -18,6 +18,7 @@ Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring=
 Length = restricted_number_type("Length", int, (">=", 2), docstring="Integer of 2 or more")
 # Four ids are taken: padding, unknown, start and end.
 VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
+Schedule = Literal["constant", "cosine", "inverse_sqrt", "plateau"]
 Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
 
 
@@ -47,7 +48,7 @@ class TrainingConfig:
 
     label_smoothing: Rate = 0.0
     learning_rate: PositiveFloat = 0.002
-    schedule: Literal["constant", "cosine", "inverse_sqrt", "plateau"] = "cosine"
+    schedule: Schedule = "cosine"
     warmup_steps: NonNegativeInt = 0
     clip_norm: PositiveFloat = 1.0
     accumulate: PositiveInt = 1

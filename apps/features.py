@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import os
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -26,31 +25,18 @@ def image_readers(images, network, config):
         config: An `ImageConfig`.
 
     Returns:
-        Dictionary from a split to a function from an array of places among its images to their pixels, or with
-        `config.cache` to their features.
+        `(readers, checksum)`: a dictionary from a split to a function from an array of places among its images to their
+        pixels, or with `config.cache` to their features; and a string that is another one for other features.
     """
     readers = {split: pixel_reader(of_split, config.image_size) for split, of_split in images.items()}
     if config.cache is None:
-        return readers
-    return {
-        split: cached_features(network, images[split], reader, config.image_size, config.cache).__getitem__
+        return readers, ""
+    features = {
+        split: cached_features(network, images[split], reader, config.image_size, config.cache)
         for split, reader in readers.items()
     }
-
-
-def fingerprint(rows, images, network, config):
-    """An integer that is another one for other data, with which a training cannot go on.
-
-    Args:
-        rows: What belongs to the images of each split, with a `repr` that tells all of it.
-        images: Dictionary from a split to a list of `Image`s.
-        network: The backbone, whose features count where `config.cache` keeps them.
-        config: An `ImageConfig`.
-    """
-    parts = [repr(rows)]
-    if config.cache is not None:
-        parts += [checksum(network, of_split, config.image_size) for of_split in images.values()]
-    return zlib.crc32("".join(parts).encode())
+    checksum = " ".join(Path(of_split.filename).stem for of_split in features.values())
+    return {split: of_split.__getitem__ for split, of_split in features.items()}, checksum
 
 
 def cached_features(backbone, images, pixels, size, folder):
@@ -73,14 +59,14 @@ def cached_features(backbone, images, pixels, size, folder):
     """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{checksum(backbone, images, size)}.npy"
+    path = folder / f"{_checksum(backbone, images, size)}.npy"
     shape = (len(images), *backbone.compute_output_shape((None, size, size, 3))[1:])
     with _alone(path):
         features = _read(path, shape)
-        if features is None:
-            _compute(backbone, pixels, path, shape)
-        else:
+        if features is not None:
             note(f"{len(images)} images have their features in {path}")
+            return features
+        _compute(backbone, pixels, path, shape)
     return _read(path, shape)
 
 
@@ -109,7 +95,7 @@ def _read(path, shape):
     return features if features.shape == shape else None
 
 
-def checksum(backbone, images, size):
+def _checksum(backbone, images, size):
     """What changes with a backbone's layers or weights, with the images' bytes, and with the size of their pixels."""
     found = hashlib.blake2b(digest_size=16)
     # Keras numbers the names of layers by how many it made before, which changes nothing.

@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..datasets import DataError
 from .console import note, progress
 
 THREADS = os.cpu_count() or 1
+
+# Where Pillow finds an orientation, too, if there is no EXIF, and a graph does not look.
+_OTHER_ORIENTATIONS = ("xmp", "xml:com.adobe.xmp", "raw profile type exif")
 
 # Pillow warns above its limit of pixels, and raises above twice that; here all that is above it is refused.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -47,34 +50,17 @@ def decode(content):
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise Image.DecompressionBombError
         image.load()
-        image = _upright(image)
         if image.mode in ("I", "F") and not _has_16_bits(image):
             raise ValueError("numbers of 32 bits, of which nobody says what is black and what is white")
+        for name in [name for name in image.info if name.lower() in _OTHER_ORIENTATIONS]:
+            del image.info[name]
+        image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut all above 255
             return np.repeat((np.asarray(image).astype("uint32") >> 8).astype("uint8")[:, :, np.newaxis], 3, axis=2)
         if not image.has_transparency_data:
             return np.asarray(image.convert("RGB"))
         pixels = np.asarray(image.convert("RGBA")).astype("uint32")
         return _on_white(pixels).astype("uint8")
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def _upright(image):
-    """An image turned as its EXIF says. Pillow would also go by other places, which a graph does not read."""
-    exif = Image.Exif()
-    exif.load(image.info.get("exif", b""))
-    turn = _TURNS.get(exif.get(ExifTags.Base.Orientation))
-    return image if turn is None else image.transpose(turn)
 
 
 def _has_16_bits(image):

@@ -1,5 +1,7 @@
 """Which examples a training learns from, and which it is validated with."""
 
+import dataclasses
+
 import numpy as np
 
 from ..datasets import DataError
@@ -29,12 +31,19 @@ def training_splits(read, config):
     return {split: [examples[place] for place in np.sort(part)] for split, part in parts.items()}
 
 
-def evaluated_split(read, config, split):
+def evaluated_split(read, config, split, data=None):
     """The examples of a split to evaluate on: of `validation` what `training_splits` held out, if it did.
+
+    Args:
+        read, config: As in `training_splits`.
+        split: The split's name.
+        data: Another data set than that of the training; its splits are what they are.
 
     Raises:
         DataError: As `training_splits` does.
     """
+    if data is not None:
+        config = dataclasses.replace(config, data=data, validation_split=None)
     if split == "validation" and config.validation_split is not None:
         return training_splits(read, config)[split]
     return read(config, split)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from ..datasets import DataError
+from .console import note
 from .extras import needed
 
 PADDING, UNKNOWN, START, END = range(4)
@@ -267,6 +268,26 @@ class SubwordTokenizer(Tokenizer):
 TOKENIZERS = {"words": WordTokenizer, "characters": CharacterTokenizer, "subwords": SubwordTokenizer}
 
 
+def fit_tokenizer(texts, config, what):
+    """The tokenizer that a configuration names, fitted to texts; tells if they have fewer tokens than were asked for.
+
+    Args:
+        texts: List of strings.
+        config: A configuration with `tokenizer`, `vocabulary_size` and `lowercase`.
+        what: What the texts are, with its verb, such as `"the captions have"`.
+    """
+    tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)
+    if len(tokenizer) < config.vocabulary_size:
+        note(f"{what} {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    return tokenizer
+
+
+def sorted_batches(texts, batch_size):
+    """The places of texts in batches of like length, as index arrays."""
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+
+
 def pad(sequences, multiple=1):
     """A list of id arrays as one int32 array `(batch, positions)`, 0 after each end.
 
@@ -284,10 +305,9 @@ def strings(texts):
     return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
 
 
-def rows_of(ragged, longest):
-    """The rows of a ragged tensor of ids as arrays of at most `longest`, a longer one cut before its end token."""
-    rows = np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1])
-    return [row if len(row) <= longest else np.append(row[: longest - 1], row[-1]) for row in rows]
+def rows_of(ragged):
+    """The rows of a ragged tensor of ids as a list of arrays."""
+    return np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1])
 
 
 def teacher_forcing(sequences, multiple=1):

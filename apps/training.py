@@ -2,6 +2,7 @@
 
 import collections
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def fit(
     metrics=(),
     monitor="val_loss",
     begin_epoch=lambda epoch: None,
-    data=0,
+    data=None,
     rates=None,
     goal=None,
 ):
@@ -181,7 +182,8 @@ def fit(
         metrics: Keras's metrics, whose means over the validation data are columns of `history.csv`, too.
         monitor: The column in which the best epoch has the highest number, or the lowest loss.
         begin_epoch: Function of the epoch, counted from 0, that is called before it.
-        data: Integer that is another one for other data, with which nothing can be resumed.
+        data: What the training reads, or what tells it from other data, with a `repr` that says all of it; with other
+            data nothing can be resumed.
         rates: Dictionary from the `id` of a variable to its own learning rate, to which `config.schedule` applies.
         goal: The `val_loss` below which training ends; None is none.
 
@@ -202,7 +204,7 @@ def fit(
         row = {**row, **{f"val_{name}": value for name, value in found.items()}}
         return row if score is None else {**row, score.__name__: score()}
 
-    states = States(folder / STATES, model, max(2, config.average_last), data)
+    states = States(folder / STATES, model, max(2, config.average_last), zlib.crc32(repr(data).encode()))
     measure = monitor if score is None else score.__name__
     history = History(folder / "history.csv", config, None if measure == "val_loss" else measure)
     begun = len(history.rows)

@@ -140,9 +140,10 @@ def load_parts(folder, config_class, sizes, options, tokenizer=None):
     Raises:
         ModelFolderError: If the folder is incomplete or another app's.
     """
-    tokenizer = tokenizer or TOKENIZERS[folders.parse_config(folder, config_class).tokenizer]
+    config = _configured(folder, config_class, options)
+    tokenizer = tokenizer or TOKENIZERS[config.tokenizer]
     assets = [f"{name}.{tokenizer.file}" for name in sizes]
-    config, model = load_model(folder, config_class, options, *assets)
+    model = _read_model(folder, *assets)
     with _readable(folder):
         tokenizers = [tokenizer.load(Path(folder) / asset, config.lowercase) for asset in assets]
     for asset, tokenizer, size in zip(assets, tokenizers, sizes.values(), strict=True):
@@ -153,20 +154,24 @@ def load_parts(folder, config_class, sizes, options, tokenizer=None):
     return config, tokenizers, model
 
 
-def load_model(folder, config_class, options, *assets):
-    """Reads the configuration and the Keras model of a model's folder, which must hold the files `assets`, too.
+def load_model(folder, config_class, options):
+    """Reads a model that needs no tokenizer, with its configuration; see `load_parts`.
 
     Returns:
-        `(config, model)`; `options` replace what is saved, where they are not None.
-
-    Raises:
-        ModelFolderError: If the folder is incomplete or another app's.
+        `(config, model)`.
     """
+    return _configured(folder, config_class, options), _read_model(folder)
+
+
+def _configured(folder, config_class, options):
     config = folders.parse_config(folder, config_class)
+    return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
+
+
+def _read_model(folder, *assets):
     folders.require(folder, "model.keras", *assets)
     with _readable(folder):
-        model = keras.models.load_model(Path(folder) / "model.keras", compile=False)
-    return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None}), model
+        return keras.models.load_model(Path(folder) / "model.keras", compile=False)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Draws the pictures of layers/README.md: the gates, states and gradients of a classifier that has learned a negation.
+"""Draws the gates, states and gradients of a classifier that learns a negation far before, with `apps/figures.py`.
 
     python benchmarks/pictures.py                      # trains for some minutes, and writes layers/figures/*.png
 

@@ -1,6 +1,5 @@
 """Says in a sentence what is in a picture, with a convolutional network and a recurrent one."""
 
-import dataclasses
 import sys
 from json import dumps
 from pathlib import Path
@@ -33,10 +32,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", **sear
     from .model import load
 
     captioner = load(model, **search)
-    config = captioner.config
-    if data is not None:
-        config = dataclasses.replace(config, data=data, validation_split=None)
-    examples = evaluated_split(read, config, split)
+    examples = evaluated_split(read, captioner.config, split, data)
     images = [example.image for example in examples]
     captioner.caption([images[0].read()])  # builds the graph
     with Stopwatch() as watch:

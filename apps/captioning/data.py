@@ -42,8 +42,8 @@ def batches(examples, read_images, tokenizer, config, split):
     """
     counts = np.array([len(example.captions) for example in examples])
     places = np.repeat(np.arange(len(examples)), counts)  # the image of each caption
-    ids = tokenizer.encode([caption for example in examples for caption in example.captions])
-    ids = rows_of(ids, config.max_length)
+    captions = [caption for example in examples for caption in example.captions]
+    ids = rows_of(tokenizer.encode(captions, config.max_length))
     lengths = np.array([[len(row)] for row in ids])
     is_training = split == "train"
 

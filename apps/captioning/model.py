@@ -11,12 +11,11 @@ import tensorflow as tf
 from ...layers import ConditionalLM, Decoder, ImageEncoder
 from .. import export, folders, training
 from ..backbones import configured, grid, rates, unfreezer
-from ..console import note
-from ..features import fingerprint, image_readers
+from ..features import image_readers
 from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph
 from ..metrics import caption_metrics
 from ..splits import training_splits
-from ..text import TOKENIZERS
+from ..text import fit_tokenizer
 from ..training import ahead
 from ..writing import Writer, explained, load_parts
 from . import data
@@ -181,12 +180,10 @@ def train(config, folder):
 
     examples = training_splits(data.read, config)
     captions = [caption for example in examples["train"] for caption in example.captions]
-    tokenizer = TOKENIZERS[config.tokenizer].fit(captions, config.vocabulary_size, config.lowercase)
-    if len(tokenizer) < config.vocabulary_size:
-        note(f"the captions have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    tokenizer = fit_tokenizer(captions, config, "the captions have")
     images = {split: [example.image for example in examples[split]] for split in examples}
     rows = {split: [(example.image.name, example.captions) for example in examples[split]] for split in examples}
-    readers = image_readers(images, eyes, config)
+    readers, checksum = image_readers(images, eyes, config)
     model = build(config, len(tokenizer), eyes if config.cache is None else None)
     batches = {split: data.batches(examples[split], readers[split], tokenizer, config, split) for split in examples}
     Captioner(config, tokenizer, model).save_assets(folder)
@@ -209,7 +206,7 @@ def train(config, folder):
         folder,
         score=val_cider if config.monitor == "cider" else None,
         begin_epoch=unfreezer(model, eyes, begins),
-        data=fingerprint(rows, images, eyes, config),
+        data=(rows, checksum),
         rates=rates(config, eyes),
     )
     if config.cache is not None:

@@ -1,17 +1,13 @@
 """Says which of some labels a text has."""
 
-import dataclasses
 import sys
 from json import dumps
 from pathlib import Path
 
-from ...datasets.sources import decode_lines
 from .. import cli
 from ..console import Stopwatch, note, progress, show_weights
 from ..folders import read_config
 from .config import Config
-
-BATCH = 64
 
 
 def evaluate(model: str, *, data: str | None = None, split: str = "test"):
@@ -33,15 +29,12 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     from .model import load
 
     classifier = load(model)
-    config = classifier.config
-    if data is not None:
-        config = dataclasses.replace(config, data=data, validation_split=None)
-    examples = evaluated_split(read, config, split)
+    examples = evaluated_split(read, classifier.config, split, data)
     labels_known(examples, classifier.labels, split)
     texts, right = zip(*examples, strict=True)
     classifier.classify(texts[:1])  # builds the graph
     with Stopwatch() as watch:
-        found = dict(progress(classifier.classify_sorted(texts, BATCH), len(texts), "reading"))
+        found = dict(progress(classifier.classify_sorted(texts), len(texts), "reading"))
     given = [found[index].label for index in range(len(texts))]
     metrics, table = classification_metrics(right, given, classifier.labels)
     figure = Path(model) / "figures" / f"confusion-{split}.png"
@@ -65,12 +58,7 @@ def predict(model: str, *texts: str, json: bool = False):
     from .model import load
 
     classifier = load(model)
-    if not texts and sys.stdin.isatty():
-        batches = ([line.rstrip("\n")] for line in sys.stdin)  # a person waits for each answer
-    else:
-        lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
-        batches = (lines[first : first + BATCH] for first in range(0, len(lines), BATCH))
-    for batch in batches:
+    for batch in cli.asked(texts):
         for text, told in zip(batch, classifier.explain(batch), strict=True):
             if json:
                 print(dumps({"text": text, **told}, ensure_ascii=False), flush=True)

@@ -74,7 +74,7 @@ def batches(texts, tokenizer, labels, config, split):
     """
     place_of = {label: place for place, label in enumerate(labels)}
     places = np.array([place_of[label] for _, label in texts], "int32")
-    rows = rows_of(tokenizer.encode(strings([text for text, _ in texts])), config.max_length)
+    rows = rows_of(tokenizer.encode(strings([text for text, _ in texts]), config.max_length))
     lengths = np.array([[len(row)] for row in rows])
     weights = np.ones(len(texts), "float32")
     if config.class_weights and split == "train":

@@ -1,6 +1,5 @@
 """The classifier: a tokenizer, an encoder, and one vector of all that it read."""
 
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +12,8 @@ from ...layers import TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from .. import export, folders, training
-from ..console import note
 from ..splits import training_splits
-from ..text import TOKENIZERS, strings
+from ..text import fit_tokenizer, sorted_batches, strings
 from ..writing import load_parts
 from . import data
 from .config import Config
@@ -87,6 +85,7 @@ class Classifier:
             outputs.append(model.get_layer("pooling").output[1])
         self._inside = keras.Model(model.input, outputs)
         self._told = tf.function(self.told, input_signature=TEXTS)
+        self._answer = tf.function(self.answer, input_signature=TEXTS)
 
     def told(self, text):
         """All that is known of strings `(batch,)`, in the graph.
@@ -115,14 +114,13 @@ class Classifier:
 
     def classify(self, texts):
         """Says which label each of a list of texts has, as a list of `Classification`s."""
-        found = [told["probabilities"] for told in self.explain(texts)]
-        return [Classification(max(of_text, key=of_text.get), max(of_text.values())) for of_text in found]
+        found = self._answer(strings(texts))
+        labels = (label.decode() for label in found["label"].numpy())
+        return [Classification(*one) for one in zip(labels, found["probability"].numpy().tolist(), strict=True)]
 
-    def classify_sorted(self, texts, batch_size):
+    def classify_sorted(self, texts, batch_size=64):
         """Classifies many texts in batches of like length, and yields each as `(index, Classification)`."""
-        order = np.argsort([len(text) for text in texts], kind="stable")
-        for first in range(0, len(order), batch_size):
-            indices = order[first : first + batch_size]
+        for indices in sorted_batches(texts, batch_size):
             yield from zip(indices, self.classify([texts[index] for index in indices]), strict=True)
 
     def explain(self, texts):
@@ -172,9 +170,7 @@ def train(config, folder):
     examples = training_splits(data.read, config)
     labels = data.labels_of(examples)
     texts = [text for text, _ in examples["train"]]
-    tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)
-    if len(tokenizer) < config.vocabulary_size:
-        note(f"the texts have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    tokenizer = fit_tokenizer(texts, config, "the texts have")
     model = build(config, len(tokenizer), len(labels))
     batches = {split: data.batches(examples[split], tokenizer, labels, config, split) for split in examples}
     Classifier(config, tokenizer, labels, model).save_assets(folder)
@@ -187,7 +183,7 @@ def train(config, folder):
         folder,
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         monitor=f"val_{config.monitor}",
-        data=zlib.crc32(repr(examples).encode()),
+        data=examples,
     )
     return Classifier(config, tokenizer, labels, model)
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.texts import read_texts
-from ..text import END, length_batches, pad, strings, teacher_forcing
+from ..text import END, length_batches, pad, rows_of, strings, teacher_forcing
 from ..training import EpochBatches
 
 
@@ -55,12 +55,11 @@ def sequences(lines, tokenizer, labels, longest=None):
     if unknown:
         raise DataError(f"the label '{unknown[0]}' is not in the training data")
     ids = tokenizer.ids_of(strings([text for text, _ in lines]))
-    rows = np.split(ids.values.numpy(), ids.row_splits.numpy()[1:-1])
     return [
         np.array(
             [*([id_of[label]] if labels else []), *row[:longest], *([END] if len(row[:longest]) == len(row) else [])]
         )
-        for (_, label), row in zip(lines, rows, strict=True)
+        for (_, label), row in zip(lines, rows_of(ids), strict=True)
     ]
 
 

@@ -1,7 +1,6 @@
 """The generator: characters around a language model."""
 
 import math
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,7 +87,7 @@ class Generator:
         """Whether a text has an end."""
         return self.config.mode == "lines"
 
-    def sampled(self, prompt, draws, start, feeds_output, temperature, top_k, top_p):
+    def sampled(self, prompt, draws, start, feeds_output=True, **choice):
         """Random texts that begin with ids, in the graph.
 
         Args:
@@ -96,22 +95,13 @@ class Generator:
             draws: Float tensor `(batch, samples, steps)`, uniform in [0, 1).
             start: The id that is read first.
             feeds_output: Whether each step reads what the one before wrote.
-            temperature, top_k, top_p: As in `layers.sample`.
+            **choice: `temperature`, `top_k` and `top_p`, as in `layers.sample`.
 
         Returns:
             int32 tensor `(batch, samples, steps)`, the prompts included, 0 after an end.
         """
-        return self.model.sample(
-            prompt,
-            draws,
-            start=start,
-            ends=self.ends,
-            feeds_output=feeds_output,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            tokens=len(self.tokenizer),
-        ).tokens
+        options = {"start": start, "ends": self.ends, "feeds_output": feeds_output, "tokens": len(self.tokenizer)}
+        return self.model.sample(prompt, draws, **options, **choice).tokens
 
     def texts_of(self, tokens):
         """Texts of ids `(batch, steps)`, without labels: strings `(batch,)`, in the graph."""
@@ -137,21 +127,13 @@ class Generator:
         """
         sampling = sampling or Sampling()
         feed = feed or self.config.feed
-        start, ids = self.start, self._ids_of(prompt)
-        if self.labels:
-            ids = np.concatenate(
-                [self._labels_of(label, sampling)[:, np.newaxis], np.tile(ids, (sampling.count, 1))], axis=1
-            )
-        elif label is not None:
-            raise folders.UsageError(f"the model knows no label '{label}'; it learned none")
-        else:
-            ids = np.tile(ids, (sampling.count, 1))
-        first = ""
+        labels = self._labels_of(label, sampling)
+        ids = np.concatenate([labels, np.tile(self._ids_of(prompt), (sampling.count, 1))], axis=1)
+        start, first = self.start, ""
         if feed == "zeros":
             if not ids.shape[1]:
                 raise folders.UsageError("a model that is fed zeros needs a prompt or a label to begin with")
-            if self.labels and label is None:
-                raise folders.UsageError(f"name one of the labels {', '.join(self.labels)}")
+            self._check_named(label)
             start, ids = int(ids[0, 0]), ids[:, 1:]
             first = "" if self.labels else prompt[:1]
         most = ids.shape[1] + (length or self.config.max_length)
@@ -181,15 +163,27 @@ class Generator:
         return ids
 
     def _labels_of(self, label, sampling):
-        """The id of a label for each sample; without a label, drawn as the model has them at the beginning."""
+        """The id of a label for each sample, `(samples, 1)`, and of a model without labels `(samples, 0)`.
+
+        Without a label, they are drawn as the model has them at the beginning.
+        """
+        if label is not None and label not in self.labels:
+            there = f"its labels are {', '.join(self.labels)}" if self.labels else "it learned none"
+            raise folders.UsageError(f"the model knows no label '{label}'; {there}")
+        if not self.labels:
+            return np.zeros((sampling.count, 0), int)
         if label is not None:
-            if label not in self.labels:
-                raise folders.UsageError(f"the model knows no label '{label}'; its labels are {', '.join(self.labels)}")
-            return np.full(sampling.count, len(self.tokenizer) + self.labels.index(label))
-        logits, _ = self._read(np.array([[START]], "int32"), self.model.initial_state(1))
-        shares = tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
-        random = np.random.default_rng([1, *np.atleast_1d(sampling.seed)])
-        return len(self.tokenizer) + random.choice(len(shares), sampling.count, p=shares)
+            places = np.full(sampling.count, self.labels.index(label))
+        else:
+            logits, _ = self._read(np.array([[START]], "int32"), self.model.initial_state(1))
+            shares = tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
+            random = np.random.default_rng([1, *np.atleast_1d(sampling.seed)])
+            places = random.choice(len(shares), sampling.count, p=shares)
+        return len(self.tokenizer) + places[:, np.newaxis]
+
+    def _check_named(self, label):
+        if self.labels and label is None:
+            raise folders.UsageError(f"name the label of the text, one of {', '.join(self.labels)}")
 
     def follow(self, text, label=None):
         """What the model takes for each character of a given text, where it has read all before: `Guess`es.
@@ -199,9 +193,8 @@ class Generator:
         """
         if not text:
             raise folders.UsageError("there is no text to follow")
-        if self.labels and label is None:
-            raise folders.UsageError(f"name the label of the text, one of {', '.join(self.labels)}")
-        labels = self._labels_of(label, Sampling()) if label is not None else []
+        self._check_named(label)
+        (labels,) = self._labels_of(label, Sampling())
         sequence = np.array([*labels, *self._ids_of(text), *([END] if self.ends else [])])
         read, target, _ = data.fed([sequence], self.config.feed)
         if self.config.feed == "previous":
@@ -265,7 +258,7 @@ class Generator:
         with tf.control_dependencies(checks):
             draws = tf.random.stateless_uniform([tf.shape(prompt)[0], 1, steps + self.ends], tf.stack([seed, 0]))
         draws = tf.ensure_shape(draws, (None, 1, steps + self.ends))
-        tokens = self.sampled(ids, draws, self.start, True, 1.0, None, 1.0)[:, 0]
+        tokens = self.sampled(ids, draws, self.start)[:, 0]
         return {"text": self.texts_of(tokens[:, :steps])}
 
     def save_assets(self, folder):
@@ -326,7 +319,7 @@ def train(config, folder):
         batches["validation"].dataset,
         config,
         folder,
-        data=zlib.crc32(repr(lines).encode()),
+        data=lines,
     )
     return Generator(config, tokenizer, labels, model)
 

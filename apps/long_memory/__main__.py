@@ -5,7 +5,6 @@ from json import dumps
 
 from jsonargparse.typing import PositiveInt
 
-from ...datasets.sources import decode_lines
 from .. import cli
 from ..console import Stopwatch, note
 from ..folders import read_config
@@ -43,9 +42,9 @@ def predict(model: str, *texts: str, json: bool = False):
     from .model import load
 
     experiment = load(model)
-    texts = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
-    for text, answer in zip(texts, experiment.solve(texts), strict=True):
-        print(dumps({"text": text, "answer": answer}) if json else answer, flush=True)
+    for batch in cli.asked(texts):
+        for text, answer in zip(batch, experiment.solve(batch), strict=True):
+            print(dumps({"text": text, "answer": answer}) if json else answer, flush=True)
 
 
 def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import PositiveFloat, PositiveInt, restricted_number_type
 
-from ..config import TrainingConfig
+from ..config import Schedule, TrainingConfig
 
 Lag = restricted_number_type("Lag", int, (">=", 4), docstring="Integer of 4 or more")
 
@@ -53,6 +53,6 @@ class Config(TrainingConfig):
     bias: Literal["zeros", "forget", "chrono"] = "zeros"
     batch_size: PositiveInt = 50
     steps_per_epoch: PositiveInt = 100
-    schedule: Literal["constant", "cosine", "inverse_sqrt", "plateau"] = "constant"
+    schedule: Schedule = "constant"
     epochs: PositiveInt = 30
     patience: PositiveInt = 1000

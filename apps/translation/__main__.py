@@ -6,7 +6,6 @@ from json import dumps
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from ...datasets.sources import decode_lines
 from .. import cli
 from ..config import Seed, Share
 from ..console import Stopwatch, progress
@@ -101,12 +100,7 @@ def predict(
     translator = load(model, **search)
     if alignment is not None and translator.config.attention == "none":
         raise UsageError(f"{model} has no attention, so there is no alignment")
-    if not texts and sys.stdin.isatty():
-        batches = ([line.rstrip("\n")] for line in sys.stdin)  # a person waits for each answer
-    else:
-        lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
-        batches = (lines[first : first + 64] for first in range(0, len(lines), 64))
-    for number, batch in enumerate(batches):
+    for number, batch in enumerate(cli.asked(texts)):
         sampling = Sampling(samples, temperature, top_k, top_p, (seed, number)) if samples else None
         for explanation in translator.explain(batch, prefix, sampling):
             translations = explanation["translations"]

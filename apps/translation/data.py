@@ -57,7 +57,7 @@ def batches(sources, targets, tokenizers, config, split):
     if not kept.any():
         raise DataError(f"no sentence pair has text on both sides and at most {config.max_length} tokens on each")
     source_ids, target_ids = (
-        [row for row, keep in zip(rows_of(side, config.max_length), kept, strict=True) if keep] for side in ids
+        [_cut(row, config.max_length) for row, keep in zip(rows_of(side), kept, strict=True) if keep] for side in ids
     )
     lengths = np.minimum(lengths[kept], config.max_length)
 
@@ -77,3 +77,8 @@ def batches(sources, targets, tokenizers, config, split):
     tokens = tf.TensorSpec((None, None), tf.int32)
     signature = (tokens, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
     return EpochBatches(epoch_batches, signature, len(order(0)), config.batch_tokens is None)
+
+
+def _cut(row, longest):
+    """Ids that end in the end token, at most `longest`."""
+    return row if len(row) <= longest else np.append(row[: longest - 1], row[-1])

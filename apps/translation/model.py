@@ -1,19 +1,16 @@
 """The translator: tokenizers around a conditional language model."""
 
 import dataclasses
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, TextEncoder
 from .. import export, folders, training
-from ..console import note
 from ..metrics import translation_metrics
-from ..text import END, TOKENIZERS, UNKNOWN, strings
+from ..text import END, UNKNOWN, fit_tokenizer, sorted_batches, strings
 from ..writing import Writer, explained, load_parts
 from . import data
 from .config import Config
@@ -134,9 +131,7 @@ class Translator(Writer):
 
     def translate_sorted(self, texts, batch_size=64):
         """Translates many sentences in batches of like length, and yields each as `(index, Translation)`."""
-        order = np.argsort([len(text) for text in texts], kind="stable")
-        for first in range(0, len(order), batch_size):
-            indices = order[first : first + batch_size]
+        for indices in sorted_batches(texts, batch_size):
             yield from zip(indices, self.translate([texts[index] for index in indices]), strict=True)
 
     def explain(self, texts, prefix="", sampling=None):
@@ -206,10 +201,8 @@ def train(config, folder):
     texts = pairs["train"]
     if config.shared_vocabulary:
         texts = [texts[0] + texts[1]] * 2
-    tokenizers = [TOKENIZERS[config.tokenizer].fit(side, config.vocabulary_size, config.lowercase) for side in texts]
-    for side, tokenizer in zip(("source", "target"), tokenizers, strict=True):
-        if len(tokenizer) < config.vocabulary_size:
-            note(f"the {side} has {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    names = ("source", "target")
+    tokenizers = [fit_tokenizer(side, config, f"the {name} has") for name, side in zip(names, texts, strict=True)]
     batches = {split: data.batches(*pairs[split], tokenizers, config, split) for split in pairs}
     model = build(config, *map(len, tokenizers))
     translator = Translator(config, tokenizers, model)
@@ -236,7 +229,7 @@ def train(config, folder):
         folder,
         score=val_bleu if config.monitor == "bleu" else None,
         begin_epoch=begin_epoch,
-        data=zlib.crc32(repr(pairs).encode()),
+        data=pairs,
     )
     return translator
 

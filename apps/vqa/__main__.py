@@ -1,6 +1,5 @@
 """Answers questions about pictures, with a convolutional network, a recurrent one and a fusion of the two."""
 
-import dataclasses
 import sys
 from json import dumps
 from pathlib import Path
@@ -33,16 +32,13 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
 
     answerer = load(model)
     baselines = evaluation.baselines(model)
-    config = answerer.config
-    if data is not None:
-        config = dataclasses.replace(config, data=data, validation_split=None)
-    examples = answered(evaluated_split(read, config, split), split)
+    examples = answered(evaluated_split(read, answerer.config, split, data), split)
     with Stopwatch() as watch:
-        results, looked = evaluation.results(answerer, examples, config)
+        results, looked = evaluation.results(answerer, examples)
     metrics = evaluation.summary(results)
-    metrics["baselines"] = evaluation.blind(model, answerer, examples, config)
+    metrics["baselines"] = evaluation.blind(model, answerer, examples)
     for modality, baseline in baselines.items():
-        alone, _ = evaluation.results(baseline, examples, dataclasses.replace(baseline.config, data=config.data))
+        alone, _ = evaluation.results(baseline, examples)
         metrics["baselines"][f"{modality}_only"] = evaluation.summary(alone)["accuracy"]
     figure = Path(model) / "figures" / f"confusion-{split}.png"
     draw_confusion(*evaluation.confusion(results), figure)

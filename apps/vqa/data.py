@@ -133,7 +133,7 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     sizes = np.array([len(example.questions) for example in examples])
     firsts = np.cumsum(sizes) - sizes  # the place of each image's first question
     questions = [question for example in examples for question in example.questions]
-    ids = rows_of(tokenizer.encode([question.text for question in questions]), config.max_length)
+    ids = rows_of(tokenizer.encode([question.text for question in questions], config.max_length))
     place_of = {answer: place for place, answer in enumerate(answers)}
     given = [_counts(Counter(clean(answer, config) for answer in q.answers), place_of) for q in questions]
 

@@ -32,8 +32,9 @@ class Result(NamedTuple):
     measures: dict
 
 
-def results(answerer, examples, config):
+def results(answerer, examples):
     """A `Result` of each question, and how many images the model looked at: each once, whatever is asked of it."""
+    config = answerer.config
     reader = pixel_reader([example.image for example in examples], config.image_size)
     batches = data.batches(examples, reader, answerer.tokenizer, answerer.answers, config, "test")
     forward = tf.function(lambda *inputs: answerer.model(list(inputs)), reduce_retracing=True)
@@ -73,12 +74,12 @@ def summary(results):
     return {**found, "questions": len(results)}
 
 
-def blind(folder, answerer, examples, config):
+def blind(folder, answerer, examples):
     """The accuracy of the training data's commonest answer, and of its commonest answer to each type of question."""
     by_type = json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8"))
     first = answerer.answers[0]
     questions = [question for example in examples for question in example.questions]
-    given = [Counter(data.clean(answer, config) for answer in question.answers) for question in questions]
+    given = [Counter(data.clean(answer, answerer.config) for answer in question.answers) for question in questions]
 
     def share(answer_to):
         return _mean(

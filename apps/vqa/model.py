@@ -15,11 +15,10 @@ from ...layers.fusion import FUSIONS
 from .. import export, folders, training
 from ..answers import AnswerCrossentropy, metrics
 from ..backbones import configured, grid, rates, unfreezer
-from ..console import note
-from ..features import fingerprint, image_readers
+from ..features import image_readers
 from ..images import at_least_one, decode_in_graph, look, resize_in_graph
 from ..splits import training_splits
-from ..text import END, TOKENIZERS, UNKNOWN, strings
+from ..text import END, UNKNOWN, fit_tokenizer, strings
 from ..writing import load_parts
 from . import data
 from .config import Config
@@ -263,12 +262,10 @@ def train(config, folder):
     examples = {split: data.answered(examples[split], split) for split in examples}
     answers = data.answers_of(examples["train"], config)
     texts = [question.text for example in examples["train"] for question in example.questions]
-    tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)
-    if len(tokenizer) < config.vocabulary_size:
-        note(f"the questions have {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+    tokenizer = fit_tokenizer(texts, config, "the questions have")
     images = {split: [example.image for example in examples[split]] for split in examples}
     rows = {split: [(example.image.name, example.questions) for example in examples[split]] for split in examples}
-    readers = image_readers(images, eyes, config)
+    readers, checksum = image_readers(images, eyes, config)
     shape = pixels if config.cache is None else eyes.output_shape[1:]
     model = build(config, len(tokenizer), len(answers), shape, eyes if config.cache is None else None)
     batches = {
@@ -287,7 +284,7 @@ def train(config, folder):
         metrics=metrics(),
         monitor=f"val_{config.monitor}",
         begin_epoch=unfreezer(model, eyes, begins),
-        data=fingerprint(rows, images, eyes, config),
+        data=(rows, checksum),
         rates=rates(config, eyes),
     )
     if config.cache is not None:

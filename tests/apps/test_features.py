@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 from keras_recurrent.apps import features
 from keras_recurrent.apps.config import ImageConfig
-from keras_recurrent.apps.features import cached_features, fingerprint
+from keras_recurrent.apps.features import cached_features, image_readers
 from keras_recurrent.datasets.images import Image
 
 
@@ -134,15 +134,16 @@ def test_two_trainings_compute_features_once(images, reader, tmp_path):
     assert reader.count == 100
 
 
-def test_fingerprint(images, tmp_path):
-    rows = {"train": ["a"]}
+def test_a_training_notices_other_features(images, reader, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "pixel_reader", lambda images, size: reader)
     parts = {"train": images[:5]}
-    plain, cached = ImageConfig(image_size=4), ImageConfig(image_size=4, cache="x")
-    first = fingerprint(rows, parts, network(), plain)
-    assert (
-        first == fingerprint(rows, parts, network(1), plain) != fingerprint({"train": ["b"]}, parts, network(), plain)
-    )
-    kept = fingerprint(rows, parts, network(), cached)
-    assert kept == fingerprint(rows, parts, network(), cached) != fingerprint(rows, parts, network(1), cached)
+
+    def checksum(seed=0, **options):
+        return image_readers(parts, network(seed), ImageConfig(image_size=4, **options))[1]
+
+    assert checksum() == checksum(1)  # a backbone whose features are not kept is part of the model
+    cache = str(tmp_path / "cache")
+    kept = checksum(cache=cache)
+    assert kept == checksum(cache=cache) != checksum(1, cache=cache)
     images[2].path.write_bytes(b"0" * 48)
-    assert kept != fingerprint(rows, parts, network(), cached)
+    assert kept != checksum(cache=cache)
