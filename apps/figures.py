@@ -196,18 +196,23 @@ def _draw_look(axes, pixels, weights):
 def check_picture(path):
     """Raises a `UsageError` where no picture can be written to `path`: before long work, rather than after it."""
     path = Path(path)
-    kinds = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".").lower() not in kinds:
-        raise UsageError(f"{path}: a picture's name ends in one of {', '.join(kinds)}")
+    _kind(path)
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path}: there is no folder {path.parent}")
 
 
+def _kind(path):
+    kind = path.suffix.lstrip(".").lower()
+    kinds = Figure().canvas.get_supported_filetypes()
+    if kind not in kinds:
+        raise UsageError(f"{path}: a picture's name ends in one of {', '.join(kinds)}")
+    return kind
+
+
 def _save(figure, path):
     path = Path(path)
+    kind = _kind(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    check_picture(path)
-    kind = path.suffix.lstrip(".").lower()
     with whole_file(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # `_families` has told it
         figure.savefig(partial, dpi=120, format=kind)

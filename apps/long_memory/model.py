@@ -110,10 +110,6 @@ class Experiment:
             **flow(self.model, self.config),
         }
 
-    def save_assets(self, folder):
-        """Writes all but the weights into a model's folder."""
-        folders.write_config(folder, self.config)
-
     def export(self, folder):
         """Writes a SavedModel from sequences written as strings, `text` `(batch,)`, to answers, `text` `(batch,)`."""
         export.export(folder, {"serving_default": (self.answer, TEXTS)}, [self.model])
@@ -148,11 +144,10 @@ def train(config, folder):
     """
     keras.utils.set_random_seed(config.seed)
     model = build(config)
-    experiment = Experiment(config, model)
-    experiment.save_assets(folder)
+    folders.write_config(folder, config)
     validation = tf.data.Dataset.from_tensor_slices(tested(config)).batch(config.batch_size)
     training.fit(model, loss(config), batches(config), validation, config, folder, goal=goal(config))
-    return experiment
+    return Experiment(config, model)
 
 
 def load(folder, **options):
