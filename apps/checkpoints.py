@@ -87,7 +87,7 @@ class States:
             *(variable for variable in model.variables if id(variable) not in weights),  # of the random generators
             *model.optimizer.variables,
         ]
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     def _path(self, epoch):
         return self.folder / f"epoch-{epoch:04}.npz"

@@ -14,8 +14,8 @@ from jsonargparse.typing import (
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
 Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
-# A token and the end.
-Length = restricted_number_type("Length", int, (">=", 2), docstring="Integer of 2 or more")
+# Of a text, one token and the end.
+Several = restricted_number_type("Several", int, (">=", 2), docstring="Integer of 2 or more")
 # Four ids are taken: padding, unknown, start and end.
 VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
 Schedule = Literal["constant", "cosine", "inverse_sqrt", "plateau"]
@@ -102,12 +102,12 @@ class SearchConfig:
         beam_size: Hypotheses that the search keeps; 1 is greedy.
         length_penalty: Exponent of the penalty that evens out short and long hypotheses; 0 is none.
         coverage_penalty: Weight of the penalty for what the attention never looked at; 0 is none.
-        min_ratio: The fewest tokens of an answer for each of its source.
-        max_ratio: The most tokens of an answer for each of its source; the default is only `max_length`.
+        min_ratio: The fewest tokens of an answer for each token, or cell of the feature map, of its source.
+        max_ratio: The most tokens of an answer for each of those; the default is only `max_length`.
         no_repeat_ngram: Length of the token sequences of which none may come twice in an answer; 0 allows all.
     """
 
-    max_length: Length = 60
+    max_length: Several = 60
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 1.0
     coverage_penalty: NonNegativeFloat = 0.0

@@ -105,7 +105,7 @@ def _checksum(backbone, images, size):
         found.update(np.ascontiguousarray(weight))
     for image in images:
         content = image.read()
-        found.update(len(content).to_bytes(8, "little"))
+        found.update(f"{len(content)} {image.mirrored} ".encode())
         found.update(content)
     return found.hexdigest()
 

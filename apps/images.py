@@ -109,7 +109,13 @@ def look(contents, size):
 
 def pixel_reader(images, size):
     """A function from an array of places in a list of `datasets.images.Image`s to pixels `(places, size, size, 3)`."""
-    return lambda places: look([images[place].read() for place in places], size)
+
+    def pixels(places):
+        squares = look([images[place].read() for place in places], size)
+        mirrored = np.array([images[place].mirrored for place in places], bool).reshape(-1, 1, 1, 1)
+        return np.where(mirrored, squares[:, :, ::-1], squares)
+
+    return pixels
 
 
 def usable(examples, split, strict, lack):

@@ -75,6 +75,15 @@ class Writer:
         found = self.search(source)
         return {"text": self.target.decode(found.tokens[:, 0]), "score": found.scores[:, 0]}
 
+    def candidates(self, source):
+        """All that the search finds, in the graph: ids `(batch, beam, steps)`, scores and texts `(batch, beam)`."""
+        found = self.search(source)
+        return found.tokens, found.scores, self._texts(found.tokens)
+
+    def _texts(self, tokens):
+        batch, count, steps = tf.unstack(tf.shape(tokens))
+        return tf.reshape(self.target.decode(tf.reshape(tokens, [-1, steps])), [batch, count])
+
     def told(self, source, found):
         """All that is known of `Hypotheses`, in the graph.
 
@@ -87,10 +96,8 @@ class Writer:
         lengths = tf.where(found.scores < IMPOSSIBLE / 100, 0, found.lengths)
         steps = tf.reduce_max(tf.pad(found.lengths, [[0, 1], [0, 0]], constant_values=1))
         tokens = found.tokens[:, :, :steps]
-        batch, count = tf.shape(tokens)[0], tokens.shape[1]
-        texts = tf.reshape(self.target.decode(tf.reshape(tokens, [-1, steps])), [batch, count])
         return {
-            "texts": tf.where(lengths == 0, "", texts),
+            "texts": tf.where(lengths == 0, "", self._texts(tokens)),
             "scores": found.scores,
             "lengths": lengths,
             "tokens": self.target.tokens_of(tokens),

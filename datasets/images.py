@@ -19,12 +19,14 @@ class Image:
         path: The file that holds it.
         start: Where in the file it begins.
         length: How many bytes it has; None is all of the file.
+        mirrored: Whether its mirror image is meant.
     """
 
     name: str
     path: Path
     start: int = 0
     length: int | None = None
+    mirrored: bool = False
 
     def read(self):
         """Its bytes."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ..config import ImageConfig, Rate, SearchConfig, TrainingConfig, VocabularySize
+from ..config import ImageConfig, Rate, SearchConfig, Several, TrainingConfig, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,11 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
         recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
             steps of a sequence.
         captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all.
+        mirror: Show each picture mirrored half of the times; not where captions tell left from right.
+        risk_epochs: Further epochs, which read the captions that the search finds: of an image's, those become likelier
+            that have a better CIDEr-D and BLEU than the others (minimum risk training).
+        risk_rate: The learning rate of those.
+        risk_captions: How many captions of an image the search then finds.
         monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of its greedy
             captions.
         batch_size: Captions of a batch.
@@ -68,5 +73,9 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     dropout: Rate = 0.1
     recurrent_dropout: Rate = 0.0
     captions_per_image: PositiveInt | None = None
+    mirror: bool = False
+    risk_epochs: NonNegativeInt = 0
+    risk_rate: PositiveFloat = 0.00003
+    risk_captions: Several = 10
     monitor: Literal["loss", "cider"] = "loss"
     batch_size: PositiveInt = 64

@@ -1,11 +1,14 @@
 """Images with captions as batches of pixels, or features, and token ids."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
 from ...datasets.images import read_captions
+from ..console import progress
 from ..images import THREADS, usable
-from ..text import length_batches, rows_of, teacher_forcing
+from ..text import PADDING, length_batches, rows_of, teacher_forcing
 from ..training import EpochBatches, ahead
 
 
@@ -31,7 +34,8 @@ def batches(examples, read_images, tokenizer, config, split):
 
     Args:
         examples: List of `CaptionedImage`s.
-        read_images: Function from an array of places in `examples` to what the encoder reads of them.
+        read_images: Function from an array of places in `images_of(examples, config, split)` to what the encoder reads
+            of them.
         tokenizer: The tokenizer of the captions.
         config: The `Config`.
         split: The split's name.
@@ -58,14 +62,89 @@ def batches(examples, read_images, tokenizer, config, split):
             chosen = np.sort(ranks[rank_of < config.captions_per_image])
         return [chosen[batch] for batch in length_batches(lengths[chosen], config.batch_size, generator)]
 
-    multiple = 8 if config.jit else 1
+    def batches_of(epoch):
+        seen = places + len(examples) * _mirrored(len(ids), config, epoch) if is_training else places
+        return _batches(order(epoch), ids, seen, np.ones(len(ids), "float32"), read_images, config)
+
+    return EpochBatches(batches_of, _signature(read_images), len(order(0)), True)
+
+
+def risk_batches(examples, read_images, search, reward, config):
+    """The captions that a search finds of images, weighted so that training on them raises the reward to expect.
+
+    Of an image's captions with the scores `s` and the rewards `r`, each is expected as often as its score says, and
+    weighs what the mean reward `r'` gains if it gets likelier:
+
+        q = softmax(3 s)        r' = sum(q r)        weight = (number of captions) q (r - r')
+
+    All captions of an epoch are written before its first step, by the model as it is then.
+
+    Args:
+        examples: List of `CaptionedImage`s.
+        read_images: As in `batches`, for the split `train`.
+        search: Function from what `read_images` gives to arrays of an image's captions: their ids `(batch, captions,
+            steps)`, 0 at padding, their scores and their texts `(batch, captions)`.
+        reward: Function from a place in `examples` and a caption's text to a number.
+        config: The `Config`.
+
+    Returns:
+        `EpochBatches` as those of `batches`, but for the weights, of which some are below 0.
+
+    Reference:
+        Shen et al. 2016, Minimum risk training for neural machine translation, equations 8 to 11.
+    """
+
+    def written(epoch):
+        """Of each caption its ids, the place of its picture, and its weight."""
+        seen = np.arange(len(examples)) + len(examples) * _mirrored(len(examples), config, epoch)
+        parts = [seen[first : first + config.batch_size] for first in range(0, len(seen), config.batch_size)]
+        found = progress(map(search, ahead(read_images, parts, THREADS)), len(parts), "writing captions")
+        for part, (ids, scores, texts) in zip(parts, found, strict=True):
+            images = part % len(examples)
+            rewards = [[reward(image, text.decode()) for text in row] for image, row in zip(images, texts, strict=True)]
+            chances = np.exp(3 * (scores - np.max(scores, axis=1, keepdims=True)))
+            chances /= np.sum(chances, axis=1, keepdims=True)
+            gains = rewards - np.sum(chances * rewards, axis=1, keepdims=True)
+            weights = scores.shape[1] * chances * gains
+            ids, places = ids.reshape(-1, ids.shape[2]), np.repeat(part, scores.shape[1])
+            yield from zip((row[row != PADDING] for row in ids), places, weights.flat, strict=True)
+
+    def batches_of(epoch):
+        # The search finds fewer captions than it should where the vocabulary is tiny.
+        ids, places, weights = zip(*(caption for caption in written(epoch) if len(caption[0])), strict=True)
+        generator = np.random.default_rng([config.seed, epoch])
+        order = length_batches(np.array([[len(row)] for row in ids]), config.batch_size, generator)
+        return _batches(order, ids, np.array(places), np.array(weights, "float32"), read_images, config)
+
+    return EpochBatches(batches_of, _signature(read_images), 1, False)
+
+
+def _batches(order, ids, places, weights, read_images, config):
+    """Batches of captions, given by their ids, the places of their pictures and a weight each."""
 
     def batch_of(rows):
-        read, target, weights = teacher_forcing([ids[row] for row in rows], multiple)
-        return (read_images(places[rows]), read), target, weights
+        read, target, is_token = teacher_forcing([ids[row] for row in rows], 8 if config.jit else 1)
+        return (read_images(places[rows]), read), target, is_token * weights[rows, np.newaxis]
 
-    images = read_images(places[:1])
+    return ahead(batch_of, order, THREADS)
+
+
+def images_of(examples, config, split):
+    """The `Image`s of a split that a model sees; with `config.mirror` in training, each mirrored follows them all."""
+    images = [example.image for example in examples]
+    if split == "train" and config.mirror:
+        images += [dataclasses.replace(image, mirrored=True) for image in images]
+    return images
+
+
+def _mirrored(count, config, epoch):
+    """Which of so many pictures are mirrored in an epoch: integers, 1 for those, `(count,)`."""
+    generator = np.random.default_rng([config.seed, epoch, 1])
+    return generator.integers(2, size=count) if config.mirror else np.zeros(count, int)
+
+
+def _signature(read_images):
+    images = read_images(np.array([0]))
     tokens = tf.TensorSpec((None, None), tf.int32)
     images = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
-    signature = (images, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
-    return EpochBatches(lambda epoch: ahead(batch_of, order(epoch), THREADS), signature, len(order(0)), True)
+    return (images, tokens), tokens, tf.TensorSpec((None, None), tf.float32)

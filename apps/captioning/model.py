@@ -1,6 +1,7 @@
 """The captioner: a backbone and a tokenizer around a conditional language model."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from .. import export, folders, training
 from ..backbones import configured, grid, rates, unfreezer
 from ..features import image_readers
 from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph
-from ..metrics import caption_metrics
+from ..metrics import caption_metrics, caption_reward
 from ..splits import training_splits
 from ..text import fit_tokenizer
 from ..training import ahead
@@ -50,6 +51,9 @@ def build(config, size, eyes=None):
         TrainingError: If options do not go together.
     """
     attends = config.conditioning == "attention"
+    for option in ("input_feeding", "attention_penalty"):
+        if getattr(config, option) and not attends:
+            raise folders.TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
     try:
         encoder = ImageEncoder(config.image_units, eyes, dropout=config.dropout, dtype=config.precision)
         decoder = Decoder(
@@ -178,10 +182,11 @@ def train(config, folder):
     build(config, config.vocabulary_size)
     training.optimizer(config, steps=1)
 
+    folder = Path(folder)
     examples = training_splits(data.read, config)
     captions = [caption for example in examples["train"] for caption in example.captions]
     tokenizer = fit_tokenizer(captions, config, "the captions have")
-    images = {split: [example.image for example in examples[split]] for split in examples}
+    images = {split: data.images_of(examples[split], config, split) for split in examples}
     rows = {split: [(example.image.name, example.captions) for example in examples[split]] for split in examples}
     readers, checksum = image_readers(images, eyes, config)
     model = build(config, len(tokenizer), eyes if config.cache is None else None)
@@ -209,9 +214,33 @@ def train(config, folder):
         data=(rows, checksum),
         rates=rates(config, eyes),
     )
+    if config.risk_epochs:
+        stage = {"epochs": config.risk_epochs, "learning_rate": config.risk_rate, "schedule": "constant"}
+        further = dataclasses.replace(config, **stage, warmup_steps=0)
+        reward = caption_reward([example.captions for example in examples["train"]])
+        writer = Writer(dataclasses.replace(config, beam_size=config.risk_captions), tokenizer, model)
+        write = tf.function(writer.candidates)
+
+        def written(source):
+            return [found.numpy() for found in write(source)]
+
+        eyes.trainable = begins > 0
+        training.fit(
+            model,
+            training.TokenCrossentropy(reduction="sum_over_batch_size"),  # no mean by weights of which some are below 0
+            data.risk_batches(examples["train"], readers["train"], written, reward, config),
+            batches["validation"].dataset,
+            further,
+            folder / "risk",
+            score=val_cider,
+            data=(rows, checksum),
+            rates=rates(further, eyes),
+        )
+        (folder / "risk" / "model.keras").replace(folder / "model.keras")
+        shutil.rmtree(folder / "risk" / folders.STATES)
     if config.cache is not None:
         model = _with_eyes(model, config, eyes)
-        model.save(Path(folder) / "model.keras")
+        model.save(folder / "model.keras")
     return Captioner(config, tokenizer, model)
 
 

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from keras_recurrent.apps.metrics import caption_metrics, caption_tokens, translation_metrics
+from keras_recurrent.apps.metrics import caption_metrics, caption_reward, caption_tokens, translation_metrics
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
@@ -195,3 +195,16 @@ def test_translations_regardless_of_case():
     metrics = translation_metrics(hypotheses, references, lowercase=True)
     assert metrics["bleu"] == pytest.approx(100)
     assert "case:lc" in metrics["signature"]
+
+
+def test_caption_reward():
+    """CIDEr-D as `caption_metrics` has it, and BLEU by hand, where the end is a word."""
+    references = [["a dog runs here"], ["the cat sleeps", "a cat"], ["two men play"]]
+    reward = caption_reward(references)
+    ended = [[f"{caption} end" for caption in captions] for captions in references]
+    cider_d = caption_metrics(["A dog walks here! end", "", ""], ended)["cider_d"] * 3
+    # Of a, dog, walks, here, end: 4 of 5 words, 2 of 4 pairs, no three and no four words are right.
+    bleu = (4 / 5 * 3 / 5 * 1 / 4 * 1 / 3) ** (1 / 4)
+    assert reward(0, "A dog walks here!") == pytest.approx(cider_d + 2 * bleu)
+    assert reward(0, "a dog runs") < reward(0, "a dog runs here")
+    assert reward(1, "") == pytest.approx(2 * math.exp(1 - 3) * (1 * 1 * 1 * 1) ** (1 / 4), rel=1e-6)

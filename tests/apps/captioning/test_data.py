@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras_recurrent.apps.captioning import data
 from keras_recurrent.apps.images import pixel_reader
 from keras_recurrent.apps.text import WordTokenizer
@@ -113,3 +114,60 @@ def test_long_captions_are_cut(config):
     for _, target, _ in batches.dataset.as_numpy_iterator():
         assert target.shape[1] == 4
         assert (target[:, -1] == 3).all()
+
+
+def test_half_of_the_pictures_are_mirrored(config):
+    config = dataclasses.replace(config, mirror=True)
+    examples = [example for example in data.read(config, "train") if "left" in example.image.name]
+    tokenizer = WordTokenizer.fit([caption for example in examples for caption in example.captions], 100)
+    images = data.images_of(examples, config, "train")
+    reader = pixel_reader(images, config.image_size)
+    pixels = reader(range(len(images)))
+    np.testing.assert_array_equal(pixels[len(examples) :], pixels[: len(examples), :, ::-1])
+    assert data.images_of(examples, config, "validation") == [example.image for example in examples]
+    known = {image.tobytes(): place for place, image in enumerate(pixels)}
+    batches, seen = data.batches(examples, reader, tokenizer, config, "train"), []
+    for epoch in (0, 1, 0):
+        batches.epoch = epoch
+        places = [known[image.tobytes()] for (part, _), _, _ in batches.dataset.as_numpy_iterator() for image in part]
+        seen.append(places)
+        assert 0.3 < np.mean(np.array(places) >= len(examples)) < 0.7
+    assert seen[0] == seen[2] != seen[1]
+
+
+def test_captions_weigh_what_the_expected_reward_gains(config):
+    """The weights are the derivative of the expected reward by the scores, but for a constant."""
+    examples = data.read(config, "train")[:3]
+    ids = np.array([[[4, 3, 0], [5, 6, 3]], [[7, 8, 3], [9, 3, 0]], [[10, 3, 0], [0, 0, 0]]])
+    scores = np.array([[-0.5, -0.7], [-0.1, -0.9], [-0.3, -1e9]])
+    texts = np.array([[b"a", b"b c"], [b"d e", b"f"], [b"g", b""]])
+    rewards = {"a": 1.0, "b c": 3.0, "d e": 2.0, "f": 0.5, "g": 4.0, "": 0.0}
+    asked = []
+
+    def reward(place, text):
+        asked.append((place, text))
+        return rewards[text]
+
+    def search(images):
+        np.testing.assert_array_equal(images[:, 0], [0, 1, 2])
+        return ids, scores, texts
+
+    batches = data.risk_batches(examples, lambda places: np.stack([places, places], axis=1), search, reward, config)
+    ((images, read), target, weights) = next(batches.dataset.as_numpy_iterator())
+    assert sorted(asked) == sorted((place, text.decode()) for place, row in enumerate(texts) for text in row)
+
+    def expected(scores):
+        scores = tf.constant(scores)
+        with tf.GradientTape() as tape:
+            tape.watch(scores)
+            of = [[rewards[text.decode()] for text in row] for row in texts]
+            mean = tf.reduce_sum(tf.nn.softmax(3 * scores, axis=1) * of)
+        return 2 / 3 * tape.gradient(mean, scores).numpy()
+
+    wanted = dict(zip([tuple(row[row != 0]) for row in ids.reshape(-1, 3)], expected(scores).flat, strict=True))
+    assert len(target) == 5
+    for row, seen, first, of_tokens in zip(target, read, images[:, 0], weights, strict=True):
+        caption = tuple(row[row != 0])
+        assert tuple(seen[: len(caption)]) == (2, *caption[:-1])
+        assert caption in {tuple(other[other != 0]) for other in ids[first]}
+        np.testing.assert_allclose(of_tokens, np.where(row != 0, wanted[caption], 0), rtol=1e-5)

@@ -218,7 +218,7 @@ def test_images_of_any_size_and_kind(saved):
         ({"backbone": "small", "backbone_weights": "imagenet"}, "not for 'small'"),
         ({"backbone": "MobileNet", "backbone_weights": "no.h5"}, "cannot be made"),
         ({"cache": "x"}, "never trained"),
-        ({"conditioning": "merge", "attention_penalty": 1.0}, "needs an attention"),
+        ({"conditioning": "merge", "attention_penalty": 1.0}, "is for the conditioning attention, not for merge"),
         ({"conditioning": "attention", "attention": "bahdanau", "input_feeding": True}, "needs attention 'luong'"),
     ],
 )
@@ -278,3 +278,39 @@ def test_true_captions_are_counted(saved, pictures, monkeypatch, capsys):
     )
     assert cli.main(["captioning", "evaluate", str(saved), "--split", "test"]) == 0
     assert json.loads(capsys.readouterr().out)["true"] == 0.5
+
+
+RISK = {"epochs": 6, "risk_epochs": 3, "risk_rate": 0.003, "risk_captions": 4, "dropout": 0.2}
+
+
+def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path):
+    model.train(dataclasses.replace(config, **RISK), tmp_path)
+    header, *rows = (tmp_path / "risk" / "history.csv").read_text().splitlines()
+    rewards = [float(row.split(",")[header.split(",").index("val_cider")]) for row in rows]
+    assert len(rewards) == 3
+    assert rewards[-1] > rewards[0]
+    assert sorted(path.name for path in (tmp_path / "risk").iterdir()) == ["figures", "history.csv"]
+
+
+@pytest.mark.slow
+def test_epochs_that_lower_the_risk_go_on_after_an_interruption(config, tmp_path, monkeypatch):
+    config = dataclasses.replace(config, mirror=True, **RISK)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    cut.mkdir()
+    captioner = model.train(config, whole)
+    save = model.training.States.save
+
+    def interrupted(states, epoch, best):
+        save(states, epoch, best)
+        if states.folder.parent.name == "risk" and epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(model.training.States, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.train(config, cut)
+    resumed = model.train(config, cut)
+    for found, wanted in zip(resumed.model.get_weights(), captioner.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert load(cut).model.count_params() == captioner.model.count_params()
