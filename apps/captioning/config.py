@@ -46,8 +46,9 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
             steps of a sequence.
         captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all.
         mirror: Show each picture mirrored half of the times; not where captions tell left from right.
-        risk_epochs: Further epochs, which read the captions that the search finds: of an image's, those become likelier
-            that have a better CIDEr-D and BLEU than the others (minimum risk training).
+        risk_epochs: Further epochs, each of a quarter of the images, which read the captions that the search finds: of
+            an image's, those become likelier that have a better CIDEr-D and BLEU than the others (minimum risk
+            training).
         risk_rate: The learning rate of those.
         risk_captions: How many captions of an image the search then finds.
         monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of its greedy

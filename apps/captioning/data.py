@@ -1,11 +1,14 @@
 """Images with captions as batches of pixels, or features, and token ids."""
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from ...datasets.images import read_captions
+from ...layers.search import length_penalty
 from ..console import progress
 from ..images import THREADS, usable
 from ..text import PADDING, length_batches, rows_of, teacher_forcing
@@ -69,21 +72,24 @@ def batches(examples, read_images, tokenizer, config, split):
     return EpochBatches(batches_of, _signature(read_images), len(order(0)), True)
 
 
-def risk_batches(examples, read_images, search, reward, config):
+def risk_batches(examples, read_images, search, captions, reward, config):
     """The captions that a search finds of images, weighted so that training on them raises the reward to expect.
 
-    Of an image's captions with the scores `s` and the rewards `r`, each is expected as often as its score says, and
-    weighs what the mean reward `r'` gains if it gets likelier:
+    Of an image's captions with the rewards `r` and the scores `s`, log-probabilities divided by the length penalty,
+    each is expected as often as its score says, and weighs as much as the mean reward `r'` gains if it gets likelier:
 
-        q = softmax(3 s)        r' = sum(q r)        weight = (number of captions) q (r - r')
+        q = softmax(3 s)        r' = sum(q r)        weight = captions dr' / dlog p = captions 3 q (r - r') / penalty
 
-    All captions of an epoch are written before its first step, by the model as it is then.
+    An epoch reads a quarter of the images, drawn anew. All its captions are written before its first step, by the model
+    as it is then: with all images in an epoch they would soon not be the model's own any more, which makes it write
+    ever shorter ones.
 
     Args:
         examples: List of `CaptionedImage`s.
         read_images: As in `batches`, for the split `train`.
         search: Function from what `read_images` gives to arrays of an image's captions: their ids `(batch, captions,
             steps)`, 0 at padding, their scores and their texts `(batch, captions)`.
+        captions: Positive integer, how many captions of an image those are.
         reward: Function from a place in `examples` and a caption's text to a number.
         config: The `Config`.
 
@@ -94,9 +100,12 @@ def risk_batches(examples, read_images, search, reward, config):
         Shen et al. 2016, Minimum risk training for neural machine translation, equations 8 to 11.
     """
 
+    count = math.ceil(len(examples) / 4)
+
     def written(epoch):
         """Of each caption its ids, the place of its picture, and its weight."""
-        seen = np.arange(len(examples)) + len(examples) * _mirrored(len(examples), config, epoch)
+        places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
+        seen = places + len(examples) * _mirrored(count, config, epoch)
         parts = [seen[first : first + config.batch_size] for first in range(0, len(seen), config.batch_size)]
         found = progress(map(search, ahead(read_images, parts, THREADS)), len(parts), "writing captions")
         for part, (ids, scores, texts) in zip(parts, found, strict=True):
@@ -105,18 +114,19 @@ def risk_batches(examples, read_images, search, reward, config):
             chances = np.exp(3 * (scores - np.max(scores, axis=1, keepdims=True)))
             chances /= np.sum(chances, axis=1, keepdims=True)
             gains = rewards - np.sum(chances * rewards, axis=1, keepdims=True)
-            weights = scores.shape[1] * chances * gains
-            ids, places = ids.reshape(-1, ids.shape[2]), np.repeat(part, scores.shape[1])
+            penalties = length_penalty(np.sum(ids != PADDING, axis=2), config.length_penalty)
+            weights = captions * 3 * chances * gains / ops.convert_to_numpy(penalties)
+            ids, places = ids.reshape(-1, ids.shape[2]), np.repeat(part, captions)
             yield from zip((row[row != PADDING] for row in ids), places, weights.flat, strict=True)
 
     def batches_of(epoch):
-        # The search finds fewer captions than it should where the vocabulary is tiny.
-        ids, places, weights = zip(*(caption for caption in written(epoch) if len(caption[0])), strict=True)
+        ids, places, weights = zip(*written(epoch), strict=True)
         generator = np.random.default_rng([config.seed, epoch])
         order = length_batches(np.array([[len(row)] for row in ids]), config.batch_size, generator)
         return _batches(order, ids, np.array(places), np.array(weights, "float32"), read_images, config)
 
-    return EpochBatches(batches_of, _signature(read_images), 1, False)
+    batch_count = math.ceil(captions * count / config.batch_size)
+    return EpochBatches(batches_of, _signature(read_images), batch_count, True)
 
 
 def _batches(order, ids, places, weights, read_images, config):

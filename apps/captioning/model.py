@@ -218,8 +218,8 @@ def train(config, folder):
         stage = {"epochs": config.risk_epochs, "learning_rate": config.risk_rate, "schedule": "constant"}
         further = dataclasses.replace(config, **stage, warmup_steps=0)
         reward = caption_reward([example.captions for example in examples["train"]])
-        writer = Writer(dataclasses.replace(config, beam_size=config.risk_captions), tokenizer, model)
-        write = tf.function(writer.candidates)
+        count = min(config.risk_captions, len(tokenizer))
+        write = tf.function(Writer(dataclasses.replace(config, beam_size=count), tokenizer, model).candidates)
 
         def written(source):
             return [found.numpy() for found in write(source)]
@@ -228,7 +228,7 @@ def train(config, folder):
         training.fit(
             model,
             training.TokenCrossentropy(reduction="sum_over_batch_size"),  # no mean by weights of which some are below 0
-            data.risk_batches(examples["train"], readers["train"], written, reward, config),
+            data.risk_batches(examples["train"], readers["train"], written, count, reward, config),
             batches["validation"].dataset,
             further,
             folder / "risk",

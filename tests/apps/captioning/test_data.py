@@ -136,8 +136,9 @@ def test_half_of_the_pictures_are_mirrored(config):
 
 
 def test_captions_weigh_what_the_expected_reward_gains(config):
-    """The weights are the derivative of the expected reward by the scores, but for a constant."""
-    examples = data.read(config, "train")[:3]
+    """The weights are the derivative of the expected reward by the log-probabilities, times the number of captions."""
+    examples = data.read(config, "train")[:12]
+    config = dataclasses.replace(config, length_penalty=1.3)
     ids = np.array([[[4, 3, 0], [5, 6, 3]], [[7, 8, 3], [9, 3, 0]], [[10, 3, 0], [0, 0, 0]]])
     scores = np.array([[-0.5, -0.7], [-0.1, -0.9], [-0.3, -1e9]])
     texts = np.array([[b"a", b"b c"], [b"d e", b"f"], [b"g", b""]])
@@ -148,26 +149,27 @@ def test_captions_weigh_what_the_expected_reward_gains(config):
         asked.append((place, text))
         return rewards[text]
 
+    drawn = []
+
     def search(images):
-        np.testing.assert_array_equal(images[:, 0], [0, 1, 2])
+        drawn.append(images[:, 0].tolist())
         return ids, scores, texts
 
-    batches = data.risk_batches(examples, lambda places: np.stack([places, places], axis=1), search, reward, config)
+    batches = data.risk_batches(examples, lambda places: np.stack([places, places], axis=1), search, 2, reward, config)
     ((images, read), target, weights) = next(batches.dataset.as_numpy_iterator())
-    assert sorted(asked) == sorted((place, text.decode()) for place, row in enumerate(texts) for text in row)
-
-    def expected(scores):
-        scores = tf.constant(scores)
-        with tf.GradientTape() as tape:
-            tape.watch(scores)
-            of = [[rewards[text.decode()] for text in row] for row in texts]
-            mean = tf.reduce_sum(tf.nn.softmax(3 * scores, axis=1) * of)
-        return 2 / 3 * tape.gradient(mean, scores).numpy()
-
-    wanted = dict(zip([tuple(row[row != 0]) for row in ids.reshape(-1, 3)], expected(scores).flat, strict=True))
-    assert len(target) == 5
+    (places,) = drawn
+    assert asked == [(place, text.decode()) for place, row in zip(places, texts, strict=True) for text in row]
+    penalties = ((5 + np.sum(ids != 0, axis=2)) / 6) ** 1.3
+    log_probs = tf.constant(scores * penalties)
+    with tf.GradientTape() as tape:
+        tape.watch(log_probs)
+        of = [[rewards[text.decode()] for text in row] for row in texts]
+        mean = tf.reduce_sum(tf.nn.softmax(3 * log_probs / penalties, axis=1) * of)
+    derivative = 2 * tape.gradient(mean, log_probs).numpy()
+    wanted = dict(zip([tuple(row[row != 0]) for row in ids.reshape(-1, 3)], derivative.flat, strict=True))
+    assert len(target) == 6  # one of no token
     for row, seen, first, of_tokens in zip(target, read, images[:, 0], weights, strict=True):
         caption = tuple(row[row != 0])
-        assert tuple(seen[: len(caption)]) == (2, *caption[:-1])
-        assert caption in {tuple(other[other != 0]) for other in ids[first]}
+        assert tuple(seen[: len(caption)]) == (2, *caption)[: len(caption)]
+        assert caption in {tuple(other[other != 0]) for other in ids[places.index(first)]}
         np.testing.assert_allclose(of_tokens, np.where(row != 0, wanted[caption], 0), rtol=1e-5)
