@@ -15,7 +15,7 @@ from jsonargparse.typing import (
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
 Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
 # Of a text, one token and the end.
-Several = restricted_number_type("Several", int, (">=", 2), docstring="Integer of 2 or more")
+TwoOrMore = restricted_number_type("TwoOrMore", int, (">=", 2), docstring="Integer of 2 or more")
 # Four ids are taken: padding, unknown, start and end.
 VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
 Schedule = Literal["constant", "cosine", "inverse_sqrt", "plateau"]
@@ -107,7 +107,7 @@ class SearchConfig:
         no_repeat_ngram: Length of the token sequences of which none may come twice in an answer; 0 allows all.
     """
 
-    max_length: Several = 60
+    max_length: TwoOrMore = 60
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 1.0
     coverage_penalty: NonNegativeFloat = 0.0

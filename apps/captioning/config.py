@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ..config import ImageConfig, Rate, SearchConfig, Several, TrainingConfig, VocabularySize
+from ..config import ImageConfig, Rate, SearchConfig, TrainingConfig, TwoOrMore, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,6 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     mirror: bool = False
     risk_epochs: NonNegativeInt = 0
     risk_rate: PositiveFloat = 0.00003
-    risk_captions: Several = 10
+    risk_captions: TwoOrMore = 10
     monitor: Literal["loss", "cider"] = "loss"
     batch_size: PositiveInt = 64

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
-from ..config import Rate, Several, TrainingConfig, VocabularySize
+from ..config import Rate, TrainingConfig, TwoOrMore, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Config(TrainingConfig):
     tokenizer: Literal["words", "characters", "subwords"] = "words"
     lowercase: bool = True
     vocabulary_size: VocabularySize = 8000
-    max_length: Several = 200
+    max_length: TwoOrMore = 200
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     embedding_dim: PositiveInt = 128
     units: PositiveInt = 128

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import PositiveInt
 
-from ..config import Rate, Several, TrainingConfig, VocabularySize
+from ..config import Rate, TrainingConfig, TwoOrMore, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,4 +60,4 @@ class Config(TrainingConfig):
     recurrent_dropout: Rate = 0.0
     window: PositiveInt = 100
     batch_size: PositiveInt = 32
-    max_length: Several = 200
+    max_length: TwoOrMore = 200

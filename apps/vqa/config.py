@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import PositiveInt
 
-from ..config import ImageConfig, Rate, Several, TrainingConfig, VocabularySize
+from ..config import ImageConfig, Rate, TrainingConfig, TwoOrMore, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Config(ImageConfig, TrainingConfig):
     tokenizer: Literal["words", "characters", "subwords"] = "words"
     lowercase: bool = True
     vocabulary_size: VocabularySize = 8000
-    max_length: Several = 60
+    max_length: TwoOrMore = 60
     answers: PositiveInt = 1000
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     embedding_dim: PositiveInt = 128

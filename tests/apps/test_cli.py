@@ -171,7 +171,7 @@ def test_mistakes_in_predicting(saved, tmp_path, capsys):
         ("--temperature", "-1"): "NonNegativeFloat",
         ("--top-k", "3"): "--samples says how many",
         ("--prefix", "dinosaur"): "cannot write: dinosaur",
-        ("--max-length", "1"): "Length",
+        ("--max-length", "1"): "TwoOrMore",
     }.items():
         assert cli.main(["translation", "predict", str(saved), "ein Hund", *options]) == 2
         captured = capsys.readouterr()
