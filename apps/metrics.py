@@ -141,15 +141,13 @@ def caption_metrics(hypotheses, references):
     references = [[caption_tokens(text) for text in texts] for texts in references]
     counts = [ngrams(words) for words in hypotheses]
     reference_counts = [[ngrams(words) for words in captions] for captions in references]
-    cider = Cider(reference_counts)
-    ciders = [cider.scores(place, caption) for place, caption in enumerate(counts)]
+    scores = Cider(reference_counts).scores
+    cider, cider_d = np.mean([scores(place, caption) for place, caption in enumerate(counts)], axis=0).tolist()
     return {
         **_bleu(counts, reference_counts),
         "rouge_l": sum(map(_rouge_l, hypotheses, references)) / len(hypotheses),
-        **{
-            name: sum(of) / len(ciders)
-            for name, of in zip(("cider", "cider_d"), zip(*ciders, strict=True), strict=True)
-        },
+        "cider": cider,
+        "cider_d": cider_d,
         "distinct_captions": len(set(map(tuple, hypotheses))),
         "vocabulary_used": len(set().union(*hypotheses)),
     }

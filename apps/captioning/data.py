@@ -99,7 +99,6 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     Reference:
         Shen et al. 2016, Minimum risk training for neural machine translation, equations 8 to 11.
     """
-
     count = math.ceil(len(examples) / 4)
 
     def written(epoch):
