@@ -112,8 +112,9 @@ def pixel_reader(images, size):
 
     def pixels(places):
         squares = look([images[place].read() for place in places], size)
-        mirrored = np.array([images[place].mirrored for place in places], bool).reshape(-1, 1, 1, 1)
-        return np.where(mirrored, squares[:, :, ::-1], squares)
+        mirrored = np.array([images[place].mirrored for place in places], bool)
+        squares[mirrored] = squares[mirrored, :, ::-1]
+        return squares
 
     return pixels
 

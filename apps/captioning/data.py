@@ -66,7 +66,7 @@ def batches(examples, read_images, tokenizer, config, split):
         return [chosen[batch] for batch in length_batches(lengths[chosen], config.batch_size, generator)]
 
     def batches_of(epoch):
-        seen = places + len(examples) * _mirrored(len(ids), config, epoch) if is_training else places
+        seen = _seen(places, len(examples), config, epoch) if is_training else places
         return _batches(order(epoch), ids, seen, np.ones(len(ids), "float32"), read_images, config)
 
     return EpochBatches(batches_of, _signature(read_images), len(order(0)), True)
@@ -104,7 +104,7 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     def written(epoch):
         """Of each caption its ids, the place of its picture, and its weight."""
         places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
-        seen = places + len(examples) * _mirrored(count, config, epoch)
+        seen = _seen(places, len(examples), config, epoch)
         parts = [seen[first : first + config.batch_size] for first in range(0, len(seen), config.batch_size)]
         found = progress(map(search, ahead(read_images, parts, THREADS)), len(parts), "writing captions")
         for part, (ids, scores, texts) in zip(parts, found, strict=True):
@@ -146,10 +146,11 @@ def images_of(examples, config, split):
     return images
 
 
-def _mirrored(count, config, epoch):
-    """Which of so many pictures are mirrored in an epoch: integers, 1 for those, `(count,)`."""
-    generator = np.random.default_rng([config.seed, epoch, 1])
-    return generator.integers(2, size=count) if config.mirror else np.zeros(count, int)
+def _seen(places, count, config, epoch):
+    """Places among so many pictures, with `config.mirror` half of them those of their mirror images, by `images_of`."""
+    if not config.mirror:
+        return places
+    return places + count * np.random.default_rng([config.seed, epoch, 1]).integers(2, size=len(places))
 
 
 def _signature(read_images):
