@@ -13,7 +13,7 @@ from .config import Config
 def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     """Counts a model's right answers to the questions of a split, beside those of blind baselines.
 
-    Ends with one line of JSON: accuracy, VQA accuracy, whether a right answer is among the first five; accuracy by type
+    Ends with one line of JSON: accuracy, VQA accuracy, whether a right answer is among the first five; the same by type
     of question and of answer; and the baselines: the commonest answer, the commonest answer to each type of question,
     and, of models in the folders MODEL-question and MODEL-image that were trained with that --modality, the accuracy
     with question or image alone. An answer that the model does not know counts as wrong. Each image is looked at once.

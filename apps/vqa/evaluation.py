@@ -59,19 +59,24 @@ def commonest(question, config):
 
 
 def summary(results):
-    """Means of the measures, and of the accuracy by type."""
-    found = {name: _mean(result.measures[name] for result in results) for name in results[0].measures}
+    """Means of the measures and the number of questions: of all of them, of each type, and of each type of answer."""
+    found = _means(results)
     for what, kind_of in (
         ("by_question_type", lambda result: data.question_type(result.question)),
         ("by_answer_type", lambda result: data.answer_type(result.right)),
     ):
-        kinds = Counter(kind_of(result) for result in results)
+        groups = {}
+        for result in results:
+            groups.setdefault(kind_of(result), []).append(result)
         # Of first words there are hundreds; those of many questions are worth a look.
-        found[what] = {
-            kind: _mean(result.measures["accuracy"] for result in results if kind_of(result) == kind)
-            for kind, _ in kinds.most_common(20)
-        }
-    return {**found, "questions": len(results)}
+        commonest = sorted(groups.items(), key=lambda group: -len(group[1]))[:20]
+        found[what] = {kind: _means(group) for kind, group in commonest}
+    return found
+
+
+def _means(results):
+    measures = {name: _mean(result.measures[name] for result in results) for name in results[0].measures}
+    return {**measures, "questions": len(results)}
 
 
 def blind(folder, answerer, examples):

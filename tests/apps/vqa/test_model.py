@@ -167,6 +167,11 @@ def test_evaluate(saved, asked, tmp_path, capsys):
     assert metrics["images"] == 24
     assert set(metrics["by_question_type"]) == {"colour", "place", "existence"}
     assert set(metrics["by_answer_type"]) == {"yes/no", "other"}
+    for groups in (metrics["by_question_type"].values(), metrics["by_answer_type"].values()):
+        assert sum(group["questions"] for group in groups) == 96
+        for measure in ("accuracy", "vqa_accuracy", "top_5_accuracy"):
+            whole = sum(group["questions"] * group[measure] for group in groups) / 96
+            assert whole == pytest.approx(metrics[measure], abs=2e-4)
     # Of four questions a picture, the first asks for one of three colours, the next two for one of two.
     assert metrics["baselines"]["commonest_answer"] == pytest.approx((0.5 + 2 / 3) / 4, abs=1e-3)
     assert metrics["baselines"]["commonest_answer_of_type"] == pytest.approx(
