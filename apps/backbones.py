@@ -35,10 +35,15 @@ def backbone(name, size, weights=None):
         model = _small(size) if name == SMALL else _from_file(path)
     else:
         model = _from_applications(name, size, weights)
-    if len(model.output_shape) != 4:
-        raise TrainingError(f"the backbone '{name}' gives {model.output_shape}, not a feature map of four dimensions")
-    if model.input_shape[1:] not in ((size, size, 3), (None, None, 3)):
-        raise TrainingError(f"the backbone '{name}' takes images of {model.input_shape[1:]}; image_size is {size}")
+    taken = model.input_shape if model.built else None
+    if taken is None or taken[1:] not in ((size, size, 3), (None, None, 3)):
+        raise TrainingError(f"the backbone '{name}' takes {taken and taken[1:]}; images are of {(size, size, 3)}")
+    try:
+        given = model.compute_output_shape((None, size, size, 3))
+    except ValueError as error:
+        raise TrainingError(f"the backbone '{name}' cannot look at images of {(size, size, 3)}: {error}") from error
+    if not isinstance(given, tuple) or len(given) != 4 or not all(isinstance(side, int) for side in given[1:]):
+        raise TrainingError(f"the backbone '{name}' gives {given}, not a feature map of four dimensions")
     return model
 
 
@@ -52,6 +57,8 @@ def configured(config):
     begins = config.backbone_epoch
     if begins is None:  # what has learned nothing yet must be trained
         begins = int(not config.backbone.endswith(".keras") and config.backbone_weights is None)
+    if begins > config.epochs:
+        raise TrainingError(f"backbone_epoch {begins} never comes, for training has {config.epochs} epochs")
     if config.backbone_rate is not None and not begins:
         raise TrainingError("backbone_rate is of a backbone that is trained; backbone_epoch says from when on")
     if config.cache is not None and begins:

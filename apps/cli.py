@@ -59,9 +59,16 @@ def _import_tensorflow():
         os.close(stderr)
 
 
-def report(folder, split, metrics):
-    """Ends an evaluation: metrics into the model's folder, and as one line of JSON on standard output."""
-    folders.write_metrics(folder, split, metrics)
+def report(folder, split, metrics, data=None):
+    """Ends an evaluation: metrics into the model's folder, and as one line of JSON on standard output.
+
+    Args:
+        folder: The model's folder.
+        split: The split's name.
+        metrics: Dictionary.
+        data: The data set, where that is another than the model's own.
+    """
+    folders.write_metrics(folder, split if data is None else f"{split} of {data}", metrics)
     print(json.dumps(metrics, ensure_ascii=False), flush=True)
 
 

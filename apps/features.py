@@ -26,11 +26,11 @@ def image_readers(images, network, config):
 
     Returns:
         `(readers, checksum)`: a dictionary from a split to a function from an array of places among its images to their
-        pixels, or with `config.cache` to their features; and a string that is another one for other features.
+        pixels, or with `config.cache` to their features; and a string that is another for other images or features.
     """
     readers = {split: pixel_reader(of_split, config.image_size) for split, of_split in images.items()}
     if config.cache is None:
-        return readers, ""
+        return readers, " ".join(_checksum(of_split) for of_split in images.values())
     features = {
         split: cached_features(network, images[split], reader, config.image_size, config.cache)
         for split, reader in readers.items()
@@ -59,7 +59,7 @@ def cached_features(backbone, images, pixels, size, folder):
     """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_checksum(backbone, images, size)}.npy"
+    path = folder / f"{_checksum(images, *_identity(backbone, size))}.npy"
     shape = (len(images), *backbone.compute_output_shape((None, size, size, 3))[1:])
     with _alone(path):
         features = _read(path, shape)
@@ -95,14 +95,20 @@ def _read(path, shape):
     return features if features.shape == shape else None
 
 
-def _checksum(backbone, images, size):
-    """What changes with a backbone's layers or weights, with the images' bytes, and with the size of their pixels."""
-    found = hashlib.blake2b(digest_size=16)
+def _identity(backbone, size):
+    """A backbone's layers and weights, and the size of the images that it takes, as bytes."""
     # Keras numbers the names of layers by how many it made before, which changes nothing.
     layers = re.sub(r'_\d+"', '"', backbone.to_json())
-    found.update(f"{layers} {size}".encode())
+    yield f"{layers} {size}".encode()
     for weight in backbone.get_weights():
-        found.update(np.ascontiguousarray(weight))
+        yield np.ascontiguousarray(weight)
+
+
+def _checksum(images, *parts):
+    """What changes with the images' bytes, whether they are mirrored, and with what else is given, as bytes."""
+    found = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        found.update(part)
     for image in images:
         content = image.read()
         found.update(f"{len(content)} {image.mirrored} ".encode())

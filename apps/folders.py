@@ -136,7 +136,7 @@ def write_config(folder, config):
 
 
 def write_metrics(folder, name, metrics):
-    """Adds `metrics` under `name`, a split's name, to the `metrics.json` of a model's folder."""
+    """Adds `metrics` under `name`, what they were measured on, to the `metrics.json` of a model's folder."""
     path = Path(folder) / "metrics.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -135,7 +135,7 @@ def usable(examples, split, strict, lack):
     def problem_of(example):
         try:
             decode(example.image.read())
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return "no such file"
         except (ImageError, OSError, ValueError) as error:  # the last for a name that is none, such as one with a NUL
             return str(error)
@@ -150,9 +150,10 @@ def usable(examples, split, strict, lack):
             if problem is None:
                 kept.append(example)
                 continue
+            name = example.image.name or "(no name)"
             if strict:
-                raise DataError(f"{split}: {example.image.name}: {problem}")
-            problems.setdefault(problem.split(" (")[0], []).append(example.image.name)
+                raise DataError(f"{split}: {name}: {problem}")
+            problems.setdefault(problem.split(" (")[0], []).append(name)
     for problem, names in problems.items():
         note(f"{split}: {len(names)} of {len(examples)} images left out: {problem}: {', '.join(names)}")
     if not kept:
@@ -183,7 +184,8 @@ def decode_in_graph(image_bytes, size):
         size: Positive integer.
 
     Returns:
-        uint8 tensor `(batch, size, size, 3)`.
+        uint8 tensor `(batch, size, size, 3)`. Of a PNG, `decode` gives something else where an EXIF orientation stands
+        behind 64 KiB, which is not looked for, and where one colour of 16 bits is transparent.
 
     Raises:
         tf.errors.InvalidArgumentError: When it runs, if one is neither JPEG nor PNG, broken, or above Pillow's limit

@@ -187,6 +187,9 @@ def fit(
         rates: Dictionary from the `id` of a variable to its own learning rate, to which `config.schedule` applies.
         goal: The `val_loss` below which training ends; None is none.
 
+    Returns:
+        Dictionary of what was measured of the weights that are left.
+
     Raises:
         TrainingError: If the loss is not a number in the first epoch, options do not go together, or the data is not
             what an interrupted training began with.
@@ -242,14 +245,15 @@ def fit(
     if best is None:
         raise TrainingError("the loss is not a number in the first epoch; a lower learning rate may help")
 
+    left = history.best
     if config.average_last > 1:
         model.set_weights(states.average(epoch))
         row = measured({})
-        is_better = history.quality(row) > history.quality(history.best)
+        is_better = history.quality(row) > history.quality(left)
         values = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
         note(f"the average of the last epochs has {values}: {'' if is_better else 'not '}better than the best epoch")
         if is_better:
-            best = model.get_weights()
+            best, left = model.get_weights(), row
     model.set_weights(best)
     # Without the optimizer and the loss, which only a further training would need.
     model.save(folder / "model.keras")
@@ -258,6 +262,7 @@ def fit(
     draw_history(history.path, folder / "figures" / "history.png")
     if config.tensorboard:
         _write_tensorboard(history.rows, folder / "tensorboard")
+    return left
 
 
 class _OneEpoch(keras.callbacks.Callback):

@@ -213,6 +213,8 @@ def read_table(folder, split, columns, optional=()):
             files.setdefault(name.removesuffix(".tsv"), path)
     path = files[resolve_split(split, files, folder)]
     lines = read_lines(path)
+    while len(lines) > 1 and not lines[-1]:
+        lines.pop()  # a table may end with empty lines
     names = lines[0].split("\t")
     missing = [column for column in columns if column not in names]
     if missing:

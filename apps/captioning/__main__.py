@@ -10,7 +10,7 @@ from ..folders import UsageError, read_config
 from .config import Config
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test", **search):
+def evaluate(model: str, *, data: str | None = None, split: str = "test", strict: bool = False, **search):
     """Scores a model's captions of a split against its references.
 
     Ends with one line of JSON: coco-caption's BLEU-1 to 4, ROUGE-L, CIDEr and CIDEr-D (which papers call CIDEr), how
@@ -21,6 +21,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", **sear
         model: The model's folder.
         data: A folder or a TFDS name; the default is what the model was trained on.
         split: The split to caption.
+        strict: Stop at the first image that is missing, broken or without a caption, instead of leaving it out.
         **search: Options of the search, in place of those that the model was trained with.
     """
     read_config(model, Config.app)
@@ -31,7 +32,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", **sear
     from .data import read
     from .model import load
 
-    captioner = load(model, **search)
+    captioner = load(model, strict=strict, **search)
     examples = evaluated_split(read, captioner.config, split, data)
     images = [example.image for example in examples]
     captioner.caption([images[0].read()])  # builds the graph
@@ -44,11 +45,11 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", **sear
         scenes = (Scene.from_json(example.scene) for example in examples)
         metrics["true"] = sum(map(is_true, answers, scenes)) / len(answers)
     speed = {"images": len(answers), "images_per_second": round(len(answers) / watch.seconds, 1)}
-    cli.report(model, split, {**metrics, **speed})
+    cli.report(model, split, {**metrics, **speed}, data)
 
 
 def predict(model: str, *images: str, json: bool = False, figure: str | None = None, **search):
-    """Captions images, a line each.
+    """Captions images, a line each: the caption, and of several images before it the file and a tab.
 
     Args:
         model: The model's folder.
@@ -83,7 +84,8 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
             failed += 1
             continue
         line = dumps({"image": str(file), "captions": captions}, ensure_ascii=False)
-        print(line if json else captions[0]["text"], flush=True)
+        told = captions[0]["text"] if len(files) == 1 else f"{file}\t{captions[0]['text']}"
+        print(line if json else told, flush=True)
         if figure is not None:
             tokens = [token.replace(JOINER, "") for token in captions[0]["tokens"]]
             draw_caption(decode(content), {**captions[0], "tokens": tokens}, captioner.grid, figure)

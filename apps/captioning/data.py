@@ -80,6 +80,9 @@ def risk_batches(examples, read_images, search, captions, reward, config):
 
         q = softmax(3 s)        r' = sum(q r)        weight = captions dr' / dlog p = captions 3 q (r - r') / penalty
 
+    Keras's mean over a batch, `sum_over_batch_size`, divides by its steps, padding included; the weights are multiplied
+    by them, so that a caption weighs the same in a batch of any length.
+
     An epoch reads a quarter of the images, drawn anew. All its captions are written before its first step, by the model
     as it is then: with all images in an epoch they would soon not be the model's own any more, which makes it write
     ever shorter ones.
@@ -122,7 +125,8 @@ def risk_batches(examples, read_images, search, captions, reward, config):
         ids, places, weights = zip(*written(epoch), strict=True)
         generator = np.random.default_rng([config.seed, epoch])
         order = length_batches(np.array([[len(row)] for row in ids]), config.batch_size, generator)
-        return _batches(order, ids, np.array(places), np.array(weights, "float32"), read_images, config)
+        found = _batches(order, ids, np.array(places), np.array(weights, "float32"), read_images, config)
+        return ((read, target, weights * target.shape[1]) for read, target, weights in found)
 
     batch_count = math.ceil(captions * count / config.batch_size)
     return EpochBatches(batches_of, _signature(read_images), batch_count, True)

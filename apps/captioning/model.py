@@ -12,6 +12,7 @@ import tensorflow as tf
 from ...layers import ConditionalLM, Decoder, ImageEncoder
 from .. import export, folders, training
 from ..backbones import configured, grid, rates, unfreezer
+from ..console import note
 from ..features import image_readers
 from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph
 from ..metrics import caption_metrics, caption_reward
@@ -146,6 +147,8 @@ class Captioner(Writer):
         Raises:
             ImageError: If an image cannot be read.
         """
+        if not contents:
+            return []
         told = {name: value.numpy() for name, value in self._nbest(look(contents, self.config.image_size)).items()}
         return [explained(told, row) for row in range(len(contents))]
 
@@ -195,7 +198,7 @@ def train(config, folder):
 
     captions_of = tf.function(Writer(dataclasses.replace(config, beam_size=1), tokenizer, model).best)
 
-    def val_cider():
+    def val_cider_d():
         places = np.arange(len(examples["validation"]))
         parts = [places[first : first + 64] for first in places[::64]]
         found = (captions_of(source)["text"].numpy() for source in ahead(readers["validation"], parts, THREADS))
@@ -209,7 +212,7 @@ def train(config, folder):
         batches["validation"].dataset,
         config,
         folder,
-        score=val_cider if config.monitor == "cider" else None,
+        score=val_cider_d if config.monitor == "cider" else None,
         begin_epoch=unfreezer(model, eyes, begins),
         data=(rows, checksum),
         rates=rates(config, eyes),
@@ -225,18 +228,24 @@ def train(config, folder):
             return [found.numpy() for found in write(source)]
 
         eyes.trainable = begins > 0
-        training.fit(
+        begun, weights = val_cider_d(), model.get_weights()
+        best = training.fit(
             model,
-            training.TokenCrossentropy(reduction="sum_over_batch_size"),  # no mean by weights of which some are below 0
+            training.TokenCrossentropy(reduction="sum_over_batch_size"),  # some weights are below 0
             data.risk_batches(examples["train"], readers["train"], written, count, reward, config),
             batches["validation"].dataset,
             further,
             folder / "risk",
-            score=val_cider,
+            score=val_cider_d,
             data=(rows, checksum),
             rates=rates(further, eyes),
         )
-        (folder / "risk" / "model.keras").replace(folder / "model.keras")
+        if best["val_cider_d"] > begun:
+            (folder / "risk" / "model.keras").replace(folder / "model.keras")
+        else:
+            note(f"the risk epochs did not raise val_cider_d above {begun:.4g}, so the model is that from before them")
+            model.set_weights(weights)
+            (folder / "risk" / "model.keras").unlink()
         shutil.rmtree(folder / "risk" / folders.STATES)
     if config.cache is not None:
         model = _with_eyes(model, config, eyes)

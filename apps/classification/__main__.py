@@ -41,7 +41,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     draw_confusion(classifier.labels, table, figure)
     note(f"which labels are taken for which is drawn in {figure}")
     speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
-    cli.report(model, split, {**metrics, **speed})
+    cli.report(model, split, {**metrics, **speed}, data)
 
 
 def predict(model: str, *texts: str, json: bool = False):

@@ -40,7 +40,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", sample
     metrics["characters_per_second"] = round(count / watch.seconds, 1)
     if generator.ends and config.feed == "previous" and samples:
         metrics["ended"] = sum(written.ended for written in generator.write(sampling=Sampling(samples))) / samples
-    cli.report(model, split, metrics)
+    cli.report(model, split, metrics, data)
 
 
 def generate(

@@ -55,6 +55,7 @@ def evaluate(
             "sentences_per_second": round(len(answers) / watch.seconds, 1),
             "tokens_per_second": round(tokens / watch.seconds, 1),
         },
+        data,
     )
 
 

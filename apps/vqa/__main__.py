@@ -10,7 +10,7 @@ from ..folders import UsageError, read_config
 from .config import Config
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test"):
+def evaluate(model: str, *, data: str | None = None, split: str = "test", strict: bool = False):
     """Counts a model's right answers to the questions of a split, beside those of blind baselines.
 
     Ends with one line of JSON: accuracy, VQA accuracy, whether a right answer is among the first five; the same by type
@@ -22,6 +22,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
         model: The model's folder.
         data: A folder or a name; the default is what the model was trained on.
         split: The split to answer.
+        strict: Stop at the first image that is missing, broken or without a question, instead of leaving it out.
     """
     read_config(model, Config.app)
     from ..figures import draw_confusion
@@ -30,7 +31,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     from .data import answered, read
     from .model import load
 
-    answerer = load(model)
+    answerer = load(model, strict=strict)
     baselines = evaluation.baselines(model)
     examples = answered(evaluated_split(read, answerer.config, split, data), split)
     with Stopwatch() as watch:
@@ -44,11 +45,11 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     draw_confusion(*evaluation.confusion(results), figure)
     note(f"which answers are taken for which is drawn in {figure}")
     speed = {"images": looked, "questions_per_second": round(len(results) / watch.seconds, 1)}
-    cli.report(model, split, {**metrics, **speed})
+    cli.report(model, split, {**metrics, **speed}, data)
 
 
 def predict(model: str, *pairs: str, json: bool = False, figure: str | None = None):
-    """Answers questions about images, a line each.
+    """Answers questions about images, a line each: the answer, and of several pairs before it file, question and tabs.
 
     Args:
         model: The model's folder.
@@ -81,7 +82,8 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
             failed += 1
             continue
         line = dumps({"image": file, "question": question, **told}, ensure_ascii=False)
-        print(line if json else told["answers"][0]["text"], flush=True)
+        answer = told["answers"][0]["text"]
+        print(line if json else answer if len(pairs) == 2 else f"{file}\t{question}\t{answer}", flush=True)
         if figure is not None:
             draw_answers(decode(content), question, told, answerer.grid, figure)
             figure = None  # of the first question only

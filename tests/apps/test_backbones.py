@@ -32,6 +32,16 @@ def test_no_feature_map(tmp_path):
     flat.save(tmp_path / "flat.keras")
     with pytest.raises(TrainingError, match="not a feature map of four dimensions"):
         backbone(str(tmp_path / "flat.keras"), 8)
+    images = keras.Input((8, 8, 3))
+    keras.Model(images, {"map": layers.Conv2D(2, 3)(images)}).save(tmp_path / "named.keras")
+    with pytest.raises(TrainingError, match="not a feature map of four dimensions"):
+        backbone(str(tmp_path / "named.keras"), 8)
+    keras.Sequential([layers.Conv2D(2, 3)]).save(tmp_path / "unbuilt.keras")
+    with pytest.raises(TrainingError, match=r"takes None; images are of \(8, 8, 3\)"):
+        backbone(str(tmp_path / "unbuilt.keras"), 8)
+    keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 9)]).save(tmp_path / "wide.keras")
+    with pytest.raises(TrainingError, match=r"cannot look at images of \(8, 8, 3\)"):
+        backbone(str(tmp_path / "wide.keras"), 8)
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(TrainingError, match=r"text\.keras: not a Keras model"):
         backbone(str(tmp_path / "text.keras"), 8)

@@ -136,7 +136,7 @@ def test_half_of_the_pictures_are_mirrored(config):
 
 
 def test_captions_weigh_what_the_expected_reward_gains(config):
-    """The weights are the derivative of the expected reward by the log-probabilities, times the number of captions."""
+    """The loss has the derivative of the expected reward by the log-probabilities, times the number of captions."""
     examples = data.read(config, "train")[:12]
     config = dataclasses.replace(config, length_penalty=1.3)
     ids = np.array([[[4, 3, 0], [5, 6, 3]], [[7, 8, 3], [9, 3, 0]], [[10, 3, 0], [0, 0, 0]]])
@@ -165,7 +165,7 @@ def test_captions_weigh_what_the_expected_reward_gains(config):
         tape.watch(log_probs)
         of = [[rewards[text.decode()] for text in row] for row in texts]
         mean = tf.reduce_sum(tf.nn.softmax(3 * log_probs / penalties, axis=1) * of)
-    derivative = 2 * tape.gradient(mean, log_probs).numpy()
+    derivative = 2 * tape.gradient(mean, log_probs).numpy() * target.shape[1]  # the mean over a batch divides by those
     wanted = dict(zip([tuple(row[row != 0]) for row in ids.reshape(-1, 3)], derivative.flat, strict=True))
     assert len(target) == 6  # one of no token
     for row, seen, first, of_tokens in zip(target, read, images[:, 0], weights, strict=True):

@@ -2,6 +2,7 @@ import dataclasses
 import io
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 
@@ -218,6 +219,7 @@ def test_images_of_any_size_and_kind(saved):
         ({"backbone": "small", "backbone_weights": "imagenet"}, "not for 'small'"),
         ({"backbone": "MobileNet", "backbone_weights": "no.h5"}, "cannot be made"),
         ({"cache": "x"}, "never trained"),
+        ({"epochs": 3, "backbone_epoch": 4}, "backbone_epoch 4 never comes, for training has 3 epochs"),
         ({"conditioning": "merge", "attention_penalty": 1.0}, "is for the conditioning attention, not for merge"),
         ({"conditioning": "attention", "attention": "bahdanau", "input_feeding": True}, "needs attention 'luong'"),
     ],
@@ -229,7 +231,7 @@ def test_options_that_do_not_go_together(config, tmp_path, options, message):
 
 def test_backbone_for_images_of_another_size(config, tmp_path, backbone_file):
     options = {"backbone": str(backbone_file), "image_size": 48}
-    with pytest.raises(folders.TrainingError, match=r"takes images of \(32, 32, 3\); image_size is 48"):
+    with pytest.raises(folders.TrainingError, match=r"takes \(32, 32, 3\); images are of \(48, 48, 3\)"):
         model.train(dataclasses.replace(config, **options), tmp_path)
 
 
@@ -251,7 +253,10 @@ def test_evaluate_and_predict_on_the_command_line(saved, pictures, tmp_path, cap
     assert cli.main(["captioning", "predict", str(saved), str(broken), "no.png", "--figure", str(figure)]) == 2
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
-    assert all(line in expected(name) for line, name in zip(lines, names, strict=True))
+    for line, name in zip(lines, names, strict=True):
+        file, caption = line.split("\t")
+        assert file == str(broken / name)
+        assert caption in expected(name)
     assert "empty.jpg: the file is empty" in captured.err
     assert "no.png: No such file" in captured.err
     assert "2 of 4 files could not be captioned" in captured.err
@@ -260,8 +265,27 @@ def test_evaluate_and_predict_on_the_command_line(saved, pictures, tmp_path, cap
     assert cli.main(["captioning", "predict", str(saved), str(broken / names[0]), "--json", "--beam-size", "2"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["image"].endswith(names[0])
+    assert cli.main(["captioning", "predict", str(saved), str(broken / names[0])]) == 0
+    assert capsys.readouterr().out.strip() in expected(names[0])  # of one file the caption alone
     assert len(told["captions"]) == 2
     assert told["captions"][0]["text"] in expected(names[0])
+
+
+def test_evaluate_with_another_data_set_or_with_images_that_are_missing(saved, pictures, tmp_path, capsys):
+    folder, other = tmp_path / "model", tmp_path / "other"
+    shutil.copytree(saved, folder)
+    other.mkdir()
+    (other / "images").symlink_to(pictures / "images")
+    header, *rows = (pictures / "val.tsv").read_text().splitlines()
+    (other / "val.tsv").write_text("\n".join([header, *rows[:4], "no.png\tnothing", "\tno name", "", ""]))
+    for data_set in ([], ["--data", str(other)]):
+        assert cli.main(["captioning", "evaluate", str(folder), "--split", "val", *data_set]) == 0
+    assert "2 of 4 images left out: no such file: no.png, (no name)" in capsys.readouterr().err
+    known = json.loads((folder / "metrics.json").read_text())
+    assert {name: metrics["images"] for name, metrics in known.items()} == {"val": 24, f"val of {other}": 2}
+    command = ["captioning", "evaluate", str(folder), "--split", "val", "--data", str(other), "--strict"]
+    assert cli.main(command) == 2
+    assert "val: no.png: no such file" in capsys.readouterr().err
 
 
 def test_true_captions_are_counted(saved, pictures, monkeypatch, capsys):
@@ -286,10 +310,21 @@ RISK = {"epochs": 6, "risk_epochs": 3, "risk_rate": 0.003, "risk_captions": 4, "
 def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path):
     model.train(dataclasses.replace(config, **RISK), tmp_path)
     header, *rows = (tmp_path / "risk" / "history.csv").read_text().splitlines()
-    rewards = [float(row.split(",")[header.split(",").index("val_cider")]) for row in rows]
+    rewards = [float(row.split(",")[header.split(",").index("val_cider_d")]) for row in rows]
     assert len(rewards) == 3
     assert rewards[-1] > rewards[0]
     assert sorted(path.name for path in (tmp_path / "risk").iterdir()) == ["figures", "history.csv"]
+
+
+def test_epochs_that_raise_nothing_are_left_out(config, tmp_path, capsys):
+    without, ruined = tmp_path / "without", tmp_path / "ruined"
+    for folder, options in ((without, {}), (ruined, {"risk_epochs": 1, "risk_rate": 10.0})):
+        folder.mkdir()
+        model.train(dataclasses.replace(config, epochs=6, **options), folder)
+    assert "the risk epochs did not raise val_cider_d" in capsys.readouterr().err
+    for found, wanted in zip(load(ruined).model.get_weights(), load(without).model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert sorted(path.name for path in (ruined / "risk").iterdir()) == ["figures", "history.csv"]
 
 
 @pytest.mark.slow
