@@ -1,5 +1,6 @@
 """Convolutional networks from images to feature maps, by name or from a file."""
 
+import contextlib
 import sys
 import zipfile
 from pathlib import Path
@@ -48,12 +49,15 @@ def backbone(name, size, weights=None):
 
 
 def configured(config):
-    """The backbone of an `ImageConfig`, and the epoch, counted from 1, from which on it is trained; 0 is never.
+    """The backbone of a configuration, and the epoch, counted from 1, from which on it is trained; 0 is never.
+
+    It computes in `config.precision`, but for one from a file, which computes as it was made.
 
     Raises:
         TrainingError: As `backbone` does, or if features are to be kept of a backbone that is trained.
     """
-    network = backbone(config.backbone, config.image_size, config.backbone_weights)
+    with _made_for(config.precision):
+        network = backbone(config.backbone, config.image_size, config.backbone_weights)
     begins = config.backbone_epoch
     if begins is None:  # what has learned nothing yet must be trained
         begins = int(not config.backbone.endswith(".keras") and config.backbone_weights is None)
@@ -65,6 +69,17 @@ def configured(config):
         raise TrainingError("a cache keeps the features of a backbone that is never trained (backbone_epoch 0)")
     network.trainable = begins > 0
     return network, begins
+
+
+@contextlib.contextmanager
+def _made_for(precision):
+    """Lets the layers that are made meanwhile compute in that precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def rates(config, network):

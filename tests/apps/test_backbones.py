@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from keras_recurrent.apps.backbones import backbone
+from keras_recurrent.apps.backbones import backbone, configured
+from keras_recurrent.apps.captioning.config import Config
 from keras_recurrent.apps.folders import TrainingError
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
@@ -25,6 +26,17 @@ def test_the_networks_own_scaling_is_inside(tmp_path):
     expected = network(keras.applications.mobilenet.preprocess_input(IMAGES.copy()))
     found = backbone("MobileNet", 64, str(tmp_path / "mobile.weights.h5"))(IMAGES)
     np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["small", "MobileNet"])
+def test_precision_is_that_of_the_training(name, tmp_path):
+    network, _ = configured(Config(backbone=name, image_size=32, precision="mixed_bfloat16"))
+    assert network(IMAGES[:, :32, :32]).dtype == "bfloat16"
+    assert {weight.dtype for weight in network.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    network.save(tmp_path / "network.keras")
+    kept, _ = configured(Config(backbone=str(tmp_path / "network.keras"), image_size=32))
+    assert kept(IMAGES[:, :32, :32]).dtype == "bfloat16"
 
 
 def test_no_feature_map(tmp_path):
