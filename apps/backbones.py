@@ -105,13 +105,14 @@ def unfreezer(model, network, begins):
 
 
 def _small(size):
-    """Three halvings and a look around, each with batch normalisation."""
+    """Three halvings and a look around, each with group normalisation (Wu and He 2018)."""
     images = keras.Input((size, size, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1)(images)
     for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
-        # With Keras's momentum, 0.99, the averages lag so far behind that a validation may be twice as bad as training.
-        x = layers.BatchNormalization(momentum=0.9)(x)
+        # Not over the batch: batches hold captions of like length, so that its statistics tell of what the pictures show,
+        # which a model learns to use, and misses when it is asked of one picture (validation loss 1.6 instead of 0.7).
+        x = layers.GroupNormalization(8)(x)
         x = layers.Activation("relu")(x)
     return keras.Model(images, x, name=SMALL)
 

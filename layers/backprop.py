@@ -55,8 +55,8 @@ def run(
         by_hand: Whether to keep, step by step, what the derivative above needs. Without it the backend differentiates
             the loop, if anybody asks; a cell without `linearize` can only be run so.
         project: Function of a step's input to its projection, where `inputs` are not projected yet; not by hand.
-        nudges: Tensor `(steps, ..., batch, units)` that is added to the first state after each step, or None. With
-            zeros nothing changes, and their derivative is that of the loss with respect to the state of each step.
+        nudges: List of tensors `(steps, ..., batch, units)` that are added to the states after each step, or None. With
+            zeros nothing changes, and their derivative is that of the loss with respect to the states of each step.
 
     Returns:
         `(outputs, states)`: the first state after each step, `(steps, ..., batch, units)`, and the last states.
@@ -64,7 +64,7 @@ def run(
     masks = () if masks is None else (masks if isinstance(masks, list) else [masks] * len(states),)
     drops = [] if dropout_mask is None else [dropout_mask]
     weights = [ops.convert_to_tensor(weight) for weight in weights]
-    nudges = [] if nudges is None else [nudges]
+    nudges = [] if nudges is None else list(nudges)
 
     loop = functools.partial(unroll, cell, masks=masks, mix=mix, project=project)
 
@@ -100,7 +100,7 @@ def run(
             if keep:
                 d_passed = _choose(keep[0], [0] * n_states, d_states)
                 d_before = [d + passed for d, passed in zip(d_before, d_passed, strict=True)]
-            return d_before, (d_projected, d_states[:1] if nudges else [])
+            return d_before, (d_projected, d_states if nudges else [])
 
         d_first, (d_projected, d_nudges) = scan(step, d_last, (coefficients, kept, d_outputs, *masks), reverse=True)
         d_inner = cell.inner_gradient(coefficients, d_projected)
@@ -122,8 +122,8 @@ def run(
 def unroll(cell, inputs, states, weights, drops=(), nudges=(), masks=(), mix=None, project=None, keep_all=True):
     """The loop of `run`, and of whoever wants to see what goes on in it.
 
-    The arguments are those of `run`, but that each of `drops`, `nudges` and `masks` has one entry or none, and that of
-    `masks` is a list with a mask a state.
+    The arguments are those of `run`, but that each of `drops` and `masks` has one entry or none, that of `masks` is a
+    list with a mask a state, and that `nudges` may be empty.
 
     Returns:
         `(states, (history, gates, kept))`: the last states, and of all steps the states after them, what the cell's
@@ -131,7 +131,7 @@ def unroll(cell, inputs, states, weights, drops=(), nudges=(), masks=(), mix=Non
     """
 
     def step(states, inputs):
-        projected, nudge, keep = inputs
+        projected, nudges, keep = inputs
         if project is not None:
             projected = project(projected)
         inner, kept = cell.inner(_drop(states[0], drops), *weights)
@@ -140,8 +140,8 @@ def unroll(cell, inputs, states, weights, drops=(), nudges=(), masks=(), mix=Non
             new_states = mix(states, new_states)
         if keep:
             new_states = _choose(keep[0], new_states, states)
-        if nudge:
-            new_states = [new_states[0] + nudge[0], *new_states[1:]]
+        if nudges:
+            new_states = [state + nudge for state, nudge in zip(new_states, nudges, strict=True)]
         return new_states, (new_states, gates, kept) if keep_all else new_states[0]
 
     return scan(step, states, (inputs, nudges, masks))

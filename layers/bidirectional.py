@@ -107,7 +107,8 @@ class Bidirectional(keras.layers.Bidirectional):
             mask,
             by_hand=training,
             project=None if training else lambda rows: project(ops.unstack(rows)),
-            nudges=first.nudge and first.nudge((ops.shape(sequences[0])[0], 2, *ops.shape(initial_state[0]))),
+            nudges=first.nudge
+            and first.nudge([(ops.shape(sequences[0])[0], 2, *ops.shape(state)) for state in initial_states[0]]),
         )
         last = states[0]
         if mask is not None:

@@ -49,7 +49,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
     gates = 1
     state_count = 1
     gate_names = ()  # of what `step` hands over beside the states
-    nudge = None  # function of a shape to what `backprop.run` adds to the states: a place to measure their derivative
+    nudge = None  # function of shapes to the `nudges` of `backprop.run`: a place to measure the states' derivative
 
     def __init__(
         self,
@@ -263,7 +263,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             mix,
             by_hand=training and self.has_step_gradient,
             project=None if training else self.project,
-            nudges=self.nudge and self.nudge((*ops.shape(sequences)[:2], self.output_size)),
+            nudges=self.nudge and self.nudge([(ops.shape(sequences)[0], *ops.shape(state)) for state in states]),
         )
         return states[0], outputs, states
 

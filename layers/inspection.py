@@ -66,8 +66,9 @@ def state_norms(layer, inputs, mask=None):
 
 
 def gradient_flow(model, inputs, targets, loss=None):
-    """How much the loss depends on the hidden state after each step: the norm of its derivative, step by step.
+    """How much the loss depends on the state after each step: the norm of its derivative, step by step.
 
+    Of an LSTM, the state is both `h` and `c`, through which a gradient passes from step to step, too.
     A derivative that fades towards the first steps has vanished: what was read there cannot be learned from. One that
     grows explodes. It is computed as in a training step, by the layers' own back-propagation through time, and dropout
     is applied as there.
@@ -112,13 +113,15 @@ def gradient_flow(model, inputs, targets, loss=None):
     shapes, paths = [], []
 
     def first_time(cell):
-        def nudge(shape):
-            shapes.append(shape)
+        def nudge(of_run):
+            shapes.append(of_run)
             paths.append(cell.path)
             return None
 
         return nudge
 
+    if not model.built:
+        value()  # what builds a model may run its layers, too
     with _nudged(cells, first_time):
         value()
     if not shapes:
@@ -126,15 +129,16 @@ def gradient_flow(model, inputs, targets, loss=None):
 
     def nudged_value(*nudges):
         rest = iter(nudges)
-        with _nudged(cells, lambda cell: lambda shape: next(rest)):
+        with _nudged(cells, lambda cell: lambda of_run: [next(rest) for _ in of_run]):
             return value()
 
-    found = gradients(nudged_value, [ops.zeros(shape, dtype=cells[0].compute_dtype) for shape in shapes])
+    nudges = [ops.zeros(shape, dtype=cells[0].compute_dtype) for of_run in shapes for shape in of_run]
+    derivatives = iter(gradients(nudged_value, nudges))
     runs = {path: paths.count(path) for path in paths}
     flows = {}
-    for place, (path, derivative) in enumerate(zip(paths, found, strict=True)):
+    for place, (path, of_run) in enumerate(zip(paths, shapes, strict=True)):
         name = path if runs[path] == 1 else f"{path}:{paths[: place + 1].count(path)}"
-        flows[name] = _norms(ops.moveaxis(derivative, 0, -2))
+        flows[name] = np.moveaxis(np.hypot.reduce([_norms(next(derivatives)) for _ in of_run]), 0, -1)
     return flows
 
 
@@ -203,5 +207,5 @@ def _trace(layer, inputs, mask):
 
 
 def _norms(x):
-    """Euclidean norms over the last axis, as an array."""
-    return ops.convert_to_numpy(ops.sqrt(ops.sum(ops.square(ops.cast(x, "float32")), axis=-1)))
+    """Euclidean norms over the last axis, as an array of doubles, since the square of a gradient may be tiny."""
+    return np.linalg.norm(ops.convert_to_numpy(x).astype("float64"), axis=-1)

@@ -18,7 +18,7 @@ class Config(TrainingConfig):
 
         keras-recurrent long_memory train --cell lstm --bias chrono --lag 200 --output saved_models/adding
 
-    trains an LSTM on the adding problem until it is solved, and
+    trains an LSTM on the adding problem until it is solved, at most for `epochs`, and
 
         keras-recurrent long_memory evaluate saved_models/adding
 

@@ -169,6 +169,11 @@ def batches(config):
     return EpochBatches(epoch_batches, signature, config.steps_per_epoch, True)
 
 
+def validated(config):
+    """The sequences that tell when a task is solved, the same in every run: `(inputs, targets)`."""
+    return TASKS[config.task].draw(np.random.default_rng([986, config.lag]), TESTED, config.lag)
+
+
 def tested(config):
-    """The sequences that errors are measured on, the same in every run: `(inputs, targets)`."""
+    """Those that errors are reported on, which decide nothing."""
     return TASKS[config.task].draw(np.random.default_rng([987, config.lag]), TESTED, config.lag)

@@ -12,7 +12,7 @@ from .. import export, folders, training
 from ..text import strings
 from ..writing import load_model
 from .config import Config
-from .data import TASKS, batches, goal, tested
+from .data import TASKS, batches, goal, tested, validated
 
 GATES = {"simple_rnn": 1, "gru": 3, "lstm": 4}
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
@@ -98,13 +98,13 @@ class Experiment:
         `loss` on new sequences beside `guess`, that of the best answer that reads nothing, and `solved`; and of the
         last answer's loss `flow`, the norm of its derivative with respect to the state after each step, averaged over
         sequences, `lost`, the share of it that does not reach the first step, and `spectral_radii` of the recurrent
-        weights of each gate.
+        weights of each gate. What is too large for a number is None.
         """
         inputs, targets = tested(self.config)
         found = self.model.predict(inputs, verbose=0)
         value = float(tf.reduce_mean(loss(self.config)(targets, found)))
         return {
-            "loss": value,
+            "loss": _finite(value),
             "guess": TASKS[self.config.task].guess(self.config.lag),
             "solved": value < goal(self.config),
             **flow(self.model, self.config),
@@ -130,10 +130,14 @@ def flow(model, config):
     with np.errstate(divide="ignore", invalid="ignore"):
         lost = 1 - norms[0] / norms[-1]
     return {
-        "flow": norms.astype(float).tolist(),
-        "lost": float(lost),
+        "flow": [_finite(norm) for norm in norms],
+        "lost": _finite(lost),
         "spectral_radii": spectral_radii(model.layers[0]),
     }
+
+
+def _finite(number):
+    return float(number) if np.isfinite(number) else None
 
 
 def train(config, folder):
@@ -145,7 +149,7 @@ def train(config, folder):
     keras.utils.set_random_seed(config.seed)
     model = build(config)
     folders.write_config(folder, config)
-    validation = tf.data.Dataset.from_tensor_slices(tested(config)).batch(config.batch_size)
+    validation = tf.data.Dataset.from_tensor_slices(validated(config)).batch(config.batch_size)
     training.fit(model, loss(config), batches(config), validation, config, folder, goal=goal(config))
     return Experiment(config, model)
 

@@ -5,8 +5,10 @@ import dataclasses
 import html
 import io
 import json
+import math
 import multiprocessing
 import os
+import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -90,7 +92,10 @@ def run(config, path):
         with folders.resumable(folder, config, resume=True, overwrite=False) as partial:
             experiment = train(config, partial)
             rows = (partial / "history.csv").read_text(encoding="utf-8").count("\n") - 1
-        result.update(trained=experiment.measure(), steps=rows * config.steps_per_epoch)
+        trained = experiment.measure()
+        if trained["loss"] is None or (rows < config.epochs and not trained["solved"]):
+            raise folders.TrainingError(f"the loss is not a number after {rows * config.steps_per_epoch} steps")
+        result.update(trained=trained, steps=rows * config.steps_per_epoch)
     except folders.TrainingError as error:
         result["diverged"] = str(error)
     with folders.whole_file(path) as partial:
@@ -99,27 +104,37 @@ def run(config, path):
 
 
 def run_all(runs, folder, jobs):
-    """Runs experiments, `jobs` at a time in processes of their own, and returns their results by name."""
+    """Runs experiments, `jobs` at a time in processes of their own, and returns their results by name.
+
+    Those with one configuration are one run. Its result has a file in `folder`, named by the configuration's checksum;
+    what the processes have to say goes into `log.txt` there.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / f"{number:03}.json" for number, name in enumerate(runs)}
     results = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_alone, initargs=(jobs,)) as pool:
-        waiting = {pool.submit(run, config, paths[name]): name for name, config in runs.items()}
-        for done in progress(as_completed(waiting), len(waiting), "experiments"):
-            results[waiting[done]] = done.result()
-    return {name: results[name] for name in runs}
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_alone, initargs=(jobs, folder / "log.txt")) as pool:
+        paths = {config: folder / f"{zlib.crc32(repr(config).encode()):08x}.json" for config in runs.values()}
+        waiting = {pool.submit(run, config, path): config for config, path in paths.items()}
+        try:
+            for done in progress(as_completed(waiting), len(waiting), "experiments"):
+                results[waiting[done]] = done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {name: results[config] for name, config in runs.items()}
 
 
-def _alone(jobs):
-    """Gives a process its share of the cores, and keeps its chatter to itself."""
+def _alone(jobs, log):
+    """Gives a process its share of the cores, and a file for its chatter."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(max(1, (os.cpu_count() or 1) // jobs))
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def page(results, lags, tasks):
@@ -149,7 +164,8 @@ def page(results, lags, tasks):
 
 _INTRODUCTION = """
 <p>Each network has one recurrent layer. A run ends where the task is solved, or at its last step. The curves show the
-norm of the derivative of the last answer's loss with respect to the state after each step, on new sequences: where it
+norm of the derivative of the last answer's loss with respect to the state after each step, on new sequences (of an
+LSTM, to both its states, for what it remembers is in the cell state): where it
 falls towards the first steps, gradients vanish, and what was read there can hardly be learned; where it rises, they
 explode. The spectral radius is that of the recurrent weights; of several gates, the largest.</p>
 """
@@ -191,6 +207,8 @@ def _effects(found):
 
 
 def _lost(share):
+    if share is None:
+        return "too much to count"
     return f"{share:.2%}" if share >= 0 else f"none: it grows {1 - share:,.3g} times"
 
 
@@ -199,7 +217,8 @@ def _plot(title, curves):
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.subplots()
     for name, norms in curves.items():
-        axes.semilogy(range(1, len(norms) + 1), [max(norm, 1e-30) for norm in norms], label=name)
+        numbers = [math.nan if norm is None else max(norm, 1e-30) for norm in norms]
+        axes.semilogy(range(1, len(norms) + 1), numbers, label=name)
     axes.set(title=title, xlabel="step", ylabel="norm of the gradient")
     axes.legend(fontsize="small")
     file = io.BytesIO()

@@ -96,15 +96,16 @@ def test_state_norms_under_a_mask(inputs, rng):
 
 
 def unrolled(model, layer, inputs, targets, nudges, mask=None):
-    """The loss of the model, its layer taken step by step, with something added to the state after each."""
+    """The loss of the model, its layer taken step by step, with something added to the states after each."""
     states = layer.cell.get_initial_state(BATCH)
-    for time, nudge in enumerate(nudges):
+    for time in range(STEPS):
         _, new = layer.cell(ops.convert_to_tensor(inputs[:, time]), states)
         if mask is not None:
             counts = ops.convert_to_tensor(mask[:, time, np.newaxis])
             new = [ops.where(counts, after, before) for after, before in zip(new, states, strict=True)]
-        states = [new[0] + nudge, *new[1:]]
-    return ops.mean(ops.square(ops.convert_to_tensor(targets) - model.layers[-1](states[0])))
+        states = [state + nudge for state, nudge in zip(new, nudges[time * len(new) :], strict=False)]
+    unread = 0 * sum(map(ops.sum, states))  # of the last cell state, so that autodiff has a derivative for it
+    return ops.mean(ops.square(ops.convert_to_tensor(targets) - model.layers[-1](states[0]))) + unread
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -118,10 +119,11 @@ def test_gradient_flow_is_that_of_autodiff(name, masked, inputs, rng, gradients)
     model.compile(loss="mse")
     targets = rng.normal(size=(BATCH, 1)).astype("float32")
     (flow,) = gradient_flow(model, inputs, targets).values()
-    nudges = [np.zeros((BATCH, UNITS), "float32")] * STEPS
+    nudges = [np.zeros((BATCH, UNITS), "float32")] * STEPS * layer.cell.state_count
     mask = MASK if masked else None
     found = gradients(lambda *nudges: unrolled(model, layer, inputs, targets, nudges, mask), inputs=nudges)
-    np.testing.assert_allclose(flow, np.linalg.norm(found, axis=-1).T, atol=1e-6, rtol=1e-4)
+    found = np.reshape(found, (STEPS, layer.cell.state_count, BATCH, UNITS))
+    np.testing.assert_allclose(flow, np.linalg.norm(found, axis=(1, 3)).T, atol=1e-6, rtol=1e-4)
     assert layer.cell.nudge is None
     explicit = gradient_flow(model, inputs, targets, loss=keras.losses.mean_squared_error)
     np.testing.assert_allclose(next(iter(explicit.values())), flow, rtol=1e-5)
@@ -141,6 +143,40 @@ def test_gradient_flow_names_every_run(inputs, rng):
     one = (BATCH, STEPS)
     assert shapes == {"first": one, "shared:1": one, "shared:2": one, "both": (2, *one)}
     assert all(np.all(np.isfinite(x)) and np.all(x > 0) for x in flow.values())
+
+
+def test_gradient_flow_of_a_model_that_was_not_built(inputs):
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = [layers.LSTM(UNITS, return_sequences=True), layers.LSTM(1)]
+
+        def call(self, inputs):
+            return self.parts[1](self.parts[0](inputs))
+
+    model = Model()
+    first, second = (
+        gradient_flow(model, inputs, np.ones((BATCH, 1), "float32"), keras.losses.mean_squared_error) for _ in range(2)
+    )
+    assert len(first) == 2 and first.keys() == second.keys()
+    for path, norms in first.items():
+        np.testing.assert_array_equal(norms, second[path])
+        assert np.all(norms > 0)
+
+
+@pytest.mark.parametrize("gain", [0.3, 3.0])
+def test_gradient_flow_of_what_vanishes_and_what_explodes(gain):
+    """Of linear recurrence with `gain` times an orthogonal matrix, a step further back has `gain` times the norm."""
+    steps = 60
+    layer = layers.SimpleRNN(UNITS, activation=None, recurrent_initializer=keras.initializers.Orthogonal(gain))
+    model = keras.Sequential([keras.Input((steps, 1)), layer])
+    inputs = np.ones((1, steps, 1), "float32")
+
+    def total(targets, outputs):
+        return ops.sum(outputs)
+
+    ((norms,),) = gradient_flow(model, inputs, np.zeros((1, UNITS), "float32"), total).values()
+    np.testing.assert_allclose(norms, 2 * gain ** np.arange(steps - 1.0, -1, -1), rtol=1e-4)
 
 
 def test_what_cannot_be_measured(inputs):

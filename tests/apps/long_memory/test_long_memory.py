@@ -183,13 +183,48 @@ def test_report(tmp_path, monkeypatch):
     small = {"units": 8, "epochs": 2, "steps_per_epoch": 3}
     runs = report.experiments([5], ["parity", "adding"])
     runs = {name: dataclasses.replace(config, **small) for name, config in runs.items()}
-    assert set(runs) == {"parity, GRU, lag 5", "adding, GRU, lag 5", "Size: large"}
+    runs["the same"] = runs["adding, GRU, lag 5"]
+    assert set(runs) == {"parity, GRU, lag 5", "adding, GRU, lag 5", "Size: large", "the same"}
     results = report.run_all(runs, tmp_path / "runs", jobs=1)
     report.write(results, [5], ["parity", "adding"], tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(results))
+    numbers = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)  # not Infinity, not NaN
+    assert numbers == json.loads(json.dumps(results))
+    assert None in results["Size: large"]["untrained"]["flow"] and results["Size: large"]["untrained"]["lost"] is None
     page = (tmp_path / "figures" / "report.html").read_text()
     assert page.count("<img") == 5 and "diverged" in page and "http" not in page.replace("http://www.w3.org", "")
     assert "diverged" in results["Size: large"]
+    assert results["the same"] == results["adding, GRU, lag 5"] != results["parity, GRU, lag 5"]
+
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
-    assert report.run(runs["adding, GRU, lag 5"], tmp_path / "runs" / "001.json") == results["adding, GRU, lag 5"]
-    assert done == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
+    assert len(done) == 3
+    # What is done already is read, whatever else is asked for.
+    other = {"one": dataclasses.replace(PARITY, **small), "two": runs["adding, GRU, lag 5"]}
+    again = report.run_all(other, tmp_path / "runs", jobs=1)
+    assert again["two"] == results["adding, GRU, lag 5"] and again["one"]["config"]["task"] == "parity"
+    now = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
+    assert len(now) == 4 and done.items() <= now.items()
+
+
+def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path, monkeypatch):
+    config = dataclasses.replace(PARITY, units=4, epochs=4, steps_per_epoch=2)
+    drawn = data.TASKS["parity"].draw
+
+    def draw(generator, count, lag):
+        inputs, targets = drawn(generator, count, lag)
+        return (
+            np.full_like(inputs, np.nan) if (tmp_path / ".run.unfinished" / "history.csv").exists() else inputs
+        ), targets
+
+    task = dataclasses.replace(data.TASKS["parity"], draw=draw)
+    monkeypatch.setitem(data.TASKS, "parity", task)
+    assert "not a number after 2 steps" in report.run(config, tmp_path / "run.json")["diverged"]
+
+
+def test_a_run_that_fails_ends_the_report(tmp_path):
+    wrong = {"wrong": dataclasses.replace(PARITY, cell="simple_rnn", bias="chrono")}
+    many = {
+        str(seed): dataclasses.replace(PARITY, epochs=2, units=4, steps_per_epoch=1, seed=seed) for seed in range(40)
+    }
+    with pytest.raises(folders.TrainingError, match="chrono"):
+        report.run_all({**wrong, **many}, tmp_path, jobs=1)
+    assert len(list(tmp_path.glob("*.json"))) < 10
