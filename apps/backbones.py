@@ -110,8 +110,8 @@ def _small(size):
     x = layers.Rescaling(1 / 127.5, offset=-1)(images)
     for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
-        # Not over the batch: batches hold captions of like length, so that its statistics tell of what the pictures show,
-        # which a model learns to use, and misses when it is asked of one picture (validation loss 1.6 instead of 0.7).
+        # Not over the batch: batches hold captions of like length, so that their statistics tell of the images. A model
+        # learns to use that, and misses it when it is asked of one image (validation loss 1.6 instead of 0.7).
         x = layers.GroupNormalization(8)(x)
         x = layers.Activation("relu")(x)
     return keras.Model(images, x, name=SMALL)

@@ -176,7 +176,8 @@ def train(config, folder):
     Classifier(config, tokenizer, labels, model).save_assets(folder)
     training.fit(
         model,
-        training.TokenCrossentropy(config.label_smoothing),
+        # By the number of texts, not by their weights: those of a batch without rare labels would count the more.
+        training.TokenCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
         batches["train"],
         batches["validation"].dataset,
         config,

@@ -14,17 +14,25 @@ from ..folders import read_config
 from .config import Config
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test", samples: NonNegativeInt = 500):
+def evaluate(
+    model: str,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    samples: NonNegativeInt = 500,
+    length: PositiveInt | None = None,
+):
     """Measures how well a model foresees the characters of a split.
 
     Ends with one line of JSON: bits_per_character and perplexity (of a character; the ends of lines are characters,
-    too), characters, and the speed; and of lines, of so many samples the share that the model ends within max_length.
+    too), characters, and the speed; and of lines, of so many samples the share that the model ends in time.
 
     Args:
         model: The model's folder.
         data: A folder or a TFDS name; the default is what the model was trained on.
         split: The split to read.
         samples: How many lines to draw.
+        length: The most characters of those lines; the default is the model's max_length.
     """
     read_config(model, Config.app)
     from ..writing import Sampling
@@ -39,7 +47,8 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", sample
     metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}
     metrics["characters_per_second"] = round(count / watch.seconds, 1)
     if generator.ends and config.feed == "previous" and samples:
-        metrics["ended"] = sum(written.ended for written in generator.write(sampling=Sampling(samples))) / samples
+        lines = generator.write(length=length, sampling=Sampling(samples))
+        metrics["ended"] = sum(written.ended for written in lines) / samples
     cli.report(model, split, metrics, data)
 
 
@@ -65,7 +74,7 @@ def generate(
         prompt: What each text begins with.
         label: The label of the texts, of a model that learned labels; the default draws one for each text.
         samples: How many texts to write.
-        length: The most characters to write; the default is the model's max_length.
+        length: The most characters to write after the prompt; the default is the model's max_length.
         temperature: Below 1 the likelier characters are drawn more often than the model says; 0 draws the likeliest.
         top_k: Draw from so many likeliest characters; the default is all.
         top_p: Draw from the fewest likeliest characters that have this probability together.

@@ -129,6 +129,18 @@ def test_class_weights(config, moods):
         assert found == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("class_weights", "rare"), [(False, 5), (True, 50)])
+def test_rare_labels_count_alike(config, tmp_path, class_weights, rare):
+    """Of texts that are all the same, the probability of a label is its share of what counts."""
+    for split, count in {"train": 5, "val": rare}.items():
+        (tmp_path / f"{split}.tsv").write_text(table([("x", "common")] * (100 - count) + [("x", "rare")] * count))
+    options = {"data": str(tmp_path), "class_weights": class_weights, "batch_size": 10, "epochs": 15, "monitor": "loss"}
+    (tmp_path / "model").mkdir()
+    classifier = model.train(dataclasses.replace(config, **options), tmp_path / "model")
+    (told,) = classifier.explain(["x"])
+    assert told["probabilities"]["rare"] == pytest.approx(rare / 100, abs=0.04)
+
+
 def load_tokenizer(texts):
     from keras_recurrent.apps.text import WordTokenizer
 

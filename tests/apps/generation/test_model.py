@@ -272,6 +272,8 @@ def test_command_line(hello, tmp_path, capsys):
     assert cli.main(["generation", "evaluate", str(hello), "--samples", "20"]) == 0
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["characters"] == 6 and metrics["perplexity"] < 1.5 and metrics["ended"] > 0.9
+    assert cli.main(["generation", "evaluate", str(hello), "--samples", "20", "--length", "3"]) == 0
+    assert json.loads(capsys.readouterr().out)["ended"] < 0.1
     for options, message in {
         ("--prompt", "hey"): "the model has never seen the characters 'y'",
         ("--label", "x"): "no label 'x'; it learned none",
