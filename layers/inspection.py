@@ -154,7 +154,7 @@ def spectral_radii(layer):
         Dictionary from a gate to a float; a cell without gates has one named `state`.
 
     Raises:
-        ValueError: If the layer has no cell of this package.
+        ValueError: If the layer has no cell of this package, or the cell's state enters its gates through a projection.
 
     Example:
 
@@ -167,6 +167,8 @@ def spectral_radii(layer):
     cell = _cell(layer)
     kernel = ops.convert_to_numpy(cell.recurrent_kernel).astype("float64")
     blocks = np.split(kernel, cell.gates, axis=1)
+    if blocks[0].shape[0] != blocks[0].shape[1]:
+        raise ValueError(f"Weights of the shape {blocks[0].shape} have no eigenvalues. Received: {layer}")
     names = cell.gate_names or ("state",)
     return {name: float(np.abs(np.linalg.eigvals(block)).max()) for name, block in zip(names, blocks, strict=True)}
 

@@ -210,3 +210,7 @@ def test_spectral_radii(scale):
     assert list(radii) == ["update", "reset", "candidate"]
     np.testing.assert_allclose(list(radii.values()), scale, rtol=1e-5)
     assert list(layers.spectral_radii(layer_of("simple_rnn", np.random.default_rng(0)))) == ["state"]
+    projected = Recurrent(layers.ProjectedLSTMCell(UNITS, 2))
+    projected.build((None, None, FEATURES))
+    with pytest.raises(ValueError, match=r"\(2, 4\) have no eigenvalues"):
+        layers.spectral_radii(projected)
