@@ -26,11 +26,13 @@ class ConditionalLM(keras.Model):
             likeliest where it reads the right ones before them, so that all steps are still computed at once.
 
     Call arguments:
-        inputs: `(source, tokens)`: what the encoder reads, and the target after a start token, `(batch, steps)`.
+        inputs: `(source, tokens)`: what the encoder reads, and the target after a start token, `(batch, steps)`; or
+            several targets of each source, `(batch, targets, steps)`, for which it is encoded once.
         training: Whether dropout applies.
 
     Returns:
-        The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)`.
+        The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)`, or `(batch, targets,
+        steps, vocabulary_size)`.
 
     Example:
 
@@ -70,14 +72,18 @@ class ConditionalLM(keras.Model):
         if not self.encoder.built:
             self.encoder.build(source_shape)
         if not self.decoder.built:
-            self.decoder.build(tokens_shape, self.encoder.compute_output_shape(source_shape))
+            self.decoder.build((None, tokens_shape[-1]), self.encoder.compute_output_shape(source_shape))
 
     def call(self, inputs, training=False):
         source, tokens = inputs
         memory = self.encoder(source, training=training)
+        _, *several, steps = shape = ops.shape(tokens)
+        if several:
+            memory, tokens = _repeated(memory, *several), ops.reshape(tokens, (-1, steps))
         if training and self.scheduled_sampling:
             tokens = self._mixed(tokens, memory)
-        return self.decoder(tokens, memory, training=training)
+        logits = self.decoder(tokens, memory, training=training)
+        return ops.reshape(logits, (*shape, logits.shape[-1])) if several else logits
 
     def _mixed(self, tokens, memory):
         logits = ops.stop_gradient(self.decoder(tokens, memory, training=False))
@@ -173,7 +179,7 @@ class ConditionalLM(keras.Model):
             The attention's weights `(batch, targets, steps, positions)`; of no positions without attention.
         """
         batch, count, steps = ops.shape(targets)
-        memory = tree.map_structure(lambda x: None if x is None else ops.repeat(x, count, axis=0), self._read(source))
+        memory = _repeated(self._read(source), count)
         tokens = ops.pad(targets[:, :, :-1], ((0, 0), (0, 0), (1, 0)), constant_values=self.start)
         weights = self.decoder.align(ops.reshape(tokens, (-1, steps)), memory)
         if weights is None:
@@ -232,6 +238,11 @@ class ConditionalLM(keras.Model):
             config["decoder"].pop("build_config", None)
         encoder, decoder = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder"))
         return cls(encoder, decoder, **config)
+
+
+def _repeated(memory, count):
+    """A `Memory` with each of the batch so many times."""
+    return tree.map_structure(lambda x: None if x is None else ops.repeat(x, count, axis=0), memory)
 
 
 def _without_weights(step):

@@ -36,6 +36,24 @@ def test_logits(rng):
     assert tuple(logits.shape) == (3, LENGTH + 1, VOCABULARY)
 
 
+@pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
+def test_several_targets_of_a_source(attention, rng, assert_close, monkeypatch):
+    """Their logits are those of each alone, and the source is encoded once."""
+    sources, _ = reversals(3, rng)
+    targets = rng.integers(4, VOCABULARY, (3, 2, LENGTH))
+    targets[0, 1, 2:] = PADDING
+    model = model_of(attention)
+    encoded = []
+    call = model.encoder.call
+    monkeypatch.setattr(model.encoder, "call", lambda x, **options: encoded.append(x.shape[0]) or call(x, **options))
+    several = model((ops.convert_to_tensor(sources), ops.convert_to_tensor(targets)))
+    assert encoded == [3]
+    assert tuple(several.shape) == (3, 2, LENGTH, VOCABULARY)
+    for place in range(2):
+        alone = model((ops.convert_to_tensor(sources), ops.convert_to_tensor(targets[:, place])))
+        assert_close(several[:, place], alone, atol=1e-6)
+
+
 def test_encoder_and_decoder_share_no_variables(rng):
     model = model_of()
     model.build([(None, None), (None, None)])
