@@ -262,7 +262,7 @@ def fit(
     draw_history(history.path, folder / "figures" / "history.png")
     if config.tensorboard:
         _write_tensorboard(history.rows, folder / "tensorboard")
-    return left
+    return {name: float(value) for name, value in left.items()}
 
 
 class _OneEpoch(keras.callbacks.Callback):

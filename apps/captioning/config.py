@@ -53,7 +53,7 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
         risk_captions: How many captions of an image the search then finds.
         monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of its greedy
             captions.
-        batch_size: Captions of a batch.
+        batch_size: Captions of a batch, on average: those of one image stay together, for which it is looked at once.
     """
 
     app: Literal["captioning"] = "captioning"

@@ -11,7 +11,7 @@ from ...datasets.images import read_captions
 from ...layers.search import length_penalty
 from ..console import progress
 from ..images import THREADS, usable
-from ..text import PADDING, length_batches, rows_of, teacher_forcing
+from ..text import PADDING, rows_of, teacher_forcing
 from ..training import EpochBatches, ahead
 
 
@@ -31,9 +31,11 @@ def read(config, split):
 
 
 def batches(examples, read_images, tokenizer, config, split):
-    """Captions with their images as `EpochBatches`, in a new order each epoch for the split `train`.
+    """Images with their captions as `EpochBatches`, in a new order each epoch for the split `train`.
 
-    Images are read in threads, some batches ahead.
+    Images are read in threads, some batches ahead, and each once in an epoch. Which of them share a batch is random: if
+    it were those of like captions, the statistics of a batch would tell of its images, which a model that normalises by
+    them learns to use, and misses where it sees one image.
 
     Args:
         examples: List of `CaptionedImage`s.
@@ -44,32 +46,30 @@ def batches(examples, read_images, tokenizer, config, split):
         split: The split's name.
 
     Returns:
-        Batches of like length, each `((images, start + caption), caption + end, weights)`: what `read_images` gives,
-        int32 arrays `(batch, steps)`, 0 at padding, and float32 weights, 0 there and 1 elsewhere.
+        Batches `((images, start + captions), captions + end, weights)`: what `read_images` gives; int32 arrays
+        `(images, captions, steps)`, 0 at padding and for captions that an image lacks; and float32 weights, 0 there and
+        1 elsewhere.
     """
     counts = np.array([len(example.captions) for example in examples])
-    places = np.repeat(np.arange(len(examples)), counts)  # the image of each caption
     captions = [caption for example in examples for caption in example.captions]
     ids = rows_of(tokenizer.encode(captions, config.max_length))
-    lengths = np.array([[len(row)] for row in ids])
+    firsts = np.cumsum(counts) - counts
+    read = counts if config.captions_per_image is None else np.minimum(counts, config.captions_per_image)
     is_training = split == "train"
 
-    def order(epoch):
-        if not is_training:
-            return length_batches(lengths, config.batch_size)
-        generator = np.random.default_rng([config.seed, epoch])
-        chosen = np.arange(len(ids))
-        if config.captions_per_image is not None:
-            ranks = np.lexsort((generator.random(len(ids)), places))  # the captions of each image, in a random order
-            rank_of = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
-            chosen = np.sort(ranks[rank_of < config.captions_per_image])
-        return [chosen[batch] for batch in length_batches(lengths[chosen], config.batch_size, generator)]
-
     def batches_of(epoch):
-        seen = _seen(places, len(examples), config, epoch) if is_training else places
-        return _batches(order(epoch), ids, seen, np.ones(len(ids), "float32"), read_images, config)
+        generator = np.random.default_rng([config.seed, epoch])
+        seen = images = np.arange(len(examples))
+        if is_training:
+            seen, images = _seen(images, len(examples), config, epoch), generator.permutation(len(examples))
+        rows = []
+        for image in images:
+            chosen = generator.permutation(counts[image])[: read[image]] if is_training else range(counts[image])
+            rows.append((seen[image], [ids[firsts[image] + caption] for caption in chosen], [1.0] * len(chosen)))
+        return _batches(rows, at_once, read_images, config)
 
-    return EpochBatches(batches_of, _signature(read_images), len(order(0)), True)
+    at_once = _images_at_once(config, (read if is_training else counts).mean())
+    return EpochBatches(batches_of, _signature(read_images), math.ceil(len(examples) / at_once), True)
 
 
 def risk_batches(examples, read_images, search, captions, reward, config):
@@ -103,13 +103,14 @@ def risk_batches(examples, read_images, search, captions, reward, config):
         Shen et al. 2016, Minimum risk training for neural machine translation, equations 8 to 11.
     """
     count = math.ceil(len(examples) / 4)
+    at_once = _images_at_once(config, captions)
 
-    def written(epoch):
-        """Of each caption its ids, the place of its picture, and its weight."""
+    def batches_of(epoch):
         places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
         seen = _seen(places, len(examples), config, epoch)
         parts = [seen[first : first + config.batch_size] for first in range(0, len(seen), config.batch_size)]
         found = progress(map(search, ahead(read_images, parts, THREADS)), len(parts), "writing captions")
+        rows = []
         for part, (ids, scores, texts) in zip(parts, found, strict=True):
             images = part % len(examples)
             rewards = [[reward(image, text.decode()) for text in row] for image, row in zip(images, texts, strict=True)]
@@ -118,28 +119,34 @@ def risk_batches(examples, read_images, search, captions, reward, config):
             gains = rewards - np.sum(chances * rewards, axis=1, keepdims=True)
             penalties = length_penalty(np.sum(ids != PADDING, axis=2), config.length_penalty)
             weights = captions * 3 * chances * gains / ops.convert_to_numpy(penalties)
-            ids, places = ids.reshape(-1, ids.shape[2]), np.repeat(part, captions)
-            yield from zip((row[row != PADDING] for row in ids), places, weights.flat, strict=True)
+            written = [[caption[caption != PADDING] for caption in of_image] for of_image in ids]
+            rows += zip(part, written, weights, strict=True)
+        found = _batches(rows, at_once, read_images, config)
+        return ((read, target, weights * target.shape[-1]) for read, target, weights in found)
 
-    def batches_of(epoch):
-        ids, places, weights = zip(*written(epoch), strict=True)
-        generator = np.random.default_rng([config.seed, epoch])
-        order = length_batches(np.array([[len(row)] for row in ids]), config.batch_size, generator)
-        found = _batches(order, ids, np.array(places), np.array(weights, "float32"), read_images, config)
-        return ((read, target, weights * target.shape[1]) for read, target, weights in found)
-
-    batch_count = math.ceil(captions * count / config.batch_size)
-    return EpochBatches(batches_of, _signature(read_images), batch_count, True)
+    return EpochBatches(batches_of, _signature(read_images), math.ceil(count / at_once), True)
 
 
-def _batches(order, ids, places, weights, read_images, config):
-    """Batches of captions, given by their ids, the places of their pictures and a weight each."""
+def _images_at_once(config, captions):
+    """The images of a batch of `config.batch_size` captions, of which each has so many."""
+    return max(1, round(config.batch_size / captions))
 
-    def batch_of(rows):
-        read, target, is_token = teacher_forcing([ids[row] for row in rows], 8 if config.jit else 1)
-        return (read_images(places[rows]), read), target, is_token * weights[rows, np.newaxis]
 
-    return ahead(batch_of, order, THREADS)
+def _batches(rows, at_once, read_images, config):
+    """Batches of so many rows, each the place of an image, the ids of its captions, and a weight for each of those."""
+
+    def batch_of(part):
+        places, captions, weights = zip(*part, strict=True)
+        count = max(map(len, captions))
+        lacking = [count - len(of_image) for of_image in captions]
+        flat = [ids for of_image, lacks in zip(captions, lacking, strict=True) for ids in [*of_image, *[()] * lacks]]
+        read, target, is_token = (
+            array.reshape(len(part), count, -1) for array in teacher_forcing(flat, 8 if config.jit else 1)
+        )
+        weights = [[*of_image, *[0.0] * lacks] for of_image, lacks in zip(weights, lacking, strict=True)]
+        return (read_images(np.array(places)), read), target, is_token * np.array(weights, "float32")[:, :, np.newaxis]
+
+    return ahead(batch_of, [rows[first : first + at_once] for first in range(0, len(rows), at_once)], THREADS)
 
 
 def images_of(examples, config, split):
@@ -159,6 +166,6 @@ def _seen(places, count, config, epoch):
 
 def _signature(read_images):
     images = read_images(np.array([0]))
-    tokens = tf.TensorSpec((None, None), tf.int32)
     images = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
-    return (images, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
+    tokens = tf.TensorSpec((None, None, None), tf.int32)
+    return (images, tokens), tokens, tf.TensorSpec((None, None, None), tf.float32)

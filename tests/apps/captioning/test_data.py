@@ -80,12 +80,13 @@ def test_batches_hold_each_caption_once_beside_its_image(config):
         found = []
         for (pixels, read), target, weights in batches.dataset.as_numpy_iterator():
             assert pixels.dtype == np.uint8
-            np.testing.assert_array_equal(read[:, 1:], target[:, :-1])
+            np.testing.assert_array_equal(read[..., 1:], target[..., :-1])
+            assert np.all(read[..., 0] == 2)
             np.testing.assert_array_equal(weights, target != 0)
-            texts = [text.decode() for text in tokenizer.decode(target).numpy()]
-            for image, text in zip(pixels, texts, strict=True):
-                names = [name for name, other in images.items() if np.array_equal(image, other)]
-                found += [(name, text) for name in names]
+            for image, captions in zip(pixels, target, strict=True):
+                (name,) = [name for name, other in images.items() if np.array_equal(image, other)]
+                texts = tokenizer.decode(captions[captions[:, 0] != 0]).numpy()
+                found += [(name, text.decode()) for text in texts]
         assert sorted(found) == wanted
         assert batches.count == len(list(batches.dataset)) == 6
 
@@ -99,21 +100,22 @@ def test_an_epoch_reads_some_captions_of_each_image(config):
         texts = []
         for (pixels, _), target, _ in batches.dataset.as_numpy_iterator():
             keys = [image.tobytes() for image in pixels]
-            texts += zip(keys, [text.decode() for text in tokenizer.decode(target).numpy()], strict=True)
+            assert target.shape[1] == 1
+            texts += zip(keys, [text.decode() for text in tokenizer.decode(target[:, 0]).numpy()], strict=True)
         assert len(texts) == len({key for key, _ in texts}) == len(examples)
         readings.append(texts)
     assert readings[0] == readings[2]
     assert dict(readings[0]) != dict(readings[1])
     _, _, validation = batches_of(config, "validation")
-    assert sum(len(target) for _, target, _ in validation.dataset.as_numpy_iterator()) == 48
+    assert sum(np.sum(target[..., 0] != 0) for _, target, _ in validation.dataset.as_numpy_iterator()) == 48
 
 
 def test_long_captions_are_cut(config):
     config = dataclasses.replace(config, max_length=4)
     _, _, batches = batches_of(config, "validation")
     for _, target, _ in batches.dataset.as_numpy_iterator():
-        assert target.shape[1] == 4
-        assert (target[:, -1] == 3).all()
+        assert target.shape[2] == 4
+        assert (target[..., -1] == 3).all()
 
 
 def test_half_of_the_pictures_are_mirrored(config):
@@ -165,11 +167,11 @@ def test_captions_weigh_what_the_expected_reward_gains(config):
         tape.watch(log_probs)
         of = [[rewards[text.decode()] for text in row] for row in texts]
         mean = tf.reduce_sum(tf.nn.softmax(3 * log_probs / penalties, axis=1) * of)
-    derivative = 2 * tape.gradient(mean, log_probs).numpy() * target.shape[1]  # the mean over a batch divides by those
-    wanted = dict(zip([tuple(row[row != 0]) for row in ids.reshape(-1, 3)], derivative.flat, strict=True))
-    assert len(target) == 6  # one of no token
-    for row, seen, first, of_tokens in zip(target, read, images[:, 0], weights, strict=True):
-        caption = tuple(row[row != 0])
-        assert tuple(seen[: len(caption)]) == (2, *caption)[: len(caption)]
-        assert caption in {tuple(other[other != 0]) for other in ids[places.index(first)]}
-        np.testing.assert_allclose(of_tokens, np.where(row != 0, wanted[caption], 0), rtol=1e-5)
+    derivative = 2 * tape.gradient(mean, log_probs).numpy() * target.shape[2]  # the mean over a batch divides by those
+    assert target.shape == (3, 2, 3)
+    for row, seen, image, of_tokens in zip(target, read, images[:, 0], weights, strict=True):
+        place = places.index(image)
+        np.testing.assert_array_equal(row, ids[place])
+        for caption, before in zip(row, seen, strict=True):
+            assert tuple(before) == (2, *caption[:-1])
+        np.testing.assert_allclose(of_tokens, np.where(row != 0, derivative[place][:, np.newaxis], 0), rtol=1e-5)
