@@ -206,11 +206,14 @@ def test_predict(saved, pictures, tmp_path, capsys):
     arguments = [image, "Which colour is it?", image, " ", "no.png", "Where is it?", image, "Is it on the left?"]
     assert cli.main(["vqa", "predict", str(saved), *arguments, "--figure", str(figure)]) == 2
     captured = capsys.readouterr()
-    assert captured.out.splitlines() == ["green", "yes"]
+    answered = [f"{image}\tWhich colour is it?\tgreen", f"{image}\tIs it on the left?\tyes"]
+    assert captured.out.splitlines() == answered
     assert "the question is empty" in captured.err
     assert "no.png: No such file" in captured.err
     assert "2 of 4 questions could not be answered" in captured.err
     assert figure.read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["vqa", "predict", str(saved), image, "Which colour is it?"]) == 0
+    assert capsys.readouterr().out == "green\n"  # of one question the answer alone
     assert cli.main(["vqa", "predict", str(saved), image, "xyzzy plugh?", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["is_unknown"]
