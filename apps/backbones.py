@@ -42,7 +42,8 @@ def backbone(name, size, weights=None):
     try:
         given = model.compute_output_shape((None, size, size, 3))
     except ValueError as error:
-        raise TrainingError(f"the backbone '{name}' cannot look at images of {(size, size, 3)}: {error}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise TrainingError(f"the backbone '{name}' cannot look at images of {(size, size, 3)}: {reason}") from error
     if not isinstance(given, tuple) or len(given) != 4 or not all(isinstance(side, int) for side in given[1:]):
         raise TrainingError(f"the backbone '{name}' gives {given}, not a feature map of four dimensions")
     return model

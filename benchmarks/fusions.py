@@ -5,7 +5,8 @@
 
 What stands behind `--` are options of `keras-recurrent vqa train`. The units of a fusion are chosen so that the whole
 model has nearly as many weights as that with FiLM and its default units, and no more. A fusion whose model is in the
-folder already is not trained again, and a training that was interrupted goes on.
+folder already is not trained again, and a training that was interrupted goes on; its minutes are then those of the
+last part, or unknown.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def learned(name, folder, splits, options):
         begun = time.monotonic()
         if cli.main([*command, *options]):
             raise SystemExit(f"{name} was not trained")
-        (model / "minutes.json").write_text(json.dumps((time.monotonic() - begun) / 60))
+        (model / "minutes.txt").write_text(f"{(time.monotonic() - begun) / 60:.0f}")
     metrics = model / "metrics.json"
     known = json.loads(metrics.read_text()) if metrics.exists() else {}
     for split in splits:
@@ -60,7 +61,7 @@ def learned(name, folder, splits, options):
         f"{weights(Config(fusion=name, fusion_units=units)):,}",
         *(f"{100 * known[split]['accuracy']:.1f}" for split in splits),
         epochs,
-        f"{json.loads((model / 'minutes.json').read_text()):.0f}",
+        (model / "minutes.txt").read_text() if (model / "minutes.txt").exists() else "?",
     ]
 
 

@@ -141,9 +141,8 @@ def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p
 
     def choose(time, logits, totals, hypotheses):
         best, candidates = ops.top_k(logits, min(top_k or logits.shape[-1], logits.shape[-1]))
-        probabilities = ops.exp(
-            ops.log_softmax(best / temperature, axis=-1)
-        )  # Keras's softmax warns of a single candidate
+        # Keras's softmax would warn of a single candidate.
+        probabilities = ops.exp(ops.log_softmax(best / temperature, axis=-1))
         probabilities = ops.where(best < IMPOSSIBLE / 2, 0.0, probabilities)  # at any temperature
         likelier = ops.cumsum(probabilities, axis=-1) - probabilities
         probabilities = ops.where(likelier < top_p, probabilities, 0.0)

@@ -84,8 +84,9 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
             failed += 1
             continue
         line = dumps({"image": str(file), "captions": captions}, ensure_ascii=False)
-        told = captions[0]["text"] if len(files) == 1 else f"{file}\t{captions[0]['text']}"
-        print(line if json else told, flush=True)
+        text = captions[0]["text"]
+        plain = text if len(files) == 1 else f"{file}\t{text}"
+        print(line if json else plain, flush=True)
         if figure is not None:
             tokens = [token.replace(JOINER, "") for token in captions[0]["tokens"]]
             draw_caption(decode(content), {**captions[0], "tokens": tokens}, captioner.grid, figure)

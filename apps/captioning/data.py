@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from itertools import zip_longest
 
 import numpy as np
 import tensorflow as tf
@@ -52,10 +53,11 @@ def batches(examples, read_images, tokenizer, config, split):
     """
     counts = np.array([len(example.captions) for example in examples])
     captions = [caption for example in examples for caption in example.captions]
-    ids = rows_of(tokenizer.encode(captions, config.max_length))
-    firsts = np.cumsum(counts) - counts
-    read = counts if config.captions_per_image is None else np.minimum(counts, config.captions_per_image)
+    rest = iter(rows_of(tokenizer.encode(captions, config.max_length)))
+    ids = [[next(rest) for _ in example.captions] for example in examples]
     is_training = split == "train"
+    most = config.captions_per_image if is_training else None
+    at_once = _images_at_once(config, np.minimum(counts, most or counts).mean())
 
     def batches_of(epoch):
         generator = np.random.default_rng([config.seed, epoch])
@@ -64,11 +66,10 @@ def batches(examples, read_images, tokenizer, config, split):
             seen, images = _seen(images, len(examples), config, epoch), generator.permutation(len(examples))
         rows = []
         for image in images:
-            chosen = generator.permutation(counts[image])[: read[image]] if is_training else range(counts[image])
-            rows.append((seen[image], [ids[firsts[image] + caption] for caption in chosen], [1.0] * len(chosen)))
+            chosen = generator.permutation(counts[image])[:most] if is_training else range(counts[image])
+            rows.append((seen[image], [ids[image][caption] for caption in chosen], [1.0] * len(chosen)))
         return _batches(rows, at_once, read_images, config)
 
-    at_once = _images_at_once(config, (read if is_training else counts).mean())
     return EpochBatches(batches_of, _signature(read_images), math.ceil(len(examples) / at_once), True)
 
 
@@ -137,14 +138,13 @@ def _batches(rows, at_once, read_images, config):
 
     def batch_of(part):
         places, captions, weights = zip(*part, strict=True)
-        count = max(map(len, captions))
-        lacking = [count - len(of_image) for of_image in captions]
-        flat = [ids for of_image, lacks in zip(captions, lacking, strict=True) for ids in [*of_image, *[()] * lacks]]
+        # First by caption and then by image, where what an image lacks is filled in.
+        ids = [row for of_image in zip(*zip_longest(*captions, fillvalue=()), strict=True) for row in of_image]
+        weights = np.array(list(zip_longest(*weights, fillvalue=0.0)), "float32").T
         read, target, is_token = (
-            array.reshape(len(part), count, -1) for array in teacher_forcing(flat, 8 if config.jit else 1)
+            array.reshape(*weights.shape, -1) for array in teacher_forcing(ids, 8 if config.jit else 1)
         )
-        weights = [[*of_image, *[0.0] * lacks] for of_image, lacks in zip(weights, lacking, strict=True)]
-        return (read_images(np.array(places)), read), target, is_token * np.array(weights, "float32")[:, :, np.newaxis]
+        return (read_images(np.array(places)), read), target, is_token * weights[:, :, np.newaxis]
 
     return ahead(batch_of, [rows[first : first + at_once] for first in range(0, len(rows), at_once)], THREADS)
 

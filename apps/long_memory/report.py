@@ -165,9 +165,9 @@ def page(results, lags, tasks):
 _INTRODUCTION = """
 <p>Each network has one recurrent layer. A run ends where the task is solved, or at its last step. The curves show the
 norm of the derivative of the last answer's loss with respect to the state after each step, on new sequences (of an
-LSTM, to both its states, for what it remembers is in the cell state): where it
-falls towards the first steps, gradients vanish, and what was read there can hardly be learned; where it rises, they
-explode. The spectral radius is that of the recurrent weights; of several gates, the largest.</p>
+LSTM, to both its states, for what it remembers is in the cell state): where it falls towards the first steps, gradients
+vanish, and what was read there can hardly be learned; where it rises, they explode. The spectral radius is that of the
+recurrent weights; of several gates, the largest.</p>
 """
 _STYLE = """
 body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; line-height: 1.4 }

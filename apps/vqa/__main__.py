@@ -83,7 +83,8 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
             continue
         line = dumps({"image": file, "question": question, **told}, ensure_ascii=False)
         answer = told["answers"][0]["text"]
-        print(line if json else answer if len(pairs) == 2 else f"{file}\t{question}\t{answer}", flush=True)
+        plain = answer if len(pairs) == 2 else f"{file}\t{question}\t{answer}"
+        print(line if json else plain, flush=True)
         if figure is not None:
             draw_answers(decode(content), question, told, answerer.grid, figure)
             figure = None  # of the first question only

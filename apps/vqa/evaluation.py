@@ -69,8 +69,8 @@ def summary(results):
         for result in results:
             groups.setdefault(kind_of(result), []).append(result)
         # Of first words there are hundreds; those of many questions are worth a look.
-        commonest = sorted(groups.items(), key=lambda group: -len(group[1]))[:20]
-        found[what] = {kind: _means(group) for kind, group in commonest}
+        largest = sorted(groups, key=lambda kind: -len(groups[kind]))[:20]
+        found[what] = {kind: _means(groups[kind]) for kind in largest}
     return found
 
 

@@ -211,9 +211,9 @@ def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path, monkeypat
 
     def draw(generator, count, lag):
         inputs, targets = drawn(generator, count, lag)
-        return (
-            np.full_like(inputs, np.nan) if (tmp_path / ".run.unfinished" / "history.csv").exists() else inputs
-        ), targets
+        if (tmp_path / ".run.unfinished" / "history.csv").exists():
+            inputs = np.full_like(inputs, np.nan)
+        return inputs, targets
 
     task = dataclasses.replace(data.TASKS["parity"], draw=draw)
     monkeypatch.setitem(data.TASKS, "parity", task)
