@@ -1,6 +1,5 @@
 """Writes text, character by character, in the manner of a text that it has read."""
 
-import dataclasses
 import sys
 from json import dumps
 from typing import Literal
@@ -35,13 +34,14 @@ def evaluate(
         length: The most characters of those lines; the default is the model's max_length.
     """
     read_config(model, Config.app)
+    from ..splits import evaluated_split
     from ..writing import Sampling
     from .data import read
     from .model import load
 
     generator = load(model)
-    config = generator.config if data is None else dataclasses.replace(generator.config, data=data)
-    lines = read(config, split)
+    config = generator.config
+    lines = evaluated_split(read, config, split, data, ordered=config.mode == "text")
     with Stopwatch() as watch:
         bits, count = generator.bits(lines)
     metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}

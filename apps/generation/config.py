@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
 from ..config import Rate, TrainingConfig, TwoOrMore, VocabularySize
 
@@ -27,6 +27,8 @@ class Config(TrainingConfig):
         data: A folder with {split}.txt, or with {split}.tsv, which has the columns `text` and `label` (or .gz); or a
             TFDS name.
         language: For a data set with several languages, the one to learn.
+        validation_split: The share of the split `train` to validate with, its end in the mode text; the default is that
+            the data has a split for it.
         mode: Whether each line is a text of its own with an end (lines), or all are one long text (text), which is read
             in pieces, each from the state that the one before has left.
         feed: What each step reads after the first: the character before (previous), or nothing (zeros), so that all of
@@ -48,6 +50,7 @@ class Config(TrainingConfig):
     app: Literal["generation"] = "generation"
     data: str = "english_korean"
     language: str = "en"
+    validation_split: OpenUnitInterval | None = None
     mode: Literal["lines", "text"] = "lines"
     feed: Literal["previous", "zeros"] = "previous"
     lowercase: bool = False

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ...layers import LanguageModel
 from .. import export, folders, training
 from ..console import note
+from ..splits import training_splits
 from ..text import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, strings
 from ..writing import Sampling, load_parts
 from . import data
@@ -294,7 +295,7 @@ def train(config, folder):
         raise folders.TrainingError("the feed zeros is of lines, which begin anew; the mode text continues one text")
     keras.utils.set_random_seed(config.seed)
     training.optimizer(config, steps=1)
-    lines = {split: data.read(config, split) for split in ("train", "validation")}
+    lines = training_splits(data.read, config, ordered=config.mode == "text")
     labels = data.labels_of(lines["train"])
     # A line break is a character of a long text only.
     texts = [text if config.mode == "lines" else f"{text}\n" for text, _ in lines["train"]]

@@ -17,5 +17,8 @@ def test_what_is_held_out_is_the_same_for_every_seed():
     assert evaluated_split(read, config, "validation") == parts["validation"]
     assert evaluated_split(read, config, "val") == read(config, "val")
     assert evaluated_split(read, ImageConfig(), "validation") == read(config, "validation")
+    in_order = {"train": read(config, "train")[:7], "validation": read(config, "train")[7:]}
+    assert training_splits(read, config, ordered=True) == in_order
+    assert evaluated_split(read, config, "validation", ordered=True) == in_order["validation"]
     with pytest.raises(DataError, match="too few to hold out"):
         training_splits(read, ImageConfig(validation_split=0.01))

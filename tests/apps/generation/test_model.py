@@ -286,6 +286,17 @@ def test_command_line(hello, tmp_path, capsys):
     assert not (tmp_path / "x").exists()
 
 
+def test_of_one_file_the_end_is_held_out(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.txt").write_text("abcdefg\n" * 8 + "gfedcba\nbcd\n", encoding="utf-8")
+    options = {"data": str(tmp_path / "data"), "validation_split": 0.2, "mode": "text", "window": 4, "batch_size": 2}
+    with folders.whole(tmp_path / "model") as partial:
+        model.train(Config(**options, epochs=1, units=8), partial)
+    assert cli.main(["generation", "evaluate", str(tmp_path / "model"), "--split", "validation"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["characters"] == len("gfedcba\nbcd\n") - 1  # the first one is given
+
+
 def test_options_that_do_not_go_together(tmp_path):
     with pytest.raises(folders.TrainingError, match="feed zeros is of lines"):
         model.train(dataclasses.replace(Config(), feed="zeros", mode="text"), tmp_path)
