@@ -1,7 +1,7 @@
 """An encoder and a decoder as one model: what a translator and a captioner are."""
 
 import keras
-from keras import ops, random, tree
+from keras import ops, random
 
 from . import constraints
 from .constraints import IMPOSSIBLE
@@ -77,18 +77,14 @@ class ConditionalLM(keras.Model):
     def call(self, inputs, training=False):
         source, tokens = inputs
         memory = self.encoder(source, training=training)
-        _, *several, steps = shape = ops.shape(tokens)
-        if several:
-            memory, tokens = _repeated(memory, *several), ops.reshape(tokens, (-1, steps))
         if training and self.scheduled_sampling:
             tokens = self._mixed(tokens, memory)
-        logits = self.decoder(tokens, memory, training=training)
-        return ops.reshape(logits, (*shape, logits.shape[-1])) if several else logits
+        return self.decoder(tokens, memory, training=training)
 
     def _mixed(self, tokens, memory):
         logits = ops.stop_gradient(self.decoder(tokens, memory, training=False))
-        own = ops.argmax(logits[:, :-1, self.end :], axis=-1) + self.end  # of the second position on
-        own = ops.concatenate([tokens[:, :1], ops.cast(own, tokens.dtype)], axis=1)
+        own = ops.argmax(logits[..., :-1, self.end :], axis=-1) + self.end  # of the second position on
+        own = ops.concatenate([tokens[..., :1], ops.cast(own, tokens.dtype)], axis=-1)
         takes = random.uniform(ops.shape(tokens), seed=self.seed_generator) < self.sampling_rate
         return ops.where(ops.logical_and(takes, tokens != self.padding), own, tokens)
 
@@ -178,13 +174,9 @@ class ConditionalLM(keras.Model):
         Returns:
             The attention's weights `(batch, targets, steps, positions)`; of no positions without attention.
         """
-        batch, count, steps = ops.shape(targets)
-        memory = _repeated(self._read(source), count)
         tokens = ops.pad(targets[:, :, :-1], ((0, 0), (0, 0), (1, 0)), constant_values=self.start)
-        weights = self.decoder.align(ops.reshape(tokens, (-1, steps)), memory)
-        if weights is None:
-            weights = ops.zeros((batch * count, steps, 0))
-        return ops.reshape(ops.cast(weights, "float32"), (batch, count, steps, ops.shape(weights)[-1]))
+        weights = self.decoder.align(tokens, self._read(source))
+        return ops.zeros((*ops.shape(tokens), 0)) if weights is None else ops.cast(weights, "float32")
 
     def _read(self, source):
         if not self.built:
@@ -238,11 +230,6 @@ class ConditionalLM(keras.Model):
             config["decoder"].pop("build_config", None)
         encoder, decoder = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder"))
         return cls(encoder, decoder, **config)
-
-
-def _repeated(memory, count):
-    """A `Memory` with each of the batch so many times."""
-    return tree.map_structure(lambda x: None if x is None else ops.repeat(x, count, axis=0), memory)
 
 
 def _without_weights(step):

@@ -3,7 +3,7 @@
 import math
 
 import keras
-from keras import layers, ops
+from keras import layers, ops, tree
 
 from .attention import BahdanauAttention, LuongAttention
 from .dropout import Dropout
@@ -64,12 +64,14 @@ class Decoder(layers.Layer):
             at all steps of a sequence.
 
     Call arguments:
-        tokens: Integer tensor `(batch, steps)`: the start token and the target but for its end.
+        tokens: Integer tensor `(batch, steps)`: the start token and the target but for its end; or `(batch, targets,
+            steps)`, several targets for each of the memory's.
         memory: What an encoder emitted.
         training: Whether dropout applies.
 
     Returns:
-        The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)`.
+        The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)` or `(batch, targets,
+        steps, vocabulary_size)`.
 
     Raises:
         ValueError: If the cell, the attention, the score or the conditioning has no such name, input is fed without
@@ -245,7 +247,7 @@ class Decoder(layers.Layer):
         With `hypotheses`, that many rows of tokens and states follow each other for each row of the memory.
         """
         advance = self._advance(memory, hypotheses)
-        summaries = ops.repeat(memory.summary, hypotheses, axis=0)
+        summaries = _repeated(memory.summary, hypotheses)
 
         def step(token, state):
             embedded = self._joined(self.embedding(token), summaries, "par")
@@ -254,12 +256,23 @@ class Decoder(layers.Layer):
 
         return step
 
-    def _attend(self, memory):
-        """Attention over one memory: a function of queries `(batch, queries, units)`, or None without attention."""
+    def _attend(self, memory, hypotheses):
+        """Attention over one memory: a function of queries `(rows, queries, units)`, or None without attention.
+
+        For each row of the memory, `hypotheses` rows of queries follow each other; None is one.
+        """
         if self.attention is None:
             return None
         keys = self.attention.keys(memory)
-        return lambda queries: self.attention(queries, memory, keys)
+
+        def attend(queries):
+            if hypotheses is None:
+                return self.attention(queries, memory, keys)
+            count = ops.shape(queries)[1]
+            found = self.attention(ops.reshape(queries, (-1, hypotheses * count, self.units)), memory, keys)
+            return [ops.reshape(x, (-1, count, ops.shape(x)[-1])) for x in found]
+
+        return attend
 
     def _joined(self, values, summaries, conditioning):
         """`values` with the summaries of the same rows beside them, if that is the decoder's conditioning."""
@@ -273,18 +286,17 @@ class Decoder(layers.Layer):
         projected = ops.matmul(embedded, ops.cast(cell.kernel[: self.input_dim], embedded.dtype))
         return projected + ops.cast(cell.input_bias, embedded.dtype)
 
-    def _advance(self, memory, hypotheses=1):
+    def _advance(self, memory, hypotheses=None):
         """A step from a token's projected embedding to the readout.
 
         The step is a function `(projected, state, drop, keep) -> (readout, state, weights)`, where `drop(index,
         output)` is applied to the output of each layer, and `keep(index, output)` to what enters its recurrent product.
         """
-        attend = self._attend(memory)
-        summaries = ops.repeat(memory.summary, hypotheses, axis=0)
+        attend = self._attend(memory, hypotheses)
+        summaries = _repeated(memory.summary, hypotheses)
 
         def attend_rows(queries):
-            found = attend(ops.reshape(queries, (-1, hypotheses, self.units)))
-            return (ops.reshape(x, (-1, ops.shape(x)[-1])) for x in found)
+            return [ops.squeeze(x, 1) for x in attend(ops.expand_dims(queries, 1))]
 
         def step(projected, state, drop=lambda index, output: output, keep=lambda index, output: output):
             context = weights = None
@@ -325,23 +337,27 @@ class Decoder(layers.Layer):
         embeddings, bias = (ops.cast(weight, readout.dtype) for weight in (self.embedding.embeddings, self.output_bias))
         return ops.matmul(readout, ops.transpose(embeddings)) / math.sqrt(self.embedding_dim) + bias
 
-    def _read(self, tokens, memory, training=False):
-        """Teacher forcing without the softmax: readouts and attention's weights `(batch, steps, ...)` of all steps."""
+    def _read(self, tokens, memory, training=False, hypotheses=None):
+        """Teacher forcing without the softmax: readouts and attention's weights `(rows, steps, ...)` of all steps.
+
+        The tokens are `(rows, steps)`, `hypotheses` rows for each of the memory, as in `reader`.
+        """
         embedded = self.dropouts[0](self.embedding(tokens), training=training)
-        summaries = ops.repeat(ops.expand_dims(memory.summary, 1), ops.shape(tokens)[1], axis=1)
+        summaries = ops.expand_dims(_repeated(memory.summary, hypotheses), 1)
+        summaries = ops.repeat(summaries, ops.shape(tokens)[1], axis=1)
         embedded = self._joined(embedded, summaries, "par")
-        state = self.initial_state(memory)
+        state = tree.map_structure(lambda x: _repeated(x, hypotheses), self.initial_state(memory))
         if self.feeds_context or self.input_feeding:
-            return self._read_in_steps(embedded, state, memory, training)
+            return self._read_in_steps(embedded, state, memory, training, hypotheses)
         output = embedded
         for layer, states, dropout in zip(self.layers, state, self.dropouts[1:-1], strict=True):
             output = dropout(layer(output, initial_state=states, training=training), training=training)
         context = weights = None
         if self.attention is not None:
-            context, weights = self._attend(memory)(output)
+            context, weights = self._attend(memory, hypotheses)(output)
         return self._read_out(output, context, summaries), weights
 
-    def _read_in_steps(self, embedded, state, memory, training):
+    def _read_in_steps(self, embedded, state, memory, training, hypotheses):
         projected = self._project(ops.transpose(embedded, (1, 0, 2)))
         # What dropout multiplies outputs by, drawn for all steps before the loop: `(steps, batch, units)` a layer. What
         # enters a recurrent product has one mask for all steps.
@@ -351,7 +367,7 @@ class Decoder(layers.Layer):
             layer.cell.dropped(None, layer_state[0], training)[1]
             for layer, layer_state in zip(self.layers, state[: self.num_layers], strict=True)
         ]
-        advance = self._advance(memory)
+        advance = self._advance(memory, hypotheses)
 
         def keep(index, output):
             return output if masks[index] is None else output * masks[index]
@@ -366,30 +382,38 @@ class Decoder(layers.Layer):
 
     def call(self, tokens, memory, training=False):
         memory = Memory(*memory)  # a functional model that was read from a file gives a list
-        readouts, weights = self._read(tokens, memory, training)
+        rows, hypotheses = _rows(tokens)
+        readouts, weights = self._read(rows, memory, training, hypotheses)
         if training and self.attention_penalty:
-            self.add_loss(self.attention_penalty * self._unevenness(tokens, memory, weights))
-        return self._logits(readouts, training)
+            mask = None if memory.mask is None else _repeated(memory.mask, hypotheses)
+            self.add_loss(self.attention_penalty * self._unevenness(rows, mask, weights))
+        logits = self._logits(readouts, training)
+        return logits if hypotheses is None else ops.reshape(logits, (*ops.shape(tokens), self.vocabulary_size))
 
-    def _unevenness(self, tokens, memory, weights):
+    def _unevenness(self, tokens, mask, weights):
         """How far each position is from one look in all steps: the sum of squares, averaged over the batch."""
         steps = ops.expand_dims(ops.cast(tokens != 0, "float32"), -1)
         missing = 1 - ops.sum(steps * ops.cast(weights, "float32"), axis=1)
-        if memory.mask is not None:
-            missing = missing * ops.cast(memory.mask, "float32")
+        if mask is not None:
+            missing = missing * ops.cast(mask, "float32")
         return ops.mean(ops.sum(ops.square(missing), axis=-1))
 
     def align(self, tokens, memory):
         """Where the attention looks before it writes what follows each of `tokens`.
 
         Args:
-            tokens: Integer tensor `(batch, steps)`: the start token and the target but for its end.
+            tokens: Integer tensor `(batch, steps)` or `(batch, targets, steps)`, as in `call`.
             memory: What an encoder emitted.
 
         Returns:
-            The attention's weights, `(batch, steps, positions)`, None without attention.
+            The attention's weights, `(batch, steps, positions)` or `(batch, targets, steps, positions)`; None without
+            attention.
         """
-        return self._read(tokens, memory)[1]
+        rows, hypotheses = _rows(tokens)
+        _, weights = self._read(rows, memory, hypotheses=hypotheses)
+        if weights is None or hypotheses is None:
+            return weights
+        return ops.reshape(weights, (*ops.shape(tokens), ops.shape(weights)[-1]))
 
     def get_config(self):
         return {
@@ -408,3 +432,14 @@ class Decoder(layers.Layer):
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
         }
+
+
+def _rows(tokens):
+    """Tokens `(batch, steps)` or `(batch, targets, steps)` as rows of steps, and the number of targets, or None."""
+    _, *several, steps = ops.shape(tokens)
+    return (ops.reshape(tokens, (-1, steps)), *several) if several else (tokens, None)
+
+
+def _repeated(x, count):
+    """Each row so many times; None is once."""
+    return x if count is None else ops.repeat(x, count, axis=0)

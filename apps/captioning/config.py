@@ -60,7 +60,7 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     data: str = "shapes"
     conditioning: Literal["init", "pre", "par", "merge", "attention"] = "attention"
     attention: Literal["luong", "bahdanau"] = "luong"
-    score: Literal["additive", "multiplicative"] = "additive"
+    score: Literal["additive", "multiplicative"] = "multiplicative"
     attention_penalty: NonNegativeFloat = 0.0
     tokenizer: Literal["words", "characters", "subwords"] = "words"
     lowercase: bool = True

@@ -128,6 +128,21 @@ def test_several_hypotheses_read_one_memory(kind, memory, rng, assert_close):
             assert_close(x, y, atol=1e-5)
 
 
+def test_several_targets_read_one_memory(kind, memory, rng, assert_close):
+    """Their logits and their attention are those of each alone."""
+    decoder = build(rng, **kind)
+    targets = np.stack([TOKENS, TOKENS[::-1]], axis=1)
+    logits, weights = logits_of(decoder, targets, memory), decoder.align(ops.convert_to_tensor(targets), memory)
+    assert logits.shape == (BATCH, 2, STEPS, VOCABULARY)
+    for place in range(2):
+        assert_close(logits[:, place], logits_of(decoder, targets[:, place], memory), atol=1e-6)
+        alone = decoder.align(ops.convert_to_tensor(targets[:, place]), memory)
+        if weights is None:
+            assert alone is None
+        else:
+            assert_close(weights[:, place], alone, atol=1e-6)
+
+
 def test_logits_see_the_past_only(kind, num_layers, memory, rng):
     decoder = build(rng, num_layers=num_layers, **kind)
     logits = logits_of(decoder, TOKENS, memory)
@@ -259,6 +274,8 @@ def test_attention_penalty(memory, rng):
     missing = np.where(ops.convert_to_numpy(memory.mask), 1 - looked, 0)
     (found,) = decoder.losses
     np.testing.assert_allclose(ops.convert_to_numpy(found), 0.5 * np.mean(np.sum(missing**2, axis=1)), rtol=1e-5)
+    logits_of(decoder, np.stack([TOKENS, TOKENS], axis=1), memory, training=True)  # of several, their mean
+    np.testing.assert_allclose(ops.convert_to_numpy(decoder.losses[0]), ops.convert_to_numpy(found), rtol=1e-5)
     with pytest.raises(ValueError, match="`attention_penalty` needs an attention"):
         Decoder(VOCABULARY, 3, UNITS, attention="none", attention_penalty=1.0)
 
