@@ -3,7 +3,7 @@
 import math
 
 import keras
-from keras import layers, ops
+from keras import layers, ops, tree
 
 from .attention import BahdanauAttention, masked_softmax
 from .memory import Memory
@@ -21,9 +21,11 @@ class Fusion(layers.Layer):
     Call arguments:
         image: A `Memory` such as `ImageEncoder` emits.
         question: A `Memory` such as `TextEncoder` emits. What its mask leaves out does not count.
+        owners: Integer tensor `(batch,)`, for each question the row of its image, so that what depends on an image
+            alone is computed once for all its questions; None where each question has an image of its own.
 
     Returns:
-        Tensor `(batch, units)`.
+        Tensor `(batch, units)`, with a row a question.
     """
 
     def __init__(self, units, **kwargs):
@@ -36,16 +38,16 @@ class Fusion(layers.Layer):
         layer.build((None, inputs))
         return layer
 
-    def call(self, image, question):
+    def call(self, image, question, owners=None):
         # A functional model that was read from a file gives lists.
-        return self.fuse(Memory(*image), Memory(*question))
+        return self.fuse(Memory(*image), Memory(*question), owners)
 
-    def fuse(self, image, question):
+    def fuse(self, image, question, owners):
         """What `call` returns."""
         raise NotImplementedError
 
     def compute_output_shape(self, image_shape, question_shape):
-        return (image_shape[2][0], self.units)
+        return (question_shape[2][0], self.units)
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
@@ -60,8 +62,8 @@ class _OfSummaries(Fusion):
         self.image_projection = self.dense(image_shape[2][-1], "image_projection", activation=self.activation)
         self.question_projection = self.dense(question_shape[2][-1], "question_projection", activation=self.activation)
 
-    def projected(self, image, question):
-        return self.image_projection(image.summary), self.question_projection(question.summary)
+    def projected(self, image, question, owners):
+        return _of_each(self.image_projection(image.summary), owners), self.question_projection(question.summary)
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -83,8 +85,8 @@ class AddFusion(_OfSummaries):
         Antol et al. 2015, VQA: Visual question answering; Malinowski et al. 2015, Ask your neurons, for early fusions.
     """
 
-    def fuse(self, image, question):
-        v, q = self.projected(image, question)
+    def fuse(self, image, question, owners):
+        v, q = self.projected(image, question, owners)
         return v + q
 
 
@@ -107,8 +109,8 @@ class MultiplyFusion(_OfSummaries):
         Antol et al. 2015, VQA: Visual question answering, section 4.2.
     """
 
-    def fuse(self, image, question):
-        v, q = self.projected(image, question)
+    def fuse(self, image, question, owners):
+        v, q = self.projected(image, question, owners)
         return v * q
 
 
@@ -134,8 +136,8 @@ class ConcatenateFusion(Fusion):
     def build(self, image_shape, question_shape):
         self.projection = self.dense(image_shape[2][-1] + question_shape[2][-1], "projection", activation="relu")
 
-    def fuse(self, image, question):
-        return self.projection(ops.concatenate([image.summary, question.summary], axis=-1))
+    def fuse(self, image, question, owners):
+        return self.projection(ops.concatenate([_of_each(image.summary, owners), question.summary], axis=-1))
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -163,9 +165,9 @@ class GatedFusion(_OfSummaries):
         super().build(image_shape, question_shape)
         self.gate = self.dense(image_shape[2][-1] + question_shape[2][-1], "gate", activation="sigmoid")
 
-    def fuse(self, image, question):
-        v, q = self.projected(image, question)
-        z = self.gate(ops.concatenate([image.summary, question.summary], axis=-1))
+    def fuse(self, image, question, owners):
+        v, q = self.projected(image, question, owners)
+        z = self.gate(ops.concatenate([_of_each(image.summary, owners), question.summary], axis=-1))
         return z * v + (1 - z) * q
 
 
@@ -194,8 +196,8 @@ class LowRankBilinearFusion(_OfSummaries):
         super().build(image_shape, question_shape)
         self.pooling = self.dense(self.units, "pooling")
 
-    def fuse(self, image, question):
-        v, q = self.projected(image, question)
+    def fuse(self, image, question, owners):
+        v, q = self.projected(image, question, owners)
         return self.pooling(v * q)
 
 
@@ -233,8 +235,8 @@ class MutanFusion(_OfSummaries):
         self.image_factors = self.dense(self.units, "image_factors", units=self.rank * self.units)
         self.question_factors = self.dense(self.units, "question_factors", units=self.rank * self.units)
 
-    def fuse(self, image, question):
-        v, q = self.projected(image, question)
+    def fuse(self, image, question, owners):
+        v, q = self.projected(image, question, owners)
         products = self.image_factors(v) * self.question_factors(q)
         return ops.sum(ops.reshape(products, (-1, self.rank, self.units)), axis=1)
 
@@ -294,13 +296,15 @@ class FilmFusion(Fusion):
             self.normalizations.append(normalization)
             features = self.units
 
-    def fuse(self, image, question):
+    def fuse(self, image, question, owners):
         modulations = ops.reshape(self.modulation(question.summary), (-1, self.blocks, 2, 1, 1, self.units))
         cells = ops.reshape(image.values, (-1, self.side, self.side, image.values.shape[-1]))
         for index in range(self.blocks):
             scale, shift = modulations[:, index, 0], modulations[:, index, 1]
             cells = self.narrow[index](cells)
             looked = self.normalizations[index](self.wide[index](cells))
+            if index == 0:  # up to here no question has been heard
+                cells, looked = _of_each(cells, owners), _of_each(looked, owners)
             cells = cells + ops.relu((1 + scale) * looked + shift)
         return ops.max(cells, axis=(1, 2))
 
@@ -350,22 +354,24 @@ class StackedAttentionFusion(Fusion):
         for attention in self.attentions:
             attention.build((None, None, self.units), (None, None, self.units))
 
-    def _asked(self, image, question):
+    def _asked(self, image, question, owners):
         """The last `u`, and the weights of each hop."""
-        cells = image._replace(values=self.image_projection(image.values))
+        seen = image._replace(values=self.image_projection(image.values))
+        keys = [_of_each(attention.keys(seen), owners) for attention in self.attentions]
+        cells = tree.map_structure(lambda x: _of_each(x, owners), seen)
         u, looks = self.question_projection(question.summary), []
-        for attention in self.attentions:
-            context, weights = attention(ops.expand_dims(u, 1), cells, attention.keys(cells))
+        for attention, keys_of_hop in zip(self.attentions, keys, strict=True):
+            context, weights = attention(ops.expand_dims(u, 1), cells, keys_of_hop)
             u = u + ops.squeeze(context, 1)
             looks.append(ops.squeeze(weights, 1))
         return u, looks
 
-    def fuse(self, image, question):
-        return self._asked(image, question)[0]
+    def fuse(self, image, question, owners):
+        return self._asked(image, question, owners)[0]
 
-    def attend(self, image, question):
+    def attend(self, image, question, owners=None):
         """The weights of the cells in each hop, `(batch, hops, cells)`."""
-        return ops.stack(self._asked(image, question)[1], axis=1)
+        return ops.stack(self._asked(image, question, owners)[1], axis=1)
 
     def get_config(self):
         return {**super().get_config(), "hops": self.hops}
@@ -405,29 +411,36 @@ class CoAttentionFusion(Fusion):
         self.image_result = self.dense(image, "image_result")
         self.question_result = self.dense(question, "question_result", use_bias=False)
 
-    def _weights(self, image, question):
-        """The weights of cells and of words."""
+    def _weights(self, image, question, owners):
+        """The weights of cells and of words, and the values of the cells."""
+        cells, words = self.image_projection(image.values), self.question_projection(question.values)
+        cells, image = tree.map_structure(lambda x: _of_each(x, owners), (cells, image))
         affinity = ops.tanh(ops.matmul(self.affinity(question.values), ops.transpose(image.values, (0, 2, 1))))
         if question.mask is not None:
             affinity = affinity * ops.expand_dims(ops.cast(question.mask, affinity.dtype), -1)
         if image.mask is not None:
             affinity = affinity * ops.expand_dims(ops.cast(image.mask, affinity.dtype), 1)
-        cells, words = self.image_projection(image.values), self.question_projection(question.values)
         of_cells = ops.tanh(cells + ops.matmul(ops.transpose(affinity, (0, 2, 1)), words))
         of_words = ops.tanh(words + ops.matmul(affinity, cells))
         return (
             masked_softmax(ops.squeeze(self.image_score(of_cells), -1), image.mask),
             masked_softmax(ops.squeeze(self.question_score(of_words), -1), question.mask),
+            image.values,
         )
 
-    def fuse(self, image, question):
-        of_cells, of_words = self._weights(image, question)
-        found = self.image_result(_averaged(of_cells, image.values))
+    def fuse(self, image, question, owners):
+        of_cells, of_words, cells = self._weights(image, question, owners)
+        found = self.image_result(_averaged(of_cells, cells))
         return ops.tanh(found + self.question_result(_averaged(of_words, question.values)))
 
-    def attend(self, image, question):
+    def attend(self, image, question, owners=None):
         """The weights of the cells, `(batch, 1, cells)`."""
-        return ops.expand_dims(self._weights(image, question)[0], 1)
+        return ops.expand_dims(self._weights(image, question, owners)[0], 1)
+
+
+def _of_each(x, owners):
+    """What is known of an image, a row each, for each question."""
+    return x if x is None or owners is None else ops.take(x, owners, axis=0)
 
 
 def _averaged(weights, values):

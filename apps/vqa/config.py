@@ -70,7 +70,7 @@ class Config(ImageConfig, TrainingConfig):
     question_units: PositiveInt = 128
     num_layers: PositiveInt = 1
     bidirectional: bool = True
-    fusion_units: PositiveInt = 256
+    fusion_units: PositiveInt = 128
     classifier_units: PositiveInt = 256
     dropout: Rate = 0.1
     recurrent_dropout: Rate = 0.0

@@ -76,14 +76,13 @@ def build(config, size, answers, shape, eyes=None):
         name="question_encoder",
         **policy,
     )(questions)
-    image = Memory(*(ops.take(part, owners, axis=0) for part in image))
     # A baseline sees zeros in place of what it may not use.
     if config.modality == "question":
         image = Memory(ops.zeros_like(image.values), image.mask, ops.zeros_like(image.summary))
     if config.modality == "image":
         question = Memory(ops.zeros_like(question.values), question.mask, ops.zeros_like(question.summary))
     try:
-        fused = fusion(config)(image, question)
+        fused = fusion(config)(image, question, owners)
     except ValueError as error:
         raise folders.TrainingError(str(error).strip().splitlines()[-1]) from error
     fused = Dropout(config.dropout, **policy)(fused)
@@ -156,8 +155,7 @@ class Answerer:
         fusion = self.model.get_layer("fusion")
         if not hasattr(fusion, "attend"):
             return tf.zeros((tf.shape(owners)[0], 0, tf.shape(image.values)[1]))
-        image = Memory(*(tf.gather(part, owners) for part in image))
-        return tf.cast(fusion.attend(image, question), tf.float32)
+        return tf.cast(fusion.attend(image, question, owners), tf.float32)
 
     def _best(self, pixels, questions):
         """`answers` and `probabilities` of an image a question, in the graph."""

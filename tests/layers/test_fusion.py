@@ -175,6 +175,17 @@ def test_where_it_looks(fusion, arrays, assert_close):
         assert_close(found[index], np.stack(looks), atol=1e-5)
 
 
+def test_questions_that_share_images(fusion, arrays, assert_close):
+    image, question = tensors(arrays)
+    owners = np.arange(BATCH)[::-1] // 2
+    own = Memory(*(ops.take(part, owners, axis=0) for part in image))
+    shared = Memory(*(part[: owners.max() + 1] for part in image))
+    assert_close(fusion(shared, question, ops.array(owners)), fusion(own, question), atol=1e-5)
+    if hasattr(fusion, "attend"):
+        looks = fusion.attend(shared, question, ops.array(owners))
+        assert_close(looks, fusion.attend(own, question), atol=1e-5)
+
+
 def test_padding_of_the_question_counts_for_nothing(fusion, arrays, assert_close):
     image, question = arrays
     changed = question._replace(values=np.where(question.mask[..., np.newaxis], question.values, 9).astype("float32"))
