@@ -154,9 +154,8 @@ def main():
     parser.add_argument("--batches", type=int, default=16, help="of a run of training")
     options = parser.parse_args()
     timing.begin()
-    config = Config(
-        image_size=options.image_size, embedding_dim=256, image_units=256, decoder_units=512, dropout=0.4, cell="lstm"
-    )
+    sizes = {"image_size": options.image_size, "embedding_dim": 256, "image_units": 256, "decoder_units": 512}
+    config = Config(**sizes, dropout=0.4, cell="lstm", score="additive")
     keras.utils.set_random_seed(config.seed)
     eyes = backbone(options.backbone, config.image_size)
     with tempfile.TemporaryDirectory() as folder:
