@@ -36,13 +36,12 @@ def test_logits(rng):
     assert tuple(logits.shape) == (3, LENGTH + 1, VOCABULARY)
 
 
-@pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
-def test_several_targets_of_a_source(attention, rng, assert_close, monkeypatch):
+def test_several_targets_of_a_source(rng, assert_close, monkeypatch):
     """Their logits are those of each alone, and the source is encoded once."""
     sources, _ = reversals(3, rng)
     targets = rng.integers(4, VOCABULARY, (3, 2, LENGTH))
     targets[0, 1, 2:] = PADDING
-    model = model_of(attention)
+    model = model_of()
     encoded = []
     call = model.encoder.call
     monkeypatch.setattr(model.encoder, "call", lambda x, **options: encoded.append(x.shape[0]) or call(x, **options))
