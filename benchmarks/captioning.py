@@ -155,7 +155,7 @@ def main():
     options = parser.parse_args()
     timing.begin()
     sizes = {"image_size": options.image_size, "embedding_dim": 256, "image_units": 256, "decoder_units": 512}
-    config = Config(**sizes, dropout=0.4, cell="lstm", score="additive")
+    config = Config(**sizes, batch_size=64, dropout=0.4, cell="lstm", score="additive", input_feeding=False)
     keras.utils.set_random_seed(config.seed)
     eyes = backbone(options.backbone, config.image_size)
     with tempfile.TemporaryDirectory() as folder:

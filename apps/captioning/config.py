@@ -39,7 +39,8 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
         embedding_dim: Dimension of a token's embedding.
         decoder_units: Dimension of the recurrent layers.
         num_layers: Recurrent layers on each other.
-        input_feeding: Let each step read what was found out in the one before it; needs the attention luong.
+        input_feeding: Let each step read what was found out in the one before it; needs the attention luong, with
+            which it is the default.
         tie_softmax: Let the softmax use the embeddings, which saves its own weights.
         dropout: Share of the features, embeddings and outputs to drop in training.
         recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
@@ -69,7 +70,7 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     embedding_dim: PositiveInt = 128
     decoder_units: PositiveInt = 256
     num_layers: PositiveInt = 1
-    input_feeding: bool = False
+    input_feeding: bool | None = None
     tie_softmax: bool = False
     dropout: Rate = 0.1
     recurrent_dropout: Rate = 0.0
@@ -79,4 +80,7 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     risk_rate: PositiveFloat = 0.00003
     risk_captions: TwoOrMore = 10
     monitor: Literal["loss", "cider"] = "loss"
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = 160
+    learning_rate: PositiveFloat = 0.003
+    epochs: PositiveInt = 10
+    patience: PositiveInt = 10

@@ -17,6 +17,7 @@ def config(pictures):
         epochs=20,
         patience=20,
         learning_rate=0.01,
+        input_feeding=False,  # which is quicker
         max_length=12,
     )
 

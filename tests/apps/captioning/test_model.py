@@ -305,7 +305,7 @@ def test_true_captions_are_counted(saved, pictures, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["true"] == 0.5
 
 
-RISK = {"epochs": 5, "risk_epochs": 3, "risk_rate": 0.001, "risk_captions": 4, "dropout": 0.2}
+RISK = {"epochs": 3, "risk_epochs": 3, "risk_rate": 0.001, "risk_captions": 4, "dropout": 0.2}
 
 
 def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path):
