@@ -106,7 +106,7 @@ def unfreezer(model, network, begins):
 
 
 def _small(size):
-    """Three halvings and a look around, each with batch normalisation, as the images have.
+    """Three halvings and a look around; the images and what each convolution finds are normalised over the batch.
 
     Of images that are not centred, a convolution's mean moves with each step, and its moving average is always behind:
     validation then looks at other features than training.

@@ -119,6 +119,11 @@ def pixel_reader(images, size):
     return pixels
 
 
+def images_at_once(batch_size, texts):
+    """How many images a batch of about so many texts has, where each image has so many of them on average."""
+    return max(1, round(batch_size / texts))
+
+
 def usable(examples, split, strict, lack):
     """Those of a list of examples that can be used. The others are named and counted on standard error.
 

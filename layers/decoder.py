@@ -241,7 +241,7 @@ class Decoder(layers.Layer):
         """
         return self.reader(memory)(token, state)
 
-    def reader(self, memory, hypotheses=1):
+    def reader(self, memory, hypotheses=None):
         """`step` for many steps over one memory: what depends on the memory alone is computed here, once.
 
         With `hypotheses`, that many rows of tokens and states follow each other for each row of the memory.

@@ -304,7 +304,7 @@ class FilmFusion(Fusion):
             cells = self.narrow[index](cells)
             looked = self.normalizations[index](self.wide[index](cells))
             if index == 0:  # up to here no question has been heard
-                cells, looked = _of_each(cells, owners), _of_each(looked, owners)
+                cells, looked = _of_each((cells, looked), owners)
             cells = cells + ops.relu((1 + scale) * looked + shift)
         return ops.max(cells, axis=(1, 2))
 
@@ -357,8 +357,8 @@ class StackedAttentionFusion(Fusion):
     def _asked(self, image, question, owners):
         """The last `u`, and the weights of each hop."""
         seen = image._replace(values=self.image_projection(image.values))
-        keys = [_of_each(attention.keys(seen), owners) for attention in self.attentions]
-        cells = tree.map_structure(lambda x: _of_each(x, owners), seen)
+        keys = _of_each([attention.keys(seen) for attention in self.attentions], owners)
+        cells = _of_each(seen, owners)
         u, looks = self.question_projection(question.summary), []
         for attention, keys_of_hop in zip(self.attentions, keys, strict=True):
             context, weights = attention(ops.expand_dims(u, 1), cells, keys_of_hop)
@@ -414,7 +414,7 @@ class CoAttentionFusion(Fusion):
     def _weights(self, image, question, owners):
         """The weights of cells and of words, and the values of the cells."""
         cells, words = self.image_projection(image.values), self.question_projection(question.values)
-        cells, image = tree.map_structure(lambda x: _of_each(x, owners), (cells, image))
+        cells, image = _of_each((cells, image), owners)
         affinity = ops.tanh(ops.matmul(self.affinity(question.values), ops.transpose(image.values, (0, 2, 1))))
         if question.mask is not None:
             affinity = affinity * ops.expand_dims(ops.cast(question.mask, affinity.dtype), -1)
@@ -438,9 +438,11 @@ class CoAttentionFusion(Fusion):
         return ops.expand_dims(self._weights(image, question, owners)[0], 1)
 
 
-def _of_each(x, owners):
-    """What is known of an image, a row each, for each question."""
-    return x if x is None or owners is None else ops.take(x, owners, axis=0)
+def _of_each(known, owners):
+    """What is known of the images, any nest of tensors with a row an image, with a row a question instead."""
+    if owners is None:
+        return known
+    return tree.map_structure(lambda x: None if x is None else ops.take(x, owners, axis=0), known)
 
 
 def _averaged(weights, values):

@@ -11,7 +11,7 @@ from keras import ops
 from ...datasets.images import read_captions
 from ...layers.search import length_penalty
 from ..console import progress
-from ..images import THREADS, usable
+from ..images import THREADS, images_at_once, usable
 from ..text import PADDING, rows_of, teacher_forcing
 from ..training import EpochBatches, ahead
 
@@ -57,7 +57,7 @@ def batches(examples, read_images, tokenizer, config, split):
     ids = [[next(rest) for _ in example.captions] for example in examples]
     is_training = split == "train"
     most = config.captions_per_image if is_training else None
-    at_once = _images_at_once(config, np.minimum(counts, most or counts).mean())
+    at_once = images_at_once(config.batch_size, np.minimum(counts, most or counts).mean())
 
     def batches_of(epoch):
         generator = np.random.default_rng([config.seed, epoch])
@@ -104,7 +104,7 @@ def risk_batches(examples, read_images, search, captions, reward, config):
         Shen et al. 2016, Minimum risk training for neural machine translation, equations 8 to 11.
     """
     count = math.ceil(len(examples) / 4)
-    at_once = _images_at_once(config, captions)
+    at_once = images_at_once(config.batch_size, captions)
 
     def batches_of(epoch):
         places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
@@ -128,17 +128,12 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     return EpochBatches(batches_of, _signature(read_images), math.ceil(count / at_once), True)
 
 
-def _images_at_once(config, captions):
-    """The images of a batch of `config.batch_size` captions, of which each has so many."""
-    return max(1, round(config.batch_size / captions))
-
-
 def _batches(rows, at_once, read_images, config):
     """Batches of so many rows, each the place of an image, the ids of its captions, and a weight for each of those."""
 
     def batch_of(part):
         places, captions, weights = zip(*part, strict=True)
-        # First by caption and then by image, where what an image lacks is filled in.
+        # Transposed to captions, so that what an image lacks is filled in, and back to images.
         ids = [row for of_image in zip(*zip_longest(*captions, fillvalue=()), strict=True) for row in of_image]
         weights = np.array(list(zip_longest(*weights, fillvalue=0.0)), "float32").T
         read, target, is_token = (

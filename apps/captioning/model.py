@@ -51,7 +51,10 @@ def build(config, size, eyes=None):
     Raises:
         TrainingError: If options do not go together.
     """
-    attends, feeds = config.conditioning == "attention", config.input_feeding
+    attends = config.conditioning == "attention"
+    feeds = config.input_feeding
+    if feeds is None:
+        feeds = attends and config.attention == "luong"
     for option in ("input_feeding", "attention_penalty"):
         if getattr(config, option) and not attends:
             raise folders.TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
@@ -67,7 +70,7 @@ def build(config, size, eyes=None):
             attention=config.attention if attends else "none",
             score=config.score,
             attention_penalty=config.attention_penalty,
-            input_feeding=attends and config.attention == "luong" if feeds is None else feeds,
+            input_feeding=feeds,
             tie_softmax=config.tie_softmax,
             dropout=config.dropout,
             recurrent_dropout=config.recurrent_dropout,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ...datasets import DataError
 from ...datasets.images import AskedImage, read_questions
 from ..console import note
-from ..images import THREADS, usable
+from ..images import THREADS, images_at_once, usable
 from ..text import pad, rows_of
 from ..training import EpochBatches, ahead
 
@@ -137,7 +137,7 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     place_of = {answer: place for place, answer in enumerate(answers)}
     given = [_counts(Counter(clean(answer, config) for answer in q.answers), place_of) for q in questions]
 
-    at_once = max(1, round(config.batch_size / sizes.mean()))
+    at_once = images_at_once(config.batch_size, sizes.mean())
 
     def order(epoch):
         places = np.arange(len(examples))
