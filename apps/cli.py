@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import itertools
 import json
 import os
 import signal
@@ -182,6 +183,24 @@ def _group(parser, config):
     return parser.add_argument_group(docstring_parser.parse(config.__doc__).short_description.rstrip("."))
 
 
+def _options_first(parser, arguments):
+    """A verb's arguments with the options before the others: behind an option, argparse would find no more files."""
+    has_value = {option: action.nargs != 0 for action in parser._actions for option in action.option_strings}
+    options, others, rest = [], [], iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            options.append(argument)
+            others += rest
+        elif not argument.startswith("-") or argument == "-" or " " in argument:
+            others.append(argument)
+        else:
+            options.append(argument)
+            whole = [option for option in has_value if option.startswith(argument)]  # it may be cut short
+            if has_value.get(argument, any(has_value[option] for option in whole)):
+                options += itertools.islice(rest, 1)
+    return options + others
+
+
 def _parse(arguments):
     """The chosen verb as a function, and its options."""
     parser = jsonargparse.ArgumentParser(
@@ -198,13 +217,19 @@ def _parse(arguments):
     app = importlib.import_module(f".{name}.__main__", __package__)
     parser = jsonargparse.ArgumentParser(prog=f"keras-recurrent {name}", description=app.__doc__, exit_on_error=False)
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    verbs.add_subcommand("train", _train_parser(app), help=_train.__doc__)
+    parsers = {"train": (_train_parser(app), _train.__doc__)}
     for function in app.VERBS:
         help = docstring_parser.parse(function.__doc__).short_description
-        verbs.add_subcommand(function.__name__, _function_parser(function), help=help)
-    verbs.add_subcommand("export", _export_parser(), help=_export.__doc__)
+        parsers[function.__name__] = _function_parser(function), help
+    parsers["export"] = _export_parser(), _export.__doc__
+    for verb, (verb_parser, help) in parsers.items():
+        verbs.add_subcommand(verb, verb_parser, help=help)
 
-    chosen = parser.parse_args(arguments[1:])
+    arguments = arguments[1:]
+    if arguments and arguments[0] in parsers:
+        verb_parser, _ = parsers[arguments[0]]
+        arguments[1:] = _options_first(verb_parser, arguments[1:])
+    chosen = parser.parse_args(arguments)
     options = {name: folders.plain(value) for name, value in vars(chosen[chosen.verb]).items()}
     if chosen.verb in ("train", "export"):
         return functools.partial({"train": _train, "export": _export}[chosen.verb], app, options)

@@ -1,16 +1,17 @@
 """Features of images that a frozen backbone computed, kept in a file."""
 
+import collections
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
 from pathlib import Path
 
 import numpy as np
+import portalocker
 
 from .console import note, progress
-from .folders import whole_file
+from .folders import TrainingError, whole_file
 from .images import pixel_reader
 
 BATCH = 32
@@ -56,6 +57,9 @@ def cached_features(backbone, images, pixels, size, folder):
 
     Returns:
         float16 array `(images, rows, columns, features)`, read from the file as it is used.
+
+    Raises:
+        TrainingError: If a feature is too large for float16.
     """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,10 +80,10 @@ def _alone(path):
     lock_path = path.with_suffix(".lock")
     with open(lock_path, "w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            portalocker.lock(lock, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.AlreadyLocked:
             note(f"waiting for another training, which computes the same features ({lock_path})")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            portalocker.lock(lock, portalocker.LOCK_EX)
         yield
 
 
@@ -97,8 +101,14 @@ def _read(path, shape):
 
 def _identity(backbone, size):
     """A backbone's layers and weights, and the size of the images that it takes, as bytes."""
-    # Keras numbers the names of layers by how many it made before, which changes nothing.
-    layers = re.sub(r'_\d+"', '"', backbone.to_json())
+    # Keras numbers the names of layers by how many it made before, which changes nothing; here by their order.
+    numbers = collections.defaultdict(dict)
+
+    def renumbered(name):
+        known = numbers[name[1]]
+        return f'"{name[1]} {known.setdefault(name[0], len(known))}"'
+
+    layers = re.sub(r'"(\w+?)(?:_\d+)?"', renumbered, backbone.to_json())
     yield f"{layers} {size}".encode()
     for weight in backbone.get_weights():
         yield np.ascontiguousarray(weight)
@@ -129,7 +139,10 @@ def _compute(backbone, pixels, path, shape):
     starts = range(done, count, BATCH)
     for start in progress(starts, len(starts), "looking at images"):
         places = np.arange(start, min(start + BATCH, count))
-        features[places] = backbone.predict_on_batch(np.asarray(pixels(places), "float32"))
+        found = backbone.predict_on_batch(np.asarray(pixels(places), "float32"))
+        if np.abs(found).max() > np.finfo("float16").max:
+            raise TrainingError("the backbone's features are beyond what a cache holds, 65,504; train without it")
+        features[places] = found
         if (start // BATCH) % 16 == 0:
             features.flush()
             with whole_file(done_path) as written:

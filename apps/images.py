@@ -13,10 +13,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..datasets import DataError
 from .console import note, progress
+from .folders import UsageError
 
 THREADS = os.cpu_count() or 1
 
-# Where Pillow finds an orientation, too, if there is no EXIF, and a graph does not look.
+# Where Pillow finds an orientation, too, if EXIF has none, and a graph does not look.
 _OTHER_ORIENTATIONS = ("xmp", "xml:com.adobe.xmp", "raw profile type exif")
 
 # Pillow warns above its limit of pixels, and raises above twice that; here all that is above it is refused.
@@ -52,8 +53,10 @@ def decode(content):
         image.load()
         if image.mode in ("I", "F") and not _has_16_bits(image):
             raise ValueError("numbers of 32 bits, of which nobody says what is black and what is white")
-        for name in [name for name in image.info if name.lower() in _OTHER_ORIENTATIONS]:
-            del image.info[name]
+        if image.format in ("JPEG", "MPO", "PNG"):
+            for name in [name for name in image.info if name.lower() in _OTHER_ORIENTATIONS]:
+                del image.info[name]
+            image = image.copy()  # which does not know what Pillow has already read of those
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut all above 255
             return np.repeat((np.asarray(image).astype("uint32") >> 8).astype("uint8")[:, :, np.newaxis], 3, axis=2)
@@ -166,6 +169,33 @@ def usable(examples, split, strict, lack):
     return kept
 
 
+def attempted(function, items, name, failure):
+    """Yields each item with what a function makes of it, and goes on where that fails.
+
+    Those items whose image cannot be read are told on standard error by their name, and counted at the end.
+
+    Args:
+        function: Function of an item; it fails by an `ImageError`, an `OSError` or a `UsageError`.
+        items: List.
+        name: Function of an item.
+        failure: What to say of the number that failed.
+
+    Raises:
+        UsageError: At the end, if one failed.
+    """
+    failed = 0
+    for item in items:
+        try:
+            found = function(item)
+        except (ImageError, UsageError, OSError) as error:
+            note(f"{name(item)}: {error.strerror if isinstance(error, OSError) else error}")
+            failed += 1
+        else:
+            yield item, found
+    if failed:
+        raise UsageError(f"{failed} of {len(items)} {failure}")
+
+
 def resize_in_graph(pixels, size):
     """`resize` of a batch of images `(batch, height, width, 3)`, inside a graph."""
     squares = tf.map_fn(lambda image: resize(image, size), pixels, fn_output_signature=tf.uint8)
@@ -190,7 +220,8 @@ def decode_in_graph(image_bytes, size):
 
     Returns:
         uint8 tensor `(batch, size, size, 3)`. Of a PNG, `decode` gives something else where an EXIF orientation stands
-        behind 64 KiB, which is not looked for, and where one colour of 16 bits is transparent.
+        behind 64 KiB, which is not looked for, and where one colour of 16 bits is transparent; and it takes one that
+        lacks its last bytes, which here is broken.
 
     Raises:
         tf.errors.InvalidArgumentError: When it runs, if one is neither JPEG nor PNG, broken, or above Pillow's limit
@@ -241,7 +272,7 @@ def _decode_jpeg(place, content):
 
 def _checked(place, sides):
     message = tf.strings.format("image_bytes[{}] has too many pixels: {}", (place, sides))
-    return tf.debugging.Assert(tf.reduce_prod(sides) <= Image.MAX_IMAGE_PIXELS, [message])
+    return tf.debugging.Assert(tf.reduce_prod(sides) <= (Image.MAX_IMAGE_PIXELS or tf.int64.max), [message])
 
 
 def _orientation(content, is_png):
@@ -250,8 +281,10 @@ def _orientation(content, is_png):
     EXIF is a TIFF: its byte order ("II" is little end first), the place of its first directory in bytes 4 to 8, and
     there a number of entries, each of 12 bytes: tag, type, count, value. The tag of the orientation is 0x0112.
     """
+    # The mark of a PNG is short enough to stand in its pixels by chance.
     mark = tf.where(is_png, "eXIf", "Exif\0\0")
-    parts = tf.strings.split(tf.strings.substr(content, 0, 2**16), mark, maxsplit=1)
+    head = tf.where(is_png, tf.strings.substr(content, 0, 2**16), content)
+    parts = tf.strings.split(head, mark, maxsplit=1)
     tiff = tf.cond(tf.size(parts) > 1, lambda: parts[1], lambda: tf.constant(""))
     size = 2**14
     octets = tf.cast(tf.io.decode_raw(tf.strings.substr(tiff, 0, size), tf.uint8, fixed_length=size), tf.int32)

@@ -19,6 +19,11 @@ SPECIAL = ("", "[UNK]", "<start>", "<end>")
 JOINER = "￭"
 
 
+def shown(token):
+    """A token as people read it, without the marks of where spaces stood."""
+    return token.replace(JOINER, "").replace("▁", "")
+
+
 class Tokenizer:
     """Splits texts and numbers the pieces, with 0 for padding, 1 for the unknown, 2 for the start and 3 for the end.
 

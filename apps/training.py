@@ -19,6 +19,10 @@ from .figures import draw_history
 from .folders import STATES, TrainingError
 
 
+class NotANumberError(TrainingError):
+    """The loss is not a number in the first epoch."""
+
+
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class TokenCrossentropy(keras.losses.Loss):
     """Cross-entropy of the next token, averaged over the tokens that are not padding.
@@ -33,7 +37,7 @@ class TokenCrossentropy(keras.losses.Loss):
         label_smoothing: Float in [0, 1), `e`.
 
     Call arguments:
-        y_true: Integer tensor `(batch, steps)`, the right tokens.
+        y_true: Integer tensor `(batch, steps)`, the right tokens; or `(batch, targets, steps)`, as in all that follows.
         y_pred: Tensor `(batch, steps, V)`, logits.
         sample_weight: Tensor `(batch, steps)`, 0 at padding.
 
@@ -191,8 +195,8 @@ def fit(
         Dictionary of what was measured of the weights that are left.
 
     Raises:
-        TrainingError: If the loss is not a number in the first epoch, options do not go together, or the data is not
-            what an interrupted training began with.
+        NotANumberError: If the loss is not a number in the first epoch.
+        TrainingError: If options do not go together, or the data is not what an interrupted training began with.
     """
     if config.tensorboard:
         needed("tensorboard", "tensorboard")
@@ -243,7 +247,7 @@ def fit(
         history.add(row)
         note(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
     if best is None:
-        raise TrainingError("the loss is not a number in the first epoch; a lower learning rate may help")
+        raise NotANumberError("the loss is not a number in the first epoch; a lower learning rate may help")
 
     left = history.best
     if config.average_last > 1:

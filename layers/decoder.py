@@ -391,12 +391,16 @@ class Decoder(layers.Layer):
         return logits if hypotheses is None else ops.reshape(logits, (*ops.shape(tokens), self.vocabulary_size))
 
     def _unevenness(self, tokens, mask, weights):
-        """How far each position is from one look in all steps: the sum of squares, averaged over the batch."""
+        """How far each position is from one look in all steps: the sum of squares, averaged over the targets.
+
+        Rows of a start token alone do not count: they fill up those sources that have fewer targets than others.
+        """
         steps = ops.expand_dims(ops.cast(tokens != 0, "float32"), -1)
+        counts = ops.cast(ops.any(tokens[:, 1:] != 0, axis=1), "float32")
         missing = 1 - ops.sum(steps * ops.cast(weights, "float32"), axis=1)
         if mask is not None:
             missing = missing * ops.cast(mask, "float32")
-        return ops.mean(ops.sum(ops.square(missing), axis=-1))
+        return ops.sum(counts * ops.sum(ops.square(missing), axis=-1)) / ops.maximum(ops.sum(counts), 1)
 
     def align(self, tokens, memory):
         """Where the attention looks before it writes what follows each of `tokens`.

@@ -5,7 +5,7 @@ from json import dumps
 from pathlib import Path
 
 from .. import cli
-from ..console import Stopwatch, note, progress
+from ..console import Stopwatch, progress
 from ..folders import UsageError, read_config
 from .config import Config
 
@@ -13,9 +13,10 @@ from .config import Config
 def evaluate(model: str, *, data: str | None = None, split: str = "test", strict: bool = False, **search):
     """Scores a model's captions of a split against its references.
 
-    Ends with one line of JSON: coco-caption's BLEU-1 to 4, ROUGE-L, CIDEr and CIDEr-D (which papers call CIDEr), how
-    many captions are distinct, the words used, the images, and the speed from encoded images to captions. Of generated
-    pictures also `true`, the share of captions that are true of their scene.
+    Ends with one line of JSON: BLEU-1 to 4, ROUGE-L and CIDEr-D by coco-caption's formulas (CIDEr-D is what papers call
+    CIDEr; `cider` is its first form, which does not clip counts), how many captions are distinct, the words used, the
+    images, and the speed from encoded images to captions. Of generated pictures also `true`, the share of captions that
+    are true of their scene.
 
     Args:
         model: The model's folder.
@@ -56,14 +57,14 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
         *images: Files of images in any format that Pillow reads, or folders with them.
         json: Instead of the best caption, print a line of JSON for an image: its `image`, and for each of its
             `captions` the `text`, the `score`, its `tokens`, and their `alignment` with the cells of the feature map.
-        figure: A file such as `caption.png`, to draw the first image into with its caption, and with attention where
-            the model looked for each word.
+        figure: A file such as `caption.png`, to draw the first readable image into with its caption, and with attention
+            where the model looked for each word.
         **search: Options of the search, in place of those that the model was trained with.
     """
     read_config(model, Config.app)
     from ..figures import check_picture, draw_caption
-    from ..images import ImageError, decode
-    from ..text import JOINER
+    from ..images import attempted, decode
+    from ..text import END, SPECIAL, shown
     from .model import load
 
     files = []
@@ -74,25 +75,20 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
     if figure is not None:
         check_picture(figure)
     captioner = load(model, **search)
-    failed = 0
-    for file in files:
-        try:
-            content = file.read_bytes()
-            (captions,) = captioner.explain([content])
-        except (ImageError, OSError) as error:
-            note(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
-            failed += 1
-            continue
+
+    def caption(file):
+        content = file.read_bytes()
+        return content, *captioner.explain([content])
+
+    for file, (content, captions) in attempted(caption, files, str, "files could not be captioned"):
         line = dumps({"image": str(file), "captions": captions}, ensure_ascii=False)
         text = captions[0]["text"]
         plain = text if len(files) == 1 else f"{file}\t{text}"
         print(line if json else plain, flush=True)
         if figure is not None:
-            tokens = [token.replace(JOINER, "") for token in captions[0]["tokens"]]
-            draw_caption(decode(content), {**captions[0], "tokens": tokens}, captioner.grid, figure)
+            words = [shown(token) for token in captions[0]["tokens"] if token != SPECIAL[END]]
+            draw_caption(decode(content), {**captions[0], "tokens": words}, captioner.grid, figure)
             figure = None  # of the first image only
-    if failed:
-        raise UsageError(f"{failed} of {len(files)} files could not be captioned")
 
 
 VERBS = (evaluate, predict)

@@ -12,7 +12,7 @@ from ...datasets.images import read_captions
 from ...layers.search import length_penalty
 from ..console import progress
 from ..images import THREADS, images_at_once, usable
-from ..text import PADDING, rows_of, teacher_forcing
+from ..text import END, PADDING, rows_of, teacher_forcing
 from ..training import EpochBatches, ahead
 
 
@@ -114,7 +114,11 @@ def risk_batches(examples, read_images, search, captions, reward, config):
         rows = []
         for part, (ids, scores, texts) in zip(parts, found, strict=True):
             images = part % len(examples)
-            rewards = [[reward(image, text.decode()) for text in row] for image, row in zip(images, texts, strict=True)]
+            ends = np.any(ids == END, axis=2)  # what was cut off is worth nothing
+            rewards = [
+                [reward(image, text.decode()) * end for text, end in zip(*row, strict=True)]
+                for image, *row in zip(images, texts, ends, strict=True)
+            ]
             chances = np.exp(3 * (scores - np.max(scores, axis=1, keepdims=True)))
             chances /= np.sum(chances, axis=1, keepdims=True)
             gains = rewards - np.sum(chances * rewards, axis=1, keepdims=True)

@@ -1,6 +1,7 @@
 """The captioner: a backbone and a tokenizer around a conditional language model."""
 
 import dataclasses
+import math
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -55,8 +56,8 @@ def build(config, size, eyes=None):
     feeds = config.input_feeding
     if feeds is None:
         feeds = attends and config.attention == "luong"
-    for option in ("input_feeding", "attention_penalty"):
-        if getattr(config, option) and not attends:
+    for option in ("attention", "score", "input_feeding", "attention_penalty", "coverage_penalty"):
+        if not attends and getattr(config, option) not in (getattr(Config, option), False):
             raise folders.TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
     try:
         encoder = ImageEncoder(config.image_units, eyes, dropout=config.dropout, dtype=config.precision)
@@ -232,23 +233,26 @@ def train(config, folder):
 
         eyes.trainable = begins > 0
         begun, weights = val_cider_d(), model.get_weights()
-        best = training.fit(
-            model,
-            training.TokenCrossentropy(reduction="sum_over_batch_size"),  # some weights are below 0
-            data.risk_batches(examples["train"], readers["train"], written, count, reward, config),
-            batches["validation"].dataset,
-            further,
-            folder / "risk",
-            score=val_cider_d,
-            data=(rows, checksum),
-            rates=rates(further, eyes),
-        )
+        try:
+            best = training.fit(
+                model,
+                training.TokenCrossentropy(reduction="sum_over_batch_size"),  # some weights are below 0
+                data.risk_batches(examples["train"], readers["train"], written, count, reward, config),
+                batches["validation"].dataset,
+                further,
+                folder / "risk",
+                score=val_cider_d,
+                data=(rows, checksum),
+                rates=rates(further, eyes),
+            )
+        except training.NotANumberError:
+            best = {"val_cider_d": -math.inf}
         if best["val_cider_d"] > begun:
             (folder / "risk" / "model.keras").replace(folder / "model.keras")
         else:
             note(f"the risk epochs did not raise val_cider_d above {begun:.4g}, so the model is that from before them")
             model.set_weights(weights)
-            (folder / "risk" / "model.keras").unlink()
+            (folder / "risk" / "model.keras").unlink(missing_ok=True)
         shutil.rmtree(folder / "risk" / folders.STATES)
     if config.cache is not None:
         model = _with_eyes(model, config, eyes)

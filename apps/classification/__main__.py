@@ -54,7 +54,7 @@ def predict(model: str, *texts: str, json: bool = False):
             `weights`.
     """
     read_config(model, Config.app)
-    from ..text import JOINER
+    from ..text import shown
     from .model import load
 
     classifier = load(model)
@@ -66,8 +66,7 @@ def predict(model: str, *texts: str, json: bool = False):
             label = max(told["probabilities"], key=told["probabilities"].get)
             print(f"{label}\t{told['probabilities'][label]:.3f}\t{text}", flush=True)
             if told["weights"] and sys.stdout.isatty():
-                words = [token.replace(JOINER, "").replace("▁", "") for token in told["tokens"]]
-                show_weights(words, told["weights"])
+                show_weights(map(shown, told["tokens"]), told["weights"])
 
 
 VERBS = (evaluate, predict)

@@ -90,7 +90,7 @@ def predict(
     """
     read_config(model, Config.app)
     from ..figures import check_picture, draw_alignment
-    from ..text import JOINER
+    from ..text import shown
     from ..writing import Sampling
     from .model import load
 
@@ -107,8 +107,7 @@ def predict(
             translations = explanation["translations"]
             if alignment is not None and translations[0]["tokens"]:
                 sides = explanation["source_tokens"], translations[0]["tokens"]
-                labels = ([token.replace(JOINER, "") for token in side] for side in sides)
-                draw_alignment(*labels, translations[0]["alignment"], alignment)
+                draw_alignment(*([*map(shown, side)] for side in sides), translations[0]["alignment"], alignment)
                 alignment = None  # of the first sentence only
             if json:
                 print(dumps(explanation, ensure_ascii=False), flush=True)

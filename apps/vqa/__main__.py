@@ -1,5 +1,6 @@
 """Answers questions about pictures, with a convolutional network, a recurrent one and a fusion of the two."""
 
+import operator
 import sys
 from json import dumps
 from pathlib import Path
@@ -62,7 +63,7 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
     """
     read_config(model, Config.app)
     from ..figures import check_picture, draw_answers
-    from ..images import ImageError, decode
+    from ..images import attempted, decode
     from .model import load
 
     if not pairs or len(pairs) % 2:
@@ -70,17 +71,17 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
     if figure is not None:
         check_picture(figure)
     answerer = load(model)
-    failed = 0
-    for file, question in zip(pairs[::2], pairs[1::2], strict=True):
-        try:
-            if not question.strip():
-                raise UsageError("the question is empty")
-            content = Path(file).read_bytes()
-            (told,) = answerer.explain([content], [question])
-        except (ImageError, UsageError, OSError) as error:
-            note(f"{file}: {error.strerror if isinstance(error, OSError) else error}")
-            failed += 1
-            continue
+
+    def answer_to(pair):
+        file, question = pair
+        if not question.strip():
+            raise UsageError("the question is empty")
+        content = Path(file).read_bytes()
+        return content, *answerer.explain([content], [question])
+
+    asked = list(zip(pairs[::2], pairs[1::2], strict=True))
+    answered = attempted(answer_to, asked, operator.itemgetter(0), "questions could not be answered")
+    for (file, question), (content, told) in answered:
         line = dumps({"image": file, "question": question, **told}, ensure_ascii=False)
         answer = told["answers"][0]["text"]
         plain = answer if len(pairs) == 2 else f"{file}\t{question}\t{answer}"
@@ -88,8 +89,6 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
         if figure is not None:
             draw_answers(decode(content), question, told, answerer.grid, figure)
             figure = None  # of the first question only
-    if failed:
-        raise UsageError(f"{failed} of {len(pairs) // 2} questions could not be answered")
 
 
 VERBS = (evaluate, predict)

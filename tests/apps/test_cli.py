@@ -142,6 +142,11 @@ def test_predict_shows_more_than_the_best(saved, tmp_path):
     assert second["translations"][0] == {"text": "", "score": 0, "tokens": [], "alignment": []}
     assert picture.read_bytes().startswith(b"\x89PNG")
 
+    apart = ["--json", saved, "--beam-size=2", "ein Hund schläft hier.", "--max-length", "9", "eine Katze rennt dort."]
+    lines = map(json.loads, run("translation", "predict", *apart).stdout.splitlines())
+    assert [line["translations"][0]["text"] for line in lines] == ["a dog sleeps here.", "a cat runs there."]
+    assert run("translation", "predict", "--no-json", "--", saved, "ein Hund", "--json").stdout.count("\n") == 2
+
     options = ["--samples", "3", "--temperature", "2", "--prefix", "a cat", "--top-p", "0.9", "--top-k", "9"]
     result = run("translation", "predict", saved, "ein Hund", *options)
     assert result.stdout.count("\n") == 3

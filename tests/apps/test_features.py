@@ -8,12 +8,21 @@ from keras import layers
 from keras_recurrent.apps import features
 from keras_recurrent.apps.config import ImageConfig
 from keras_recurrent.apps.features import cached_features, image_readers
+from keras_recurrent.apps.folders import TrainingError
 from keras_recurrent.datasets.images import Image
 
 
 def network(seed=0):
     keras.utils.set_random_seed(seed)
     return keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 2, strides=2)])
+
+
+def branches(chosen):
+    """Two convolutions of which one is used; both networks have the same layers and weights."""
+    keras.utils.set_random_seed(0)
+    pictures = keras.Input((4, 4, 3))
+    found = [layers.Conv2D(2, 2, strides=2)(pictures) for _ in range(2)]
+    return keras.Model(pictures, 2 * found[chosen] + 0 * found[1 - chosen])
 
 
 @pytest.fixture
@@ -53,10 +62,11 @@ def test_they_are_computed_once(images, reader, tmp_path):
     assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".lock"}
 
 
-@pytest.mark.parametrize("change", ["image", "order", "fewer", "weights", "architecture"])
+@pytest.mark.parametrize("change", ["image", "order", "fewer", "weights", "architecture", "wires"])
 def test_what_changed_is_noticed(images, reader, tmp_path, change):
-    cached_features(network(), images, reader, 4, tmp_path / "cache")
-    backbone = network(seed=int(change == "weights"))
+    original = branches(0) if change == "wires" else network()
+    cached_features(original, images, reader, 4, tmp_path / "cache")
+    backbone = branches(1) if change == "wires" else network(seed=int(change == "weights"))
     if change == "image":
         content = images[7].read()
         images[7].path.write_bytes(content[:-1] + bytes([255 - content[-1]]))
@@ -114,6 +124,13 @@ def test_a_backbone_for_images_of_any_size(images, reader, tmp_path):
     keras.utils.set_random_seed(0)
     backbone = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 2, strides=2)])
     assert cached_features(backbone, images, reader, 4, tmp_path / "cache").shape == (100, 2, 2, 2)
+
+
+def test_features_that_are_too_large(images, reader, tmp_path):
+    backbone = keras.Sequential([keras.Input((4, 4, 3)), layers.Rescaling(1e4)])
+    with pytest.raises(TrainingError, match="beyond what a cache holds"):
+        cached_features(backbone, images, reader, 4, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*.npy"))
 
 
 def test_two_trainings_compute_features_once(images, reader, tmp_path):

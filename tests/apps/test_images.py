@@ -163,13 +163,31 @@ def test_numbers_of_32_bits_are_refused():
             decode(encoded(Image.fromarray(values), "TIFF"))
 
 
-def test_only_exif_turns_an_image():
+@pytest.mark.parametrize("options", [{}, {"exif": Image.Exif()}], ids=["alone", "beside EXIF"])
+def test_only_exif_turns_an_image(options):
     """Pillow would go by XMP, too, which an export does not read."""
+    for data in options.values():
+        data[0x010E] = "without an orientation"
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-    content = encoded(RGB, "JPEG", quality=95, xmp=xmp)
+    content = encoded(RGB, "JPEG", quality=95, xmp=xmp, **options)
     assert decode(content).shape == (HEIGHT, WIDTH, 3)
     found = decode_in_graph(tf.constant([content]), 32)[0].numpy().astype(int)
     assert np.abs(found - resize(decode(content), 32).numpy()).max() <= 1
+
+
+def test_exif_behind_much_else():
+    start, rest = PICTURES["jpeg-turned-6"][:2], PICTURES["jpeg-turned-6"][2:]
+    segment = b"\xff\xe2\xff\xff" + bytes(2**16 - 3)
+    content = start + 2 * segment + rest
+    assert decode(content).shape == (WIDTH, HEIGHT, 3)
+    found = decode_in_graph(tf.constant([content]), 32)[0].numpy().astype(int)
+    assert np.abs(found - resize(decode(content), 32).numpy()).max() <= 1
+
+
+def test_without_a_limit_of_pixels(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    found = decode_in_graph(tf.constant([PICTURES["png"]]), 32)[0].numpy()
+    np.testing.assert_array_equal(found, resize(decode(PICTURES["png"]), 32).numpy())
 
 
 def test_strict_does_not_look_at_the_rest(monkeypatch):

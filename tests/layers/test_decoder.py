@@ -276,6 +276,10 @@ def test_attention_penalty(memory, rng):
     np.testing.assert_allclose(ops.convert_to_numpy(found), 0.5 * np.mean(np.sum(missing**2, axis=1)), rtol=1e-5)
     logits_of(decoder, np.stack([TOKENS, TOKENS], axis=1), memory, training=True)  # of several, their mean
     np.testing.assert_allclose(ops.convert_to_numpy(decoder.losses[0]), ops.convert_to_numpy(found), rtol=1e-5)
+    lacking = np.zeros_like(TOKENS)
+    lacking[:, 0] = TOKENS[:, 0]
+    logits_of(decoder, np.stack([TOKENS, lacking], axis=1), memory, training=True)  # a source with fewer targets
+    np.testing.assert_allclose(ops.convert_to_numpy(decoder.losses[0]), ops.convert_to_numpy(found), rtol=1e-5)
     with pytest.raises(ValueError, match="`attention_penalty` needs an attention"):
         Decoder(VOCABULARY, 3, UNITS, attention="none", attention_penalty=1.0)
 

@@ -141,10 +141,10 @@ def test_captions_weigh_what_the_expected_reward_gains(config):
     """The loss has the derivative of the expected reward by the log-probabilities, times the number of captions."""
     examples = data.read(config, "train")[:12]
     config = dataclasses.replace(config, length_penalty=1.3)
-    ids = np.array([[[4, 3, 0], [5, 6, 3]], [[7, 8, 3], [9, 3, 0]], [[10, 3, 0], [0, 0, 0]]])
+    ids = np.array([[[4, 3, 0], [5, 6, 3]], [[7, 8, 9], [9, 3, 0]], [[10, 3, 0], [0, 0, 0]]])  # one is cut off
     scores = np.array([[-0.5, -0.7], [-0.1, -0.9], [-0.3, -1e9]])
     texts = np.array([[b"a", b"b c"], [b"d e", b"f"], [b"g", b""]])
-    rewards = {"a": 1.0, "b c": 3.0, "d e": 2.0, "f": 0.5, "g": 4.0, "": 0.0}
+    rewards = {"a": 1.0, "b c": 3.0, "d e": 2.0, "f": 0.5, "g": 4.0, "": 1.0}
     asked = []
 
     def reward(place, text):
@@ -165,7 +165,7 @@ def test_captions_weigh_what_the_expected_reward_gains(config):
     log_probs = tf.constant(scores * penalties)
     with tf.GradientTape() as tape:
         tape.watch(log_probs)
-        of = [[rewards[text.decode()] for text in row] for row in texts]
+        of = [[rewards[text.decode()] for text in row] for row in texts] * np.any(ids == 3, axis=2)
         mean = tf.reduce_sum(tf.nn.softmax(3 * log_probs / penalties, axis=1) * of)
     derivative = 2 * tape.gradient(mean, log_probs).numpy() * target.shape[2]  # the mean over a batch divides by those
     assert target.shape == (3, 2, 3)

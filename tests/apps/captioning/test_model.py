@@ -28,12 +28,16 @@ encoded, pixels = loaded.signatures["serving_default"], loaded.signatures["pixel
 def told(answer):
     return [[text.decode() for text in answer["text"].numpy()], answer["score"].numpy().tolist()]
 results = [told(encoded(image_bytes=tf.constant(contents[:n], tf.string, shape=(n,)))) for n in (len(contents), 1, 0)]
-images = tf.stack([tf.io.decode_png(content, channels=3) for content in contents])
-results += [told(pixels(pixels=images)), told(pixels(pixels=images[:0]))]
-try:
-    encoded(image_bytes=tf.constant([contents[0], b"no image"]))
-except tf.errors.InvalidArgumentError as error:
-    results.append(str(error))
+images = [tf.io.decode_image(content, channels=3, expand_animations=False) for content in contents]
+results.append([sum(parts, []) for parts in zip(*(told(pixels(pixels=image[tf.newaxis])) for image in images))])
+results.append(told(pixels(pixels=tf.stack(images[:2])[:0])))
+errors = []
+for wrong in (b"no image", contents[-1][:-300]):
+    try:
+        encoded(image_bytes=tf.constant([contents[0], wrong]))
+    except tf.errors.InvalidArgumentError as error:
+        errors.append(str(error))
+results.append(errors)
 results.append(told(encoded(image_bytes=tf.constant(contents[:1]))))
 print(json.dumps(results))
 """
@@ -136,7 +140,6 @@ def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, bac
     assert capsys.readouterr().err.count("images have their features in") == 2  # training and validation, the last time
 
 
-@pytest.mark.slow
 def test_an_interrupted_training_goes_on(config, tmp_path):
     short = dataclasses.replace(config, epochs=3, backbone_epoch=2, captions_per_image=1)
     (tmp_path / "whole").mkdir()
@@ -187,16 +190,20 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, pic
     captioner = load(saved)
     captioner.export(tmp_path / "export")
     paths = sorted((pictures / "images").glob("val-*"))[:4]
+    for kind, size in (("png", (70, 41)), ("jpg", (51, 90))):  # other sizes than the model's
+        paths.append(tmp_path / f"large.{kind}")
+        Image.open(paths[0]).resize(size).save(paths[-1])
     command = [sys.executable, "-c", PLAIN, tmp_path / "export", *paths]
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, cwd=tmp_path)
-    encoded, single, none, pixels, no_pixels, error, after = json.loads(run.stdout.splitlines()[-1])
+    encoded, single, none, pixels, no_pixels, errors, after = json.loads(run.stdout.splitlines()[-1])
     captions = captioner.caption([path.read_bytes() for path in paths])
     for texts, scores in (encoded, pixels):
         assert texts == [caption.text for caption in captions]
         np.testing.assert_allclose(scores, [caption.score for caption in captions], rtol=1e-4)
     assert single[0] == after[0] == encoded[0][:1]
     assert none == no_pixels == [[], []]
-    assert "image_bytes[1] is neither a JPEG nor a PNG image" in error
+    assert "image_bytes[1] is neither a JPEG nor a PNG image" in errors[0]
+    assert "image_bytes" in errors[1]
 
 
 def test_images_of_any_size_and_kind(saved):
@@ -222,6 +229,7 @@ def test_images_of_any_size_and_kind(saved):
         ({"cache": "x"}, "never trained"),
         ({"epochs": 3, "backbone_epoch": 4}, "backbone_epoch 4 never comes, for training has 3 epochs"),
         ({"conditioning": "merge", "attention_penalty": 1.0}, "is for the conditioning attention, not for merge"),
+        ({"conditioning": "init", "score": "additive"}, "score is for the conditioning attention, not for init"),
         ({"conditioning": "attention", "attention": "bahdanau", "input_feeding": True}, "needs attention 'luong'"),
     ],
 )
@@ -322,13 +330,17 @@ def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path):
 
 
 def test_epochs_that_raise_nothing_are_left_out(config, tmp_path, capsys):
-    without, ruined = tmp_path / "without", tmp_path / "ruined"
-    for folder, options in ((without, {}), (ruined, {"risk_epochs": 1, "risk_rate": 10.0})):
+    without, ruined, exploded = (tmp_path / name for name in ("without", "ruined", "exploded"))
+    ruining, exploding = {"risk_epochs": 1, "risk_rate": 10.0}, {"risk_epochs": 1, "risk_rate": 1e38}
+    for folder, options in ((without, {}), (ruined, ruining), (exploded, exploding)):
         folder.mkdir()
         model.train(dataclasses.replace(config, epochs=6, **options), folder)
-    assert "the risk epochs did not raise val_cider_d" in capsys.readouterr().err
-    for found, wanted in zip(load(ruined).model.get_weights(), load(without).model.get_weights(), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    told = capsys.readouterr().err
+    assert told.count("the risk epochs did not raise val_cider_d") == 2
+    assert told.count("the loss is not a number in epoch 1") == 1
+    for folder in (ruined, exploded):
+        for found, wanted in zip(load(folder).model.get_weights(), load(without).model.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, wanted)
     assert sorted(path.name for path in (ruined / "risk").iterdir()) == ["figures", "history.csv"]
 
 
