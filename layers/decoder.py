@@ -169,7 +169,7 @@ class Decoder(layers.Layer):
         self.readout_units = embedding_dim if tie_softmax else units
         if self.attention is not None or tie_softmax or conditioning == "merge":
             self.readout = layers.Dense(self.readout_units, activation="tanh", name="readout", **policy)
-        # Of the embeddings, of each layer's outputs, and of the readout.
+        # Of the embeddings, of each layer's outputs, and of the readout, if that is not the last layer's output.
         self.dropouts = [Dropout(dropout, **policy) for _ in range(num_layers + 2)]
         if not tie_softmax:
             self.output_projection = layers.Dense(vocabulary_size, name="output_projection", **policy)
@@ -330,7 +330,8 @@ class Decoder(layers.Layer):
         return output if self.readout is None else self.readout(output)
 
     def _logits(self, readout, training=False):
-        readout = self.dropouts[-1](readout, training=training)
+        if self.readout is not None:
+            readout = self.dropouts[-1](readout, training=training)
         if not self.tie_softmax:
             return self.output_projection(readout)
         # Cast by hand: `step` runs outside of `call`, where Keras would do it.

@@ -25,7 +25,7 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     Args:
         app: The app that this configuration is for.
         data: A folder with {split}.tsv (or .gz), which has the columns `image` and `caption` and a row a caption, and
-            the images in images/; or a TFDS name.
+            the images in images/; or a TFDS name, whose images are copied into $TMPDIR as long as they are used.
         conditioning: Where the picture enters the language model: as its first state (init), as the first word (pre),
             beside each word (par), behind it (merge), or as init and through attention for each word (attention).
         attention: Only for the conditioning attention, what asks the picture: the state after a step (luong) or the one

@@ -26,7 +26,8 @@ class Config(ImageConfig, TrainingConfig):
         app: The app that this configuration is for.
         data: A folder with {split}.tsv (or .gz), which has the columns `image`, `question` and `answer` (and `type`, if
             questions have types), several rows of one image and question being several annotators, and the images in
-            images/; or a TFDS name; or easy_vqa, which needs the extra `easy-vqa`.
+            images/; or a TFDS name, whose images are copied into $TMPDIR as long as they are used; or easy_vqa, which
+            needs the extra `easy-vqa`.
         modality: What the model may use: both, or for a baseline the question or the image alone.
         fusion: How image and question become one.
         hops: For the fusion stacked_attention, how often the image is asked.

@@ -200,6 +200,15 @@ def test_dropout_in_training_only(kind, memory, rng):
     assert np.any(first != second)
 
 
+def test_outputs_are_dropped_once_where_they_are_the_readout(memory, rng):
+    decoder = Decoder(40, 3, 40, attention="none", dropout=0.5)
+    decoder.build((BATCH, STEPS), Memory((BATCH, POSITIONS, FEATURES), (BATCH, POSITIONS), (BATCH, FEATURES)))
+    decoder.set_weights([rng.normal(0, 0.7, weight.shape) for weight in decoder.weights])
+    decoder.output_projection.set_weights([np.eye(40), np.zeros(40)])
+    dropped = [np.mean(logits_of(decoder, TOKENS, memory, training=True) == 0) for _ in range(10)]
+    assert 0.45 < np.mean(dropped) < 0.55
+
+
 @pytest.mark.parametrize("attention", ["luong", "bahdanau"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_recurrent_dropout_is_of_the_states(cell, attention, layers, memory, rng):
