@@ -141,6 +141,11 @@ class EpochBatches:
         self.dataset = dataset.prefetch(tf.data.AUTOTUNE)
 
 
+def slices(items, size):
+    """Parts of a list or array of so many items each, in order; the last may have fewer."""
+    return [items[first : first + size] for first in range(0, len(items), size)]
+
+
 def ahead(function, items, threads):
     """`map(function, items)`, computed in threads some items before they are asked for."""
     with ThreadPoolExecutor(threads) as pool:

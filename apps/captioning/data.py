@@ -13,7 +13,7 @@ from ...layers.search import length_penalty
 from ..console import progress
 from ..images import THREADS, images_at_once, usable
 from ..text import END, PADDING, rows_of, teacher_forcing
-from ..training import EpochBatches, ahead
+from ..training import EpochBatches, ahead, slices
 
 
 def read(config, split):
@@ -109,7 +109,7 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     def batches_of(epoch):
         places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
         seen = _seen(places, len(examples), config, epoch)
-        parts = [seen[first : first + config.batch_size] for first in range(0, len(seen), config.batch_size)]
+        parts = slices(seen, config.batch_size)
         found = progress(map(search, ahead(read_images, parts, THREADS)), len(parts), "writing captions")
         rows = []
         for part, (ids, scores, texts) in zip(parts, found, strict=True):
@@ -145,7 +145,7 @@ def _batches(rows, at_once, read_images, config):
         )
         return (read_images(np.array(places)), read), target, is_token * weights[:, :, np.newaxis]
 
-    return ahead(batch_of, [rows[first : first + at_once] for first in range(0, len(rows), at_once)], THREADS)
+    return ahead(batch_of, slices(rows, at_once), THREADS)
 
 
 def images_of(examples, config, split):

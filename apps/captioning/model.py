@@ -19,7 +19,7 @@ from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader,
 from ..metrics import caption_metrics, caption_reward
 from ..splits import training_splits
 from ..text import fit_tokenizer
-from ..training import ahead
+from ..training import ahead, slices
 from ..writing import Writer, explained, load_parts
 from . import data
 from .config import Config
@@ -139,8 +139,8 @@ class Captioner(Writer):
 
     def caption_many(self, images, batch_size=64):
         """Captions many `Image`s in batches, read in threads beside the search, and yields a `Caption` of each."""
-        batches = [range(first, min(first + batch_size, len(images))) for first in range(0, len(images), batch_size)]
-        for pixels in ahead(pixel_reader(images, self.config.image_size), batches, THREADS):
+        parts = slices(range(len(images)), batch_size)
+        for pixels in ahead(pixel_reader(images, self.config.image_size), parts, THREADS):
             yield from self.caption_pixels(pixels)
 
     def explain(self, contents):
@@ -203,8 +203,7 @@ def train(config, folder):
     captions_of = tf.function(Writer(dataclasses.replace(config, beam_size=1), tokenizer, model).best)
 
     def val_cider_d():
-        places = np.arange(len(examples["validation"]))
-        parts = [places[first : first + 64] for first in places[::64]]
+        parts = slices(np.arange(len(examples["validation"])), 64)
         found = (captions_of(source)["text"].numpy() for source in ahead(readers["validation"], parts, THREADS))
         texts = [text.decode() for part in found for text in part]
         return caption_metrics(texts, [example.captions for example in examples["validation"]])["cider_d"]

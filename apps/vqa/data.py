@@ -10,7 +10,7 @@ from ...datasets.images import AskedImage, read_questions
 from ..console import note
 from ..images import THREADS, images_at_once, usable
 from ..text import pad, rows_of
-from ..training import EpochBatches, ahead
+from ..training import EpochBatches, ahead, slices
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -143,7 +143,7 @@ def batches(examples, read_images, tokenizer, answers, config, split):
         places = np.arange(len(examples))
         if split == "train":
             places = np.random.default_rng([config.seed, epoch]).permutation(places)
-        return [places[first : first + at_once] for first in range(0, len(places), at_once)]
+        return slices(places, at_once)
 
     def batch_of(places):
         rows = np.concatenate([np.arange(firsts[place], firsts[place] + sizes[place]) for place in places])
