@@ -147,22 +147,24 @@ def _parser(docstring):
     )
 
 
-def _add_options(parser, described, is_override=False):
+def _add_options(parser, described, is_override=False, parameters=None):
     """An option for each parameter of a function or field of a dataclass, with its help from the docstring.
 
     A parameter without a default is a positional argument, one with a star is any number of them, and `**search` are
     the options of `SearchConfig`. Those are overrides: without a value of their own, the model's configuration has it.
+    Of a dataclass's base, `parameters` are those of the dataclass, which may have other defaults.
     """
     docstring = docstring_parser.parse(described.__doc__)
     helps = {entry.arg_name: entry.description for entry in docstring.params}
-    for name, parameter in inspect.signature(described).parameters.items():
+    parameters = parameters or inspect.signature(described).parameters
+    for name, parameter in parameters.items():
         option = f"--{name.replace('_', '-')}"
         if parameter.kind is parameter.VAR_POSITIONAL:
             parser.add_argument(name, nargs="*", type=str, default=[], help=helps[f"*{name}"])
         elif parameter.kind is parameter.VAR_KEYWORD:
             _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
         elif name not in helps and isinstance(described, type):
-            continue  # a field of a base, whose turn comes
+            continue  # it is in the docstring of the dataclass or of another base
         elif is_override:
             parser.add_argument(option, type=parameter.annotation | None, help=f"{helps[name]} (default: the model's)")
         elif parameter.default is parameter.empty:
@@ -175,7 +177,7 @@ def _add_options(parser, described, is_override=False):
     if isinstance(described, type):
         for base in described.__bases__:
             if base is not object:
-                _add_options(_group(parser, base), base)
+                _add_options(_group(parser, base), base, parameters=parameters)
 
 
 def _group(parser, config):

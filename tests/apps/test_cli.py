@@ -1,3 +1,5 @@
+import dataclasses
+import importlib
 import json
 import os
 import pty
@@ -52,6 +54,15 @@ def test_a_mistake_gives_one_clear_line_and_status_2(arguments, message, capsys,
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", cli.APPS)
+def test_a_command_has_the_configurations_defaults(name):
+    config = importlib.import_module(f"keras_recurrent.apps.{name}.config").Config()
+    _, options = cli._parse([name, "train", "--output", "x"]).args
+    defaults = {field: value for field, value in options.items() if field in dataclasses.asdict(config)}
+    assert type(config)(**defaults) == config
+    assert len(defaults) == len(dataclasses.fields(config))
 
 
 def test_unknown_key_in_a_config_file(tmp_path, capsys):
