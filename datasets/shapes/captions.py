@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ..draw import Draw
 from .phrases import NUMBERS, Description, describe, read_description
-from .scene import ATTRIBUTES, Object, Relation, Scene
+from .scene import ATTRIBUTES, TOLD, Object, Relation, Scene
 from .statements import Counted, Listed, Related, Shared, Statement
 
 NUMBER = 5  # captions of a scene
@@ -56,7 +56,7 @@ def _worded(scene: Scene, kinds: Sequence[Callable[[Scene, Draw], Statement]], d
 
 
 def _related(scene: Scene, draw: Draw) -> Related:
-    one, where, other = draw.choice(scene.related())
+    one, where, other = draw.choice(scene.related(TOLD))
     return Related(_in_full(one, draw), where, _in_full(other, draw))
 
 

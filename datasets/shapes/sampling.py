@@ -1,7 +1,7 @@
 """Random scenes."""
 
 from ..draw import Draw
-from .scene import ATTRIBUTES, MARGIN, RADII, SIDE, Object, Scene
+from .scene import ATTRIBUTES, MARGIN, RADII, SIDE, TOLD, Object, Scene
 
 # The chance that an object takes an attribute from one that is there already, so that there is something to count.
 _ALIKE = 0.3
@@ -9,13 +9,13 @@ _TRIALS = 20  # places tried for an object before the scene is drawn anew
 
 
 def draw_scene(draw: Draw, number: int) -> Scene:
-    """Returns a random scene of so many objects, no two of which look alike; at least two have a clear relation."""
+    """Returns a random scene of so many objects, no two of which look alike; at least two have a relation to tell."""
     while True:
         objects = []
         while len(objects) < number and (drawn := place(draw, _look(draw, objects), objects)):
             objects.append(drawn)
         scene = Scene(tuple(objects))
-        if len(objects) == number == len({one.look for one in objects}) and scene.related():
+        if len(objects) == number == len({one.look for one in objects}) and scene.related(TOLD):
             return scene
 
 

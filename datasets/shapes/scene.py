@@ -23,6 +23,9 @@ MARGIN = 1  # between an object and the picture's edge
 # might call it "above".
 CLEARLY = 1.5
 
+# Captions tell only what is clearer still, so that whoever learns from them need not find out where the border is.
+TOLD = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Object:
@@ -59,12 +62,12 @@ class Relation(StrEnum):
     BELOW = "below"
 
 
-def relation_between(one: Object, other: Object) -> Relation | None:
+def relation_between(one: Object, other: Object, clearly: float = CLEARLY) -> Relation | None:
     """Returns where `one` clearly is to `other`; none where it is diagonally across."""
     right, down = one.x - other.x, one.y - other.y
-    if abs(right) > CLEARLY * abs(down):
+    if abs(right) > clearly * abs(down):
         return Relation.RIGHT if right > 0 else Relation.LEFT
-    if abs(down) > CLEARLY * abs(right):
+    if abs(down) > clearly * abs(right):
         return Relation.BELOW if down > 0 else Relation.ABOVE
     return None
 
@@ -75,10 +78,10 @@ class Scene:
 
     objects: tuple[Object, ...]
 
-    def related(self) -> list[tuple[Object, Relation, Object]]:
+    def related(self, clearly: float = CLEARLY) -> list[tuple[Object, Relation, Object]]:
         """Returns the objects that are clearly to one side of another, with the relation and the other object."""
         pairs = itertools.permutations(self.objects, 2)
-        return [(one, where, other) for one, other in pairs if (where := relation_between(one, other))]
+        return [(one, where, other) for one, other in pairs if (where := relation_between(one, other, clearly))]
 
     def to_json(self) -> str:
         """Returns the scene as text, from which `from_json` makes it again."""
