@@ -56,6 +56,7 @@ def build(config, size, eyes=None):
     feeds = config.input_feeding
     if feeds is None:
         feeds = attends and config.attention == "luong"
+    # What differs from the default was asked for, but for input feeding that is asked not to be.
     for option in ("attention", "score", "input_feeding", "attention_penalty", "coverage_penalty"):
         if not attends and getattr(config, option) not in (getattr(Config, option), False):
             raise folders.TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")

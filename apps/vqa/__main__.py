@@ -58,8 +58,8 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
         json: Instead of the likeliest answer, print a line of JSON for a question: its `image`, `question`, the five
             likeliest `answers` with `text` and `probability`, `is_unknown`, whether the model knows none of its words,
             and `looks`, where the fusion looked in each hop.
-        figure: A file such as `answer.png`, to draw the first image into with its question and answers, and where the
-            fusion looked.
+        figure: A file such as `answer.png`, to draw the first question that can be answered into, with its image and
+            answers, and where the fusion looked.
     """
     read_config(model, Config.app)
     from ..figures import check_picture, draw_answers
