@@ -205,7 +205,7 @@ def _common_length(words, others):
 
 
 def caption_reward(references):
-    """How good a caption is while a model learns by what it writes: its CIDEr-D, and twice its BLEU-4 in 0 to 1.
+    """How good a caption is while a model learns by what it writes: its CIDEr-D, and half its BLEU-4 in 0 to 1.
 
     The end of a caption is a word here, too: otherwise a caption would gain by leaving out how it ends, for "a man in
     a" has the n-grams of many a good one. Of the orders above 1, one more n-gram counts as written and as right (Lin
@@ -215,7 +215,7 @@ def caption_reward(references):
         references: List of lists of strings, one list an image.
 
     Returns:
-        Function from the place of an image and a caption, a string, to a number in 0 to 12.
+        Function from the place of an image and a caption, a string, to a number in 0 to 10.5.
 
     Example:
 
@@ -232,7 +232,7 @@ def caption_reward(references):
     def reward(place, caption):
         caption = ended(caption)
         bleu = _bleu([caption], [cider.references[place]], smoothing=1)["bleu_4"]
-        return cider.scores(place, caption)[1] + 2 * bleu / 100
+        return cider.scores(place, caption)[1] + bleu / 200
 
     return reward
 

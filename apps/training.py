@@ -126,19 +126,22 @@ class EpochBatches:
         signature: What `tf.data.Dataset.from_generator` takes for them.
         count: How many the first epoch has.
         is_fixed: Whether each epoch has as many.
+        ahead: Whether a batch may be made before the step that takes it; not if it depends on the weights.
 
     Attributes:
         dataset: The `tf.data.Dataset` of the batches of `epoch`.
         epoch: Integer, to be set before an epoch begins.
     """
 
-    def __init__(self, batches, signature, count, is_fixed):
+    def __init__(self, batches, signature, count, is_fixed, ahead=True):
         self.epoch = 0
         self.count = count
         dataset = tf.data.Dataset.from_generator(lambda: batches(self.epoch), output_signature=signature)
         if is_fixed:  # then progress can be shown in the first epoch, too
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-        self.dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = False  # which TensorFlow else does by itself
+        self.dataset = dataset.prefetch(tf.data.AUTOTUNE) if ahead else dataset.with_options(options)
 
 
 def slices(items, size):

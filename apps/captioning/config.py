@@ -50,10 +50,10 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
         risk_epochs: Further epochs, each of a quarter of the images, which read the captions that the search finds: of
             an image's, those become likelier that have a better CIDEr-D and BLEU than the others (minimum risk
             training).
-        risk_rate: The learning rate of those.
+        risk_rate: The learning rate of those, which falls along a cosine to 0.
         risk_captions: How many captions of an image the search then finds.
-        monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of its greedy
-            captions.
+        monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of the captions
+            that the search finds for it.
         batch_size: Captions of a batch, on average: those of one image stay together, for which it is looked at once.
     """
 
@@ -77,7 +77,7 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     captions_per_image: PositiveInt | None = None
     mirror: bool = False
     risk_epochs: NonNegativeInt = 0
-    risk_rate: PositiveFloat = 0.00003
+    risk_rate: PositiveFloat = 0.0002
     risk_captions: TwoOrMore = 10
     monitor: Literal["loss", "cider"] = "loss"
     batch_size: PositiveInt = 160

@@ -10,9 +10,8 @@ from keras import ops
 
 from ...datasets.images import read_captions
 from ...layers.search import length_penalty
-from ..console import progress
 from ..images import THREADS, images_at_once, usable
-from ..text import END, PADDING, rows_of, teacher_forcing
+from ..text import END, PADDING, length_batches, rows_of, teacher_forcing
 from ..training import EpochBatches, ahead, slices
 
 
@@ -31,12 +30,10 @@ def read(config, split):
     return usable(examples, split, config.strict, lambda example: None if example.captions else "no caption")
 
 
-def batches(examples, read_images, tokenizer, config, split):
+def batches(examples, read_images, tokenizer, config, split, by_length=False):
     """Images with their captions as `EpochBatches`, in a new order each epoch for the split `train`.
 
-    Images are read in threads, some batches ahead, and each once in an epoch. Which of them share a batch is random: if
-    it were those of like captions, the statistics of a batch would tell of its images, which a model that normalises by
-    them learns to use, and misses where it sees one image.
+    Images are read in threads, some batches ahead, and each once in an epoch.
 
     Args:
         examples: List of `CaptionedImage`s.
@@ -45,6 +42,9 @@ def batches(examples, read_images, tokenizer, config, split):
         tokenizer: The tokenizer of the captions.
         config: The `Config`.
         split: The split's name.
+        by_length: Whether in training the longest captions of a batch's images are of like length, which saves a third
+            of the steps of Flickr8k. Not where a backbone learns: the statistics of a batch would tell of its images,
+            which a model that normalises by them learns to use, and misses where it sees one image.
 
     Returns:
         Batches `((images, start + captions), captions + end, weights)`: what `read_images` gives; int32 arrays
@@ -61,14 +61,22 @@ def batches(examples, read_images, tokenizer, config, split):
 
     def batches_of(epoch):
         generator = np.random.default_rng([config.seed, epoch])
-        seen = images = np.arange(len(examples))
+        places = seen = np.arange(len(examples))
+        chosen = ids
         if is_training:
-            seen, images = _seen(images, len(examples), config, epoch), generator.permutation(len(examples))
-        rows = []
-        for image in images:
-            chosen = generator.permutation(counts[image])[:most] if is_training else range(counts[image])
-            rows.append((seen[image], [ids[image][caption] for caption in chosen], [1.0] * len(chosen)))
-        return _batches(rows, at_once, read_images, config)
+            seen = _seen(places, len(examples), config, epoch)
+            chosen = [[captions[place] for place in generator.permutation(len(captions))[:most]] for captions in ids]
+        if is_training and by_length:
+            longest = np.array([[max(map(len, captions))] for captions in chosen])
+            parts = length_batches(longest, at_once, generator)
+        else:
+            parts = slices(generator.permutation(places) if is_training else places, at_once)
+
+        def batch_of(part):
+            rows = [(seen[place], chosen[place], [1.0] * len(chosen[place])) for place in part]
+            return _batch(rows, read_images, config)
+
+        return ahead(batch_of, parts, THREADS)
 
     return EpochBatches(batches_of, _signature(read_images), math.ceil(len(examples) / at_once), True)
 
@@ -84,9 +92,8 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     Keras's mean over a batch, `sum_over_batch_size`, divides by its steps, padding included; the weights are multiplied
     by them, so that a caption weighs the same in a batch of any length.
 
-    An epoch reads a quarter of the images, drawn anew. All its captions are written before its first step, by the model
-    as it is then: with all images in an epoch they would soon not be the model's own any more, which makes it write
-    ever shorter ones.
+    An epoch reads a quarter of the images, drawn anew. A batch's captions are written when training asks for it, by the
+    model as it is then: those of an earlier one teach the model to write ever shorter ones.
 
     Args:
         examples: List of `CaptionedImage`s.
@@ -106,46 +113,40 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     count = math.ceil(len(examples) / 4)
     at_once = images_at_once(config.batch_size, captions)
 
+    def rows_of(part):
+        images = part % len(examples)
+        ids, scores, texts = search(read_images(part))
+        ends = np.any(ids == END, axis=2)  # what was cut off is worth nothing
+        rewards = [
+            [reward(image, text.decode()) * end for text, end in zip(*row, strict=True)]
+            for image, *row in zip(images, texts, ends, strict=True)
+        ]
+        chances = np.exp(3 * (scores - np.max(scores, axis=1, keepdims=True)))
+        chances /= np.sum(chances, axis=1, keepdims=True)
+        gains = rewards - np.sum(chances * rewards, axis=1, keepdims=True)
+        penalties = length_penalty(np.sum(ids != PADDING, axis=2), config.length_penalty)
+        weights = captions * 3 * chances * gains / ops.convert_to_numpy(penalties)
+        written = [[caption[caption != PADDING] for caption in of_image] for of_image in ids]
+        return zip(part, written, weights, strict=True)
+
     def batches_of(epoch):
         places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
-        seen = _seen(places, len(examples), config, epoch)
-        parts = slices(seen, config.batch_size)
-        found = progress(map(search, ahead(read_images, parts, THREADS)), len(parts), "writing captions")
-        rows = []
-        for part, (ids, scores, texts) in zip(parts, found, strict=True):
-            images = part % len(examples)
-            ends = np.any(ids == END, axis=2)  # what was cut off is worth nothing
-            rewards = [
-                [reward(image, text.decode()) * end for text, end in zip(*row, strict=True)]
-                for image, *row in zip(images, texts, ends, strict=True)
-            ]
-            chances = np.exp(3 * (scores - np.max(scores, axis=1, keepdims=True)))
-            chances /= np.sum(chances, axis=1, keepdims=True)
-            gains = rewards - np.sum(chances * rewards, axis=1, keepdims=True)
-            penalties = length_penalty(np.sum(ids != PADDING, axis=2), config.length_penalty)
-            weights = captions * 3 * chances * gains / ops.convert_to_numpy(penalties)
-            written = [[caption[caption != PADDING] for caption in of_image] for of_image in ids]
-            rows += zip(part, written, weights, strict=True)
-        found = _batches(rows, at_once, read_images, config)
-        return ((read, target, weights * target.shape[-1]) for read, target, weights in found)
+        for part in slices(_seen(places, len(examples), config, epoch), at_once):
+            read, target, weights = _batch(rows_of(part), read_images, config)
+            yield read, target, weights * target.shape[-1]
 
-    return EpochBatches(batches_of, _signature(read_images), math.ceil(count / at_once), True)
+    return EpochBatches(batches_of, _signature(read_images), math.ceil(count / at_once), True, ahead=False)
 
 
-def _batches(rows, at_once, read_images, config):
-    """Batches of so many rows, each the place of an image, the ids of its captions, and a weight for each of those."""
-
-    def batch_of(part):
-        places, captions, weights = zip(*part, strict=True)
-        # Transposed to captions, so that what an image lacks is filled in, and back to images.
-        ids = [row for of_image in zip(*zip_longest(*captions, fillvalue=()), strict=True) for row in of_image]
-        weights = np.array(list(zip_longest(*weights, fillvalue=0.0)), "float32").T
-        read, target, is_token = (
-            array.reshape(*weights.shape, -1) for array in teacher_forcing(ids, 8 if config.jit else 1)
-        )
-        return (read_images(np.array(places)), read), target, is_token * weights[:, :, np.newaxis]
-
-    return ahead(batch_of, slices(rows, at_once), THREADS)
+def _batch(rows, read_images, config):
+    """A batch of rows, each the place of an image, the ids of its captions, and a weight for each of those."""
+    places, captions, weights = zip(*rows, strict=True)
+    # Transposed to captions, so that what an image lacks is filled in, and back to images.
+    ids = [row for of_image in zip(*zip_longest(*captions, fillvalue=()), strict=True) for row in of_image]
+    weights = np.array(list(zip_longest(*weights, fillvalue=0.0)), "float32").T
+    multiple = 8 if config.jit else 1
+    read, target, is_token = (array.reshape(*weights.shape, -1) for array in teacher_forcing(ids, multiple))
+    return (read_images(np.array(places)), read), target, is_token * weights[:, :, np.newaxis]
 
 
 def images_of(examples, config, split):

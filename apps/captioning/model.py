@@ -198,10 +198,13 @@ def train(config, folder):
     rows = {split: [(example.image.name, example.captions) for example in examples[split]] for split in examples}
     readers, checksum = image_readers(images, eyes, config)
     model = build(config, len(tokenizer), eyes if config.cache is None else None)
-    batches = {split: data.batches(examples[split], readers[split], tokenizer, config, split) for split in examples}
+    batches = {
+        split: data.batches(examples[split], readers[split], tokenizer, config, split, by_length=not begins)
+        for split in examples
+    }
     Captioner(config, tokenizer, model).save_assets(folder)
 
-    captions_of = tf.function(Writer(dataclasses.replace(config, beam_size=1), tokenizer, model).best)
+    captions_of = tf.function(Writer(config, tokenizer, model).best)
 
     def val_cider_d():
         parts = slices(np.arange(len(examples["validation"])), 64)
@@ -222,7 +225,7 @@ def train(config, folder):
         rates=rates(config, eyes),
     )
     if config.risk_epochs:
-        stage = {"epochs": config.risk_epochs, "learning_rate": config.risk_rate, "schedule": "constant"}
+        stage = {"epochs": config.risk_epochs, "learning_rate": config.risk_rate, "schedule": "cosine"}
         further = dataclasses.replace(config, **stage, warmup_steps=0)
         reward = caption_reward([example.captions for example in examples["train"]])
         count = min(config.risk_captions, len(tokenizer))

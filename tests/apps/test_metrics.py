@@ -205,6 +205,6 @@ def test_caption_reward():
     cider_d = caption_metrics(["A dog walks here! end", "", ""], ended)["cider_d"] * 3
     # Of a, dog, walks, here, end: 4 of 5 words, 2 of 4 pairs, no three and no four words are right.
     bleu = (4 / 5 * 3 / 5 * 1 / 4 * 1 / 3) ** (1 / 4)
-    assert reward(0, "A dog walks here!") == pytest.approx(cider_d + 2 * bleu)
+    assert reward(0, "A dog walks here!") == pytest.approx(cider_d + bleu / 2)
     assert reward(0, "a dog runs") < reward(0, "a dog runs here")
-    assert reward(1, "") == pytest.approx(2 * math.exp(1 - 3) * (1 * 1 * 1 * 1) ** (1 / 4), rel=1e-6)
+    assert reward(1, "") == pytest.approx(math.exp(1 - 3) / 2 * (1 * 1 * 1 * 1) ** (1 / 4), rel=1e-6)

@@ -376,3 +376,21 @@ def test_averages_belong_to_their_variables_where_some_are_not_trained_yet():
     model.layers[0].trainable = False
     optimizer.finalize_variable_values(model.trainable_variables)
     assert [np.unique(weight).tolist() for weight in model.get_weights()] == [[0], [1], [2], [3]]
+
+
+def test_batches_that_depend_on_the_weights_are_made_after_the_step_before():
+    """What each is made of is what the weights are when its step begins, so that a training can be repeated."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    seen = []
+
+    def of_epoch(epoch):
+        for _ in range(6):
+            weight = model.get_weights()[0]
+            seen.append(weight.item())
+            yield np.ones((1, 1), "float32"), weight + 1  # each step brings the weight half a unit up
+
+    signature = (tf.TensorSpec((None, 1)), tf.TensorSpec((None, 1)))
+    batches = EpochBatches(of_epoch, signature, count=6, is_fixed=True, ahead=False)
+    model.compile(keras.optimizers.SGD(0.25), "mse")
+    model.fit(batches.dataset, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_allclose(seen, np.arange(6) / 2)

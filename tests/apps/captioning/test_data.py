@@ -64,15 +64,16 @@ def test_nothing_usable(config, tmp_path):
         data.read(dataclasses.replace(config, data=str(tmp_path)), "train")
 
 
-def batches_of(config, split, examples=None):
+def batches_of(config, split, examples=None, **options):
     examples = examples or data.read(config, split)
     tokenizer = WordTokenizer.fit([caption for example in examples for caption in example.captions], 100)
     reader = pixel_reader([example.image for example in examples], config.image_size)
-    return examples, tokenizer, data.batches(examples, reader, tokenizer, config, split)
+    return examples, tokenizer, data.batches(examples, reader, tokenizer, config, split, **options)
 
 
-def test_batches_hold_each_caption_once_beside_its_image(config):
-    examples, tokenizer, batches = batches_of(config, "train")
+@pytest.mark.parametrize("by_length", [False, True])
+def test_batches_hold_each_caption_once_beside_its_image(config, by_length):
+    examples, tokenizer, batches = batches_of(config, "train", by_length=by_length)
     images = {example.image.name: pixel_reader([example.image], config.image_size)([0])[0] for example in examples}
     wanted = sorted((example.image.name, caption) for example in examples for caption in example.captions)
     for epoch in (0, 1):
@@ -108,6 +109,23 @@ def test_an_epoch_reads_some_captions_of_each_image(config):
     assert dict(readings[0]) != dict(readings[1])
     _, _, validation = batches_of(config, "validation")
     assert sum(np.sum(target[..., 0] != 0) for _, target, _ in validation.dataset.as_numpy_iterator()) == 48
+
+
+def test_captions_of_like_length_share_a_batch(config):
+    examples = [
+        dataclasses.replace(example, captions=["a dog", "a " * (place % 4) + "big dog runs"])
+        for place, example in enumerate(data.read(config, "train"))
+    ]
+    orders = []
+    for by_length in (True, False):
+        *_, batches = batches_of(config, "train", examples, by_length=by_length)
+        targets = [target for _, target, _ in batches.dataset.as_numpy_iterator()]
+        longest = [np.sum(target != 0, axis=2).max(axis=1) for target in targets]
+        assert sorted(np.concatenate(longest)) == sorted(4 + place % 4 for place in range(len(examples)))
+        orders.append(longest)
+    like, mixed = orders
+    assert sum(len(set(of_batch)) - 1 for of_batch in like) <= 3 < sum(len(set(of_batch)) - 1 for of_batch in mixed)
+    assert [of_batch.max() for of_batch in like] != sorted(of_batch.max() for of_batch in like)
 
 
 def test_long_captions_are_cut(config):
