@@ -1,6 +1,7 @@
 """Convolutional networks from images to feature maps, by name or from a file."""
 
 import contextlib
+import json
 import sys
 import zipfile
 from pathlib import Path
@@ -18,7 +19,8 @@ def backbone(name, size, weights=None):
 
     Args:
         name: `"small"`, four convolutions; the name of a class of `keras.applications`, such as `"EfficientNetB0"`; or
-            a `.keras` file with a model from images in 0 to 255 to a feature map.
+            a `.keras` file with a model from images in 0 to 255 to a feature map, which is rebuilt with its weights if
+            it was made for images of another size.
         size: Positive integer, the side of the square images.
         weights: For a name of `keras.applications`: None for random weights, `"imagenet"`, which Keras downloads, or a
             weights file of the model without its top.
@@ -33,7 +35,7 @@ def backbone(name, size, weights=None):
     if path.suffix == ".keras" or name == SMALL:
         if weights is not None:
             raise TrainingError(f"backbone_weights are for the networks of keras.applications, not for '{name}'")
-        model = _small(size) if name == SMALL else _from_file(path)
+        model = _small(size) if name == SMALL else _for_images(_from_file(path), size)
     else:
         model = _from_applications(name, size, weights)
     taken = model.input_shape if model.built else None
@@ -128,6 +130,21 @@ def _from_file(path):
         return keras.models.load_model(path, compile=False)
     except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path}: not a Keras model: {str(error).splitlines()[0]}") from error
+
+
+def _for_images(network, size):
+    """A network for images of this size, with the weights of one that takes those of another fixed size."""
+    taken = network.input_shape if network.built else None
+    if not isinstance(taken, tuple) or len(taken) != 4 or None in taken[1:3] or taken[1:3] == (size, size):
+        return network
+    before, after = (json.dumps([None, *shape]) for shape in (taken[1:], (size, size, taken[3])))
+    try:
+        rebuilt = keras.models.model_from_json(network.to_json().replace(before, after))  # in networks within it, too
+        rebuilt.set_weights(network.get_weights())
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TrainingError(f"the backbone is for images of {taken[1:]}, and for no other size: {reason}") from error
+    return rebuilt
 
 
 def _from_applications(name, size, weights):

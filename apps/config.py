@@ -73,7 +73,8 @@ class ImageConfig:
         image_size: The side of the squares that images are stretched to.
         backbone: The network that looks: "small", which is trained from scratch; the name of a network of
             keras.applications, such as EfficientNetB0; or a .keras file with a model from images in 0 to 255 to a
-            feature map, which computes in the precision that it was made for.
+            feature map, which computes in the precision that it was made for, and is rebuilt where that was for images
+            of another size.
         backbone_weights: For a network of keras.applications: "imagenet", which Keras downloads, or a weights file.
         backbone_epoch: The epoch, counted from 1, from which on the backbone is trained, too; before, and with 0
             always, it stays as it is. The default is 0 for a .keras file or a network with weights, and 1 for others.

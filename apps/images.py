@@ -15,7 +15,7 @@ from ..datasets import DataError
 from .console import note, progress
 from .folders import UsageError
 
-THREADS = os.cpu_count() or 1
+THREADS = min(os.cpu_count() or 1, 16)  # each holds batches of pixels that wait
 
 # Where Pillow finds an orientation, too, if EXIF has none, and a graph does not look.
 _OTHER_ORIENTATIONS = ("xmp", "xml:com.adobe.xmp", "raw profile type exif")

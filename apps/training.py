@@ -119,29 +119,34 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class EpochBatches:
-    """Batches in an order that depends on nothing but the epoch, so that a resumed training reads what it would have.
+    """Batches that depend on nothing but the epoch, so that a resumed training reads what it would have.
 
     Args:
         batches: Function of the epoch, counted from 0, that yields its batches.
         signature: What `tf.data.Dataset.from_generator` takes for them.
         count: How many the first epoch has.
         is_fixed: Whether each epoch has as many.
-        ahead: Whether a batch may be made before the step that takes it; not if it depends on the weights.
+        prefetch: Whether a batch may be made before the step that takes it. Not if it depends on the weights, too,
+            which are then those that the step before left.
 
     Attributes:
         dataset: The `tf.data.Dataset` of the batches of `epoch`.
         epoch: Integer, to be set before an epoch begins.
     """
 
-    def __init__(self, batches, signature, count, is_fixed, ahead=True):
+    def __init__(self, batches, signature, count, is_fixed, prefetch=True):
         self.epoch = 0
         self.count = count
         dataset = tf.data.Dataset.from_generator(lambda: batches(self.epoch), output_signature=signature)
         if is_fixed:  # then progress can be shown in the first epoch, too
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-        options = tf.data.Options()
-        options.experimental_optimization.inject_prefetch = False  # which TensorFlow else does by itself
-        self.dataset = dataset.prefetch(tf.data.AUTOTUNE) if ahead else dataset.with_options(options)
+        if prefetch:
+            dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        else:
+            options = tf.data.Options()
+            options.experimental_optimization.inject_prefetch = False  # which TensorFlow does by itself
+            dataset = dataset.with_options(options)
+        self.dataset = dataset
 
 
 def slices(items, size):

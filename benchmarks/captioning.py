@@ -84,7 +84,7 @@ def compare(eyes, examples, tokenizer, config, options):
     places = np.arange(len(examples))
     features = np.concatenate([eyes.predict_on_batch(read_pixels(part)) for part in np.array_split(places, 20)])
     features = features.astype("float16")
-    batches = data.batches(examples, lambda places: features[places], tokenizer, config, "train")
+    batches = data.batches(examples, lambda places: features[places], tokenizer, config, "train", by_length=True)
     together = batches.dataset.take(options.batches).cache()
     dataset = together.map(apart).cache()
     count = sum(len(target) for _, target, _ in dataset)
@@ -133,7 +133,7 @@ def pipeline(eyes, examples, tokenizer, config, options):
     """What the input pipeline delivers alone, and what training takes of it."""
     config = dataclasses.replace(config, captions_per_image=1)
     reader = pixel_reader([example.image for example in examples], config.image_size)
-    batches = data.batches(examples, reader, tokenizer, config, "train")
+    batches = data.batches(examples, reader, tokenizer, config, "train", by_length=not eyes.trainable)
     count = sum(len(target) for _, target, _ in batches.dataset)
     model = build(config, len(tokenizer), eyes)
     model.compile(timing.ADAM(), TokenCrossentropy())

@@ -33,7 +33,8 @@ def read(config, split):
 def batches(examples, read_images, tokenizer, config, split, by_length=False):
     """Images with their captions as `EpochBatches`, in a new order each epoch for the split `train`.
 
-    Images are read in threads, some batches ahead, and each once in an epoch.
+    Images are read in threads, some batches ahead, and each once in an epoch, but for those of more than twice as many
+    captions as others have: they come again with the rest, so that no batch is much larger than others.
 
     Args:
         examples: List of `CaptionedImage`s.
@@ -51,34 +52,37 @@ def batches(examples, read_images, tokenizer, config, split, by_length=False):
         `(images, captions, steps)`, 0 at padding and for captions that an image lacks; and float32 weights, 0 there and
         1 elsewhere.
     """
-    counts = np.array([len(example.captions) for example in examples])
     captions = [caption for example in examples for caption in example.captions]
     rest = iter(rows_of(tokenizer.encode(captions, config.max_length)))
     ids = [[next(rest) for _ in example.captions] for example in examples]
     is_training = split == "train"
     most = config.captions_per_image if is_training else None
-    at_once = images_at_once(config.batch_size, np.minimum(counts, most or counts).mean())
+    counts = [len(of_image[:most]) for of_image in ids]
+    together = 2 * math.ceil(np.mean(counts))
+    sizes = [len(part) for count in counts for part in slices(range(count), together)]
+    at_once = images_at_once(config.batch_size, np.mean(sizes))
 
     def batches_of(epoch):
         generator = np.random.default_rng([config.seed, epoch])
-        places = seen = np.arange(len(examples))
-        chosen = ids
+        seen, chosen = np.arange(len(examples)), ids
         if is_training:
-            seen = _seen(places, len(examples), config, epoch)
-            chosen = [[captions[place] for place in generator.permutation(len(captions))[:most]] for captions in ids]
+            seen = _seen(seen, len(examples), config, epoch)
+            chosen = [[of_image[place] for place in generator.permutation(len(of_image))[:most]] for of_image in ids]
+        rows = [(place, part) for place, own in zip(seen, chosen, strict=True) for part in slices(own, together)]
         if is_training and by_length:
-            longest = np.array([[max(map(len, captions))] for captions in chosen])
+            longest = np.array([[max(map(len, part))] for _, part in rows])
             parts = length_batches(longest, at_once, generator)
         else:
-            parts = slices(generator.permutation(places) if is_training else places, at_once)
+            parts = slices(generator.permutation(len(rows)) if is_training else range(len(rows)), at_once)
 
         def batch_of(part):
-            rows = [(seen[place], chosen[place], [1.0] * len(chosen[place])) for place in part]
-            return _batch(rows, read_images, config)
+            places, captions = zip(*(rows[row] for row in part), strict=True)
+            weights = [[1.0] * len(of_image) for of_image in captions]
+            return _batch(read_images(np.array(places)), captions, weights, max(sizes), config)
 
         return ahead(batch_of, parts, THREADS)
 
-    return EpochBatches(batches_of, _signature(read_images), math.ceil(len(examples) / at_once), True)
+    return EpochBatches(batches_of, _signature(read_images), math.ceil(len(sizes) / at_once), True)
 
 
 def risk_batches(examples, read_images, search, captions, reward, config):
@@ -93,7 +97,7 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     by them, so that a caption weighs the same in a batch of any length.
 
     An epoch reads a quarter of the images, drawn anew. A batch's captions are written when training asks for it, by the
-    model as it is then: those of an earlier one teach the model to write ever shorter ones.
+    model as it is then: those of an earlier one teach the model to write ever shorter ones. Images are read ahead.
 
     Args:
         examples: List of `CaptionedImage`s.
@@ -113,13 +117,12 @@ def risk_batches(examples, read_images, search, captions, reward, config):
     count = math.ceil(len(examples) / 4)
     at_once = images_at_once(config.batch_size, captions)
 
-    def rows_of(part):
-        images = part % len(examples)
-        ids, scores, texts = search(read_images(part))
+    def batch_of(part, images):
+        ids, scores, texts = search(images)
         ends = np.any(ids == END, axis=2)  # what was cut off is worth nothing
         rewards = [
-            [reward(image, text.decode()) * end for text, end in zip(*row, strict=True)]
-            for image, *row in zip(images, texts, ends, strict=True)
+            [reward(place, text.decode()) * end for text, end in zip(*row, strict=True)]
+            for place, *row in zip(part % len(examples), texts, ends, strict=True)
         ]
         chances = np.exp(3 * (scores - np.max(scores, axis=1, keepdims=True)))
         chances /= np.sum(chances, axis=1, keepdims=True)
@@ -127,26 +130,32 @@ def risk_batches(examples, read_images, search, captions, reward, config):
         penalties = length_penalty(np.sum(ids != PADDING, axis=2), config.length_penalty)
         weights = captions * 3 * chances * gains / ops.convert_to_numpy(penalties)
         written = [[caption[caption != PADDING] for caption in of_image] for of_image in ids]
-        return zip(part, written, weights, strict=True)
+        read, target, weights = _batch(images, written, weights, captions, config)
+        return read, target, weights * target.shape[-1]
 
     def batches_of(epoch):
         places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
-        for part in slices(_seen(places, len(examples), config, epoch), at_once):
-            read, target, weights = _batch(rows_of(part), read_images, config)
-            yield read, target, weights * target.shape[-1]
+        parts = slices(_seen(places, len(examples), config, epoch), at_once)
+        return map(batch_of, parts, ahead(read_images, parts, THREADS))
 
-    return EpochBatches(batches_of, _signature(read_images), math.ceil(count / at_once), True, ahead=False)
+    return EpochBatches(batches_of, _signature(read_images), math.ceil(count / at_once), True, prefetch=False)
 
 
-def _batch(rows, read_images, config):
-    """A batch of rows, each the place of an image, the ids of its captions, and a weight for each of those."""
-    places, captions, weights = zip(*rows, strict=True)
+def _batch(images, captions, weights, most, config):
+    """A batch of images, the ids of the captions of each, at most so many, and a weight for each of those."""
     # Transposed to captions, so that what an image lacks is filled in, and back to images.
-    ids = [row for of_image in zip(*zip_longest(*captions, fillvalue=()), strict=True) for row in of_image]
-    weights = np.array(list(zip_longest(*weights, fillvalue=0.0)), "float32").T
-    multiple = 8 if config.jit else 1
-    read, target, is_token = (array.reshape(*weights.shape, -1) for array in teacher_forcing(ids, multiple))
-    return (read_images(np.array(places)), read), target, is_token * weights[:, :, np.newaxis]
+    weights = list(zip_longest(*weights, fillvalue=0.0))
+    ids = list(zip_longest(*captions, fillvalue=()))
+    multiple = 1
+    if config.jit:  # which compiles each shape anew
+        multiple = 8
+        lacking = most - len(ids)
+        weights += [[0.0] * len(captions)] * lacking
+        ids += [[()] * len(captions)] * lacking
+    weights = np.array(weights, "float32").T
+    rows = [row for of_image in zip(*ids, strict=True) for row in of_image]
+    read, target, is_token = (array.reshape(*weights.shape, -1) for array in teacher_forcing(rows, multiple))
+    return (images, read), target, is_token * weights[:, :, np.newaxis]
 
 
 def images_of(examples, config, split):

@@ -212,7 +212,7 @@ def train(config, folder):
         texts = [text.decode() for part in found for text in part]
         return caption_metrics(texts, [example.captions for example in examples["validation"]])["cider_d"]
 
-    training.fit(
+    best = training.fit(
         model,
         training.TokenCrossentropy(config.label_smoothing),
         batches["train"],
@@ -225,42 +225,65 @@ def train(config, folder):
         rates=rates(config, eyes),
     )
     if config.risk_epochs:
-        stage = {"epochs": config.risk_epochs, "learning_rate": config.risk_rate, "schedule": "cosine"}
-        further = dataclasses.replace(config, **stage, warmup_steps=0)
-        reward = caption_reward([example.captions for example in examples["train"]])
+        eyes.trainable = 0 < begins <= best.get("epoch", begins)  # as it was when the weights were found
         count = min(config.risk_captions, len(tokenizer))
+        reward = caption_reward([example.captions for example in examples["train"]])
         write = tf.function(Writer(dataclasses.replace(config, beam_size=count), tokenizer, model).candidates)
-
-        def written(source):
-            return [found.numpy() for found in write(source)]
-
-        eyes.trainable = begins > 0
-        begun, weights = val_cider_d(), model.get_weights()
-        try:
-            best = training.fit(
-                model,
-                training.TokenCrossentropy(reduction="sum_over_batch_size"),  # some weights are below 0
-                data.risk_batches(examples["train"], readers["train"], written, count, reward, config),
-                batches["validation"].dataset,
-                further,
-                folder / "risk",
-                score=val_cider_d,
-                data=(rows, checksum),
-                rates=rates(further, eyes),
-            )
-        except training.NotANumberError:
-            best = {"val_cider_d": -math.inf}
-        if best["val_cider_d"] > begun:
-            (folder / "risk" / "model.keras").replace(folder / "model.keras")
-        else:
-            note(f"the risk epochs did not raise val_cider_d above {begun:.4g}, so the model is that from before them")
-            model.set_weights(weights)
-            (folder / "risk" / "model.keras").unlink(missing_ok=True)
-        shutil.rmtree(folder / "risk" / folders.STATES)
+        of_risk = data.risk_batches(
+            examples["train"],
+            readers["train"],
+            lambda source: [found.numpy() for found in write(source)],
+            count,
+            reward,
+            config,
+        )
+        _lower_risk(model, of_risk, batches["validation"], val_cider_d, config, folder, (rows, checksum), eyes)
     if config.cache is not None:
         model = _with_eyes(model, config, eyes)
         model.save(folder / "model.keras")
+    shutil.rmtree(folder / "risk" / folders.STATES, ignore_errors=True)
     return Captioner(config, tokenizer, model)
+
+
+def _lower_risk(model, of_risk, validation, score, config, folder, read, eyes):
+    """Trains a model on captions that it writes itself, and keeps what it learned if they get better.
+
+    Args:
+        model: The trained `ConditionalLM`.
+        of_risk: What `data.risk_batches` returns.
+        validation: `EpochBatches` of the validation split.
+        score: Function that measures the model, the higher the better.
+        config: The `Config`.
+        folder: The model's folder.
+        read: What tells the training data from others.
+        eyes: The backbone.
+    """
+    stage = {"epochs": config.risk_epochs, "learning_rate": config.risk_rate, "schedule": "cosine", "warmup_steps": 0}
+    config = dataclasses.replace(config, **stage)
+    begun, weights = score(), model.get_weights()
+    # Not divided by the sum of the weights, of which some are below 0.
+    loss = training.TokenCrossentropy(reduction="sum_over_batch_size")
+    try:
+        best = training.fit(
+            model,
+            loss,
+            of_risk,
+            validation.dataset,
+            config,
+            folder / "risk",
+            score=score,
+            data=read,
+            rates=rates(config, eyes),
+        )
+        reached = best[score.__name__]
+    except training.NotANumberError:
+        reached = -math.inf
+    if reached > begun:
+        (folder / "risk" / "model.keras").replace(folder / "model.keras")
+    else:
+        note(f"the risk epochs did not raise {score.__name__} above {begun:.4g}, so the model is that from before them")
+        model.set_weights(weights)
+        (folder / "risk" / "model.keras").unlink(missing_ok=True)
 
 
 def _with_eyes(reader, config, eyes):

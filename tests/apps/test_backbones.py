@@ -39,6 +39,26 @@ def test_precision_is_that_of_the_training(name, tmp_path):
     assert kept(IMAGES[:, :32, :32]).dtype == "bfloat16"
 
 
+def test_a_network_for_images_of_another_size(tmp_path):
+    """Its weights are those of the file, also where it holds another network, unless they belong to a size."""
+    inner = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3))
+    images = keras.Input((32, 32, 3))
+    keras.Model(images, inner(layers.Rescaling(1 / 255)(images))).save(tmp_path / "network.keras")
+    wider = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(64, 64, 3))
+    wider.set_weights(inner.get_weights())
+    found = backbone(str(tmp_path / "network.keras"), 64)
+    assert found.output_shape == (None, 2, 2, 1024)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(found(IMAGES)), ops.convert_to_numpy(wider(IMAGES / 255)), atol=1e-6
+    )
+    keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3)]).save(tmp_path / "flat.keras")
+    with pytest.raises(TrainingError, match=r"for images of \(8, 8, 3\), and for no other size"):
+        backbone(str(tmp_path / "flat.keras"), 16)
+    keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3)]).save(tmp_path / "grey.keras")
+    with pytest.raises(TrainingError, match=r"takes \(16, 16, 1\); images are of \(16, 16, 3\)"):
+        backbone(str(tmp_path / "grey.keras"), 16)
+
+
 def test_no_feature_map(tmp_path):
     flat = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3)])
     flat.save(tmp_path / "flat.keras")

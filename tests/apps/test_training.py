@@ -390,7 +390,7 @@ def test_batches_that_depend_on_the_weights_are_made_after_the_step_before():
             yield np.ones((1, 1), "float32"), weight + 1  # each step brings the weight half a unit up
 
     signature = (tf.TensorSpec((None, 1)), tf.TensorSpec((None, 1)))
-    batches = EpochBatches(of_epoch, signature, count=6, is_fixed=True, ahead=False)
+    batches = EpochBatches(of_epoch, signature, count=6, is_fixed=True, prefetch=False)
     model.compile(keras.optimizers.SGD(0.25), "mse")
     model.fit(batches.dataset, epochs=1, shuffle=False, verbose=0)
     np.testing.assert_allclose(seen, np.arange(6) / 2)

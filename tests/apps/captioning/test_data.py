@@ -128,6 +128,23 @@ def test_captions_of_like_length_share_a_batch(config):
     assert [of_batch.max() for of_batch in like] != sorted(of_batch.max() for of_batch in like)
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_an_image_of_many_captions_fills_no_batch(config, jit):
+    examples = data.read(config, "train")
+    examples[7] = dataclasses.replace(examples[7], captions=[f"dog {number}" for number in range(100)])
+    examples, tokenizer, batches = batches_of(dataclasses.replace(config, jit=jit), "train", examples)
+    shapes, texts = set(), []
+    for _, target, _ in batches.dataset.as_numpy_iterator():
+        shapes.add(target.shape[1:])
+        texts += [text.decode() for text in tokenizer.decode(target[target[..., 0] != 0]).numpy()]
+    mean = np.mean([len(example.captions) for example in examples])
+    assert max(count for count, _ in shapes) == 2 * np.ceil(mean) < 20
+    assert len(shapes) == 1 if jit else len(shapes) > 1
+    encoded = tokenizer.decode(tokenizer.encode_padded([c for example in examples for c in example.captions]))
+    assert sorted(texts) == sorted(text.decode() for text in encoded.numpy())
+    assert batches.count == len(list(batches.dataset))
+
+
 def test_long_captions_are_cut(config):
     config = dataclasses.replace(config, max_length=4)
     _, _, batches = batches_of(config, "validation")
