@@ -45,16 +45,18 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
         dropout: Share of the features, embeddings and outputs to drop in training.
         recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
             steps of a sequence.
-        captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all.
+        captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all, as
+            always in validation.
         mirror: Show each picture mirrored half of the times; not where captions tell left from right.
         risk_epochs: Further epochs, each of a quarter of the images, which read the captions that the search finds: of
             an image's, those become likelier that have a better CIDEr-D and BLEU than the others (minimum risk
-            training).
+            training). Both compare words between spaces. If no such epoch raises the CIDEr-D of the validation split,
+            the model stays as it was before them.
         risk_rate: The learning rate of those, which falls along a cosine to 0.
-        risk_captions: How many captions of an image the search then finds.
+        risk_captions: How many captions of an image the search then finds; a batch has fewer images for it.
         monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of the captions
             that the search finds for it.
-        batch_size: Captions of a batch, on average: those of one image stay together, for which it is looked at once.
+        batch_size: Captions of a batch, on average: those of one image stay together, so that it is looked at once.
     """
 
     app: Literal["captioning"] = "captioning"
