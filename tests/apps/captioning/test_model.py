@@ -314,7 +314,7 @@ RISK = {"epochs": 4, "risk_epochs": 3, "risk_rate": 0.001, "risk_captions": 4, "
 @pytest.mark.parametrize(
     "options",
     [
-        {"monitor": "cider"},
+        pytest.param({"monitor": "cider"}, marks=pytest.mark.slow),
         {"cache": "features", "ema": 0.9, "epochs": 12},
         pytest.param({"jit": True, "precision": "mixed_bfloat16"}, marks=pytest.mark.slow),
     ],
