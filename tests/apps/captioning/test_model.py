@@ -320,7 +320,7 @@ RISK = {"epochs": 4, "risk_epochs": 3, "risk_rate": 0.001, "risk_captions": 4, "
     ],
     ids=["small", "cached", "compiled"],
 )
-def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, pictures, backbone_file, options):
+def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_file, options):
     if "cache" in options:
         options = {**options, "cache": str(tmp_path / "features"), "backbone": str(backbone_file)}
     folder = tmp_path / "model"
@@ -344,7 +344,7 @@ def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, pictures,
 
 def test_epochs_that_raise_nothing_are_left_out(config, tmp_path, capsys):
     without, ruined, exploded = (tmp_path / name for name in ("without", "ruined", "exploded"))
-    ruining, exploding = {"risk_epochs": 1, "risk_rate": 0.01}, {"risk_epochs": 1, "risk_rate": 1e38}
+    ruining, exploding = {"risk_epochs": 1, "risk_rate": 10.0}, {"risk_epochs": 1, "risk_rate": 1e38}
     for folder, options in ((without, {}), (ruined, ruining), (exploded, exploding)):
         folder.mkdir()
         model.train(dataclasses.replace(config, epochs=6, **options), folder)
