@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import docstring_parser
 import jsonargparse
@@ -71,6 +72,12 @@ def report(folder, split, metrics, data=None):
     """
     folders.write_metrics(folder, split if data is None else f"{split} of {data}", metrics)
     print(json.dumps(metrics, ensure_ascii=False), flush=True)
+
+
+def figure(folder, name, split, data=None):
+    """The path of a picture of an evaluation in the model's folder; `split` and `data` are those of `report`."""
+    of = "" if data is None else f"-of-{Path(data).name}"
+    return Path(folder) / "figures" / f"{name}-{split}{of}.png"
 
 
 def asked(texts, size=64):

@@ -18,11 +18,15 @@ def progress(items, total, description):
     return track(items, description, total, console=Console(stderr=True))
 
 
-def show_weights(words, weights):
-    """Prints words on standard output, the redder the more weight they have; the heaviest is all red."""
-    fades = [round(255 * (1 - weight / (max(weights) or 1))) for weight in weights]
-    coloured = [Text(word, style=f"black on rgb(255,{fade},{fade})") for word, fade in zip(words, fades, strict=True)]
-    Console().print(Text(" ").join(coloured))
+def show_weights(pieces, weights):
+    """Prints the pieces of a text on standard output, the redder the more weight they have; the heaviest is all red."""
+    text = Text()
+    for piece, weight in zip(pieces, weights, strict=True):
+        fade = round(255 * (1 - weight / (max(weights) or 1)))
+        word = piece.lstrip()
+        text.append(piece[: len(piece) - len(word)])
+        text.append(word, style=f"black on rgb(255,{fade},{fade})")
+    Console().print(text)
 
 
 class Stopwatch:

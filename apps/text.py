@@ -55,6 +55,14 @@ class Tokenizer:
         """The tokens of a tensor of ids as strings, empty at padding."""
         raise NotImplementedError
 
+    def pieces(self, texts):
+        """The tokens of texts `(batch,)`, unknown ones as they stand there, without ends: ragged strings."""
+        raise NotImplementedError
+
+    def spelled(self, pieces):
+        """The tokens of one text as strings with their spaces, which one after the other are the text."""
+        raise NotImplementedError
+
     def encode(self, texts, longest=None):
         """Ids of texts `(batch,)`, each closed by the end token: an int32 ragged tensor `(batch, None)`.
 
@@ -130,6 +138,10 @@ class VocabularyTokenizer(Tokenizer):
     def tokens_of(self, ids):
         return tf.gather(self.tokens, ids)
 
+    def pieces(self, texts):
+        texts = self._standardize(texts)
+        return tf.strings.split(texts) if self.split == "whitespace" else tf.strings.unicode_split(texts, "UTF-8")
+
     @property
     def tracked(self):
         """What an export must track."""
@@ -169,6 +181,13 @@ class WordTokenizer(VocabularyTokenizer):
         texts = tf.strings.reduce_join(tokens, axis=-1, separator=" ")
         return tf.strings.regex_replace(texts, f" ?{JOINER} ?", "")
 
+    def spelled(self, pieces):
+        joined = [
+            place == 0 or piece.startswith(JOINER) or before.endswith(JOINER)
+            for place, (before, piece) in enumerate(zip(["", *pieces], pieces, strict=False))
+        ]
+        return [("" if is_joined else " ") + shown(piece) for is_joined, piece in zip(joined, pieces, strict=True)]
+
 
 class CharacterTokenizer(VocabularyTokenizer):
     """Characters, the space among them."""
@@ -177,6 +196,9 @@ class CharacterTokenizer(VocabularyTokenizer):
 
     def join(self, tokens):
         return tf.strings.reduce_join(tokens, axis=-1)
+
+    def spelled(self, pieces):
+        return list(pieces)
 
 
 class LiteralCharacterTokenizer(CharacterTokenizer):
@@ -259,6 +281,13 @@ class SubwordTokenizer(Tokenizer):
 
     def tokens_of(self, ids):
         return tf.where(ids == PADDING, "", self.tracked.id_to_string(ids))
+
+    def pieces(self, texts):
+        pieces = needed("tensorflow_text", "subword").SentencepieceTokenizer(model=self.model, out_type=tf.string)
+        return pieces.tokenize(self.clean(texts))
+
+    def spelled(self, pieces):
+        return [piece.replace("▁", " " if place else "") for place, piece in enumerate(pieces)]
 
     def save(self, path):
         """Writes SentencePiece's model."""

@@ -2,7 +2,6 @@
 
 import sys
 from json import dumps
-from pathlib import Path
 
 from .. import cli
 from ..console import Stopwatch, note, progress, show_weights
@@ -25,11 +24,11 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
     from ..figures import draw_confusion
     from ..metrics import classification_metrics
     from ..splits import evaluated_split
-    from .data import labels_known, read
+    from .data import label_of, labels_known, read
     from .model import load
 
     classifier = load(model)
-    examples = evaluated_split(read, classifier.config, split, data)
+    examples = evaluated_split(read, classifier.config, split, data, kind=label_of)
     labels_known(examples, classifier.labels, split)
     texts, right = zip(*examples, strict=True)
     classifier.classify(texts[:1])  # builds the graph
@@ -37,7 +36,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test"):
         found = dict(progress(classifier.classify_sorted(texts), len(texts), "reading"))
     given = [found[index].label for index in range(len(texts))]
     metrics, table = classification_metrics(right, given, classifier.labels)
-    figure = Path(model) / "figures" / f"confusion-{split}.png"
+    figure = cli.figure(model, "confusion", split, data)
     draw_confusion(classifier.labels, table, figure)
     note(f"which labels are taken for which is drawn in {figure}")
     speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
@@ -50,23 +49,21 @@ def predict(model: str, *texts: str, json: bool = False):
     Args:
         model: The model's folder.
         *texts: The texts; without any, the lines of standard input.
-        json: Print a line of JSON for a text: the `probabilities` of all labels, its `tokens`, and with attention their
-            `weights`.
+        json: Print a line of JSON for a text: its `label`, the `probabilities` of all labels, its `tokens`, and with
+            attention their `weights`.
     """
     read_config(model, Config.app)
-    from ..text import shown
     from .model import load
 
     classifier = load(model)
     for batch in cli.asked(texts):
         for text, told in zip(batch, classifier.explain(batch), strict=True):
-            if json:
-                print(dumps({"text": text, **told}, ensure_ascii=False), flush=True)
-                continue
-            label = max(told["probabilities"], key=told["probabilities"].get)
-            print(f"{label}\t{told['probabilities'][label]:.3f}\t{text}", flush=True)
-            if told["weights"] and sys.stdout.isatty():
-                show_weights(map(shown, told["tokens"]), told["weights"])
+            label = told["label"]
+            plain = f"{label}\t{told['probabilities'][label]:.3f}\t{text}"
+            print(dumps({"text": text, **told}, ensure_ascii=False) if json else plain, flush=True)
+            if told["weights"] and not json and sys.stdout.isatty():
+                pieces, weights = told["tokens"][:-1], told["weights"][:-1]  # without the end
+                show_weights(classifier.tokenizer.spelled(pieces), weights)
 
 
 VERBS = (evaluate, predict)

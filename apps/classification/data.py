@@ -29,6 +29,11 @@ def read(config, split):
     return kept
 
 
+def label_of(example):
+    """The label of a text with its label."""
+    return example[1]
+
+
 def labels_of(examples):
     """The labels of the split `train`, sorted.
 
@@ -75,6 +80,8 @@ def batches(texts, tokenizer, labels, config, split):
     place_of = {label: place for place, label in enumerate(labels)}
     places = np.array([place_of[label] for _, label in texts], "int32")
     rows = rows_of(tokenizer.encode(strings([text for text, _ in texts]), config.max_length))
+    if split == "train" and (cut := sum(len(row) == config.max_length for row in rows)):
+        note(f"train: {cut} texts have max_length tokens, {config.max_length}, with the end, or are cut there")
     lengths = np.array([[len(row)] for row in rows])
     weights = np.ones(len(texts), "float32")
     if config.class_weights and split == "train":

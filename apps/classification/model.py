@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -13,7 +12,7 @@ from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from .. import export, folders, training
 from ..splits import training_splits
-from ..text import fit_tokenizer, sorted_batches, strings
+from ..text import END, SPECIAL, fit_tokenizer, sorted_batches, strings
 from ..writing import load_parts
 from . import data
 from .config import Config
@@ -91,24 +90,27 @@ class Classifier:
         """All that is known of strings `(batch,)`, in the graph.
 
         Returns:
-            Dictionary of `probabilities` `(batch, labels)`, `tokens`, strings `(batch, positions)`, and where the model
-            looked, `weights` `(batch, positions)`, of no positions unless it pools with attention.
+            Dictionary of `probabilities` `(batch, labels)`, and where the model looked, `weights` `(batch, positions)`,
+            of no positions unless it pools with attention.
         """
         ids = self.tokenizer.encode_padded(text, self.config.max_length)
         logits, *weights = tf.nest.flatten(self._inside(ids))
         return {
             "probabilities": tf.nn.softmax(tf.cast(logits, tf.float32)),
-            "tokens": self.tokenizer.tokens_of(ids),
             "weights": tf.cast(weights[0], tf.float32) if weights else tf.zeros((tf.shape(ids)[0], 0)),
         }
 
     def answer(self, text):
-        """The labels of strings `(batch,)`, in the graph: `label`, `probability`, and all `probabilities`."""
+        """The labels of strings `(batch,)`, in the graph: `label` and `probability` `(batch,)`.
+
+        And of all labels their names, `labels` `(labels,)`, and `probabilities` `(batch, labels)`.
+        """
         probabilities = self.told(text)["probabilities"]
-        best = tf.argmax(probabilities, axis=1)
+        labels = tf.constant(self.labels)
         return {
-            "label": tf.gather(tf.constant(self.labels), best),
+            "label": tf.gather(labels, tf.argmax(probabilities, axis=1)),
             "probability": tf.reduce_max(probabilities, axis=1),
+            "labels": labels,
             "probabilities": probabilities,
         }
 
@@ -130,21 +132,25 @@ class Classifier:
             texts: List of strings.
 
         Returns:
-            List of dictionaries, one a text: `probabilities`, a dictionary from each label to its own; `tokens`; and
-            `weights`, where the model looked: a float for each token, which sum to 1, or none.
+            List of dictionaries, one a text: its likeliest `label`; `probabilities`, from each label to its own;
+            `tokens`, as they stand in the text, and the end; and `weights`, where the model looked: a float for each
+            token, which sum to 1, or none.
         """
-        told = {name: value.numpy() for name, value in self._told(strings(texts)).items()}
-        lengths = np.sum(told["tokens"] != b"", axis=1)
-        return [
-            {
-                "probabilities": dict(zip(self.labels, probabilities.astype(float).tolist(), strict=True)),
-                "tokens": [token.decode() for token in tokens[:length]],
-                "weights": weights[:length].astype(float).round(4).tolist(),
-            }
-            for probabilities, tokens, weights, length in zip(
-                told["probabilities"], told["tokens"], told["weights"], lengths, strict=True
+        texts = strings(texts)
+        told = {name: value.numpy() for name, value in self._told(texts).items()}
+        pieces = self.tokenizer.pieces(texts).to_list()
+        explained = []
+        for probabilities, read, weights in zip(told["probabilities"], pieces, told["weights"], strict=True):
+            tokens = [*(piece.decode() for piece in read[: self.config.max_length - 1]), SPECIAL[END]]
+            explained.append(
+                {
+                    "label": self.labels[probabilities.argmax()],
+                    "probabilities": dict(zip(self.labels, probabilities.astype(float).tolist(), strict=True)),
+                    "tokens": tokens,
+                    "weights": weights[: len(tokens)].astype(float).round(4).tolist(),
+                }
             )
-        ]
+        return explained
 
     def save_assets(self, folder):
         """Writes all but the weights into a model's folder."""
@@ -154,7 +160,10 @@ class Classifier:
         folders.write_list(folder, LABELS, self.labels)
 
     def export(self, folder):
-        """Writes a SavedModel from `text` `(batch,)` to `label`, `probability` `(batch,)` and `probabilities`."""
+        """Writes a SavedModel from `text` `(batch,)` to `label` and `probability` `(batch,)`.
+
+        Beside them are the names of all `labels` `(labels,)` and their `probabilities` `(batch, labels)`.
+        """
         export.export(folder, {"serving_default": (self.answer, TEXTS)}, [self.model, self.tokenizer.tracked])
 
 
@@ -167,7 +176,7 @@ def train(config, folder):
     """
     keras.utils.set_random_seed(config.seed)
     training.optimizer(config, steps=1)
-    examples = training_splits(data.read, config)
+    examples = training_splits(data.read, config, kind=data.label_of)
     labels = data.labels_of(examples)
     texts = [text for text, _ in examples["train"]]
     tokenizer = fit_tokenizer(texts, config, "the texts have")

@@ -42,7 +42,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", strict
     for modality, baseline in baselines.items():
         alone, _ = evaluation.results(baseline, examples)
         metrics["baselines"][f"{modality}_only"] = evaluation.summary(alone)["accuracy"]
-    figure = Path(model) / "figures" / f"confusion-{split}.png"
+    figure = cli.figure(model, "confusion", split, data)
     draw_confusion(*evaluation.confusion(results), figure)
     note(f"which answers are taken for which is drawn in {figure}")
     speed = {"images": looked, "questions_per_second": round(len(results) / watch.seconds, 1)}

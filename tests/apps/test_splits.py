@@ -22,3 +22,13 @@ def test_what_is_held_out_is_the_same_for_every_seed():
     assert evaluated_split(read, config, "validation", ordered=True) == in_order["validation"]
     with pytest.raises(DataError, match="too few to hold out"):
         training_splits(read, ImageConfig(validation_split=0.01))
+
+
+def test_a_share_of_each_kind_is_held_out():
+    def read(config, split):
+        return [f"{kind}{number}" for kind, count in {"a": 20, "b": 2, "c": 1}.items() for number in range(count)]
+
+    parts = training_splits(read, ImageConfig(validation_split=0.2), kind=lambda example: example[0])
+    assert sorted(parts["train"] + parts["validation"]) == sorted(read(None, "train"))
+    kinds = {split: "".join(sorted(example[0] for example in part)) for split, part in parts.items()}
+    assert kinds == {"train": 16 * "a" + "bc", "validation": 4 * "a" + "b"}

@@ -34,6 +34,16 @@ def test_decoding_gives_the_text_back(tokenizer_type):
     assert [text.decode() for text in tokenizer.decode(ids.to_tensor()).numpy()] == expected
 
 
+@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer, SubwordTokenizer])
+def test_pieces_are_those_that_are_read_and_spell_the_text(tokenizer_type):
+    tokenizer = tokenizer_type.fit(TEXTS, 1000)
+    texts = ["(Well, zebras say no.)  x ж", ""]
+    pieces = tokenizer.pieces(tf.constant(texts)).to_list()
+    assert [len(row) for row in pieces] == [len(row) for row in tokenizer.ids_of(tf.constant(texts)).to_list()]
+    for row, text in zip(pieces, texts, strict=True):
+        assert "".join(tokenizer.spelled([piece.decode() for piece in row])) == " ".join(text.split())
+
+
 def test_words_are_split_from_punctuation():
     tokenizer = WordTokenizer.fit(["(Well, no.) yes . 3-4"], 1000)
     assert set(tokenizer.vocabulary) == {"(￭", "Well", "￭,", "no", "￭.", "￭)", "yes", ".", "3", "￭-￭", "4"}

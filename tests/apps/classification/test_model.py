@@ -1,8 +1,10 @@
 """The classifier from end to end, on sentences that it learns in seconds."""
 
 import dataclasses
+import io
 import itertools
 import json
+import re
 import subprocess
 import sys
 
@@ -11,7 +13,7 @@ import pytest
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.classification import data, model
 from keras_recurrent.apps.classification.config import Config
-from keras_recurrent.datasets import DataError
+from keras_recurrent.apps.text import END
 
 WHO = ["the cook", "my aunt", "a child", "our neighbour"]
 HOW = {"glad": ["smiles", "laughs", "sings"], "sad": ["cries", "sobs", "sighs"]}
@@ -24,7 +26,8 @@ loaded = tf.saved_model.load(sys.argv[1])
 def told(texts):
     found = loaded.signatures["serving_default"](text=tf.constant(texts, tf.string))
     labels = [label.decode() for label in found["label"].numpy()]
-    return labels, found["probability"].numpy().tolist(), found["probabilities"].numpy().tolist()
+    names = [label.decode() for label in found["labels"].numpy()]
+    return labels, found["probability"].numpy().tolist(), found["probabilities"].numpy().tolist(), names
 print(json.dumps([told(sys.argv[2:]), told([])]))
 """
 
@@ -100,6 +103,27 @@ def test_every_pooling_trains_and_is_read_back(options, config, tmp_path):
         assert x["weights"] == []
 
 
+def test_words_are_coloured_on_a_terminal(saved, monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    assert cli.main(["classification", "predict", str(saved), "My zebra, a child, sobs."]) == 0
+    shown = sys.stdout.getvalue()
+    assert "48;2;255;0;0m" in shown
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()[1] == "my zebra, a child, sobs."
+
+
+@pytest.mark.parametrize("options", [{"pooling": pooling} for pooling in ("last", "mean", "max")], ids=str)
+def test_padding_changes_no_pooling(options, config):
+    network = model.build(dataclasses.replace(config, **options), 9, 2)
+    tokens = np.array([[4, 5, 6, END, 0, 0], [4, 5, 6, 7, 8, END]], "int32")
+    np.testing.assert_allclose(network(tokens)[:1], network(tokens[:1, :4]), atol=1e-6)
+
+
 def test_padding_and_company_change_nothing(saved):
     classifier = load(saved)
     texts = ["the cook sings here .", "a child cries by the sea in the garden at home at home .", ""]
@@ -155,12 +179,12 @@ def test_export_in_plain_tensorflow(saved, tmp_path):
         [sys.executable, "-c", PLAIN, tmp_path / "export", *texts], capture_output=True, text=True, cwd=tmp_path
     )
     assert run.returncode == 0, run.stderr
-    (labels, probabilities, everything), none = json.loads(run.stdout)
+    (labels, probabilities, everything, names), none = json.loads(run.stdout)
     expected = classifier.classify(texts)
     assert labels == [answer.label for answer in expected]
     np.testing.assert_allclose(probabilities, [answer.probability for answer in expected], atol=1e-5)
     np.testing.assert_allclose(np.sum(everything, axis=1), 1, atol=1e-5)
-    assert none == [[], [], []]
+    assert names == ["glad", "sad"] and none == [[], [], [], names]
 
 
 MISTAKES = {
@@ -182,9 +206,11 @@ def test_data_that_cannot_be_learned(name, tmp_path, capsys):
     train, validation, message = MISTAKES[name]
     for split, rows in (("train", train), ("val", validation)):
         (tmp_path / f"{split}.tsv").write_text(table(rows), encoding="utf-8")
-    with pytest.raises(DataError, match=message):
-        model.train(Config(data=str(tmp_path)), tmp_path / "model")
-    assert not (tmp_path / "model").exists()
+    options = ["--data", str(tmp_path), "--output", str(tmp_path / "models" / "new")]
+    assert cli.main(["classification", "train", *options]) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert message in last
+    assert not (tmp_path / "models").exists() or not any((tmp_path / "models").iterdir())
 
 
 def test_command_line(saved, moods, tmp_path, capsys):
@@ -193,7 +219,8 @@ def test_command_line(saved, moods, tmp_path, capsys):
     assert [row[0] for row in rows] == ["glad", "sad"] and rows[0][2] == "a child sings here ."
     assert cli.main(["classification", "predict", str(saved), "a child sings here .", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["text"] == "a child sings here ." and len(told["tokens"]) == len(told["weights"])
+    assert told["text"] == "a child sings here ." and told["label"] == "glad"
+    assert told["tokens"] == ["a", "child", "sings", "here", ".", "<end>"] and len(told["weights"]) == 6
     assert cli.main(["classification", "evaluate", str(saved), "--split", "val"]) == 0
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["accuracy"] == metrics["f1"] == 1 and metrics["commonest_label"] == 0.5 and metrics["texts"] == 24
