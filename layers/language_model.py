@@ -149,10 +149,10 @@ class LanguageModel(keras.Model):
         if self.batch_size is None:
             return self.read(inputs, self.initial_state(ops.shape(inputs)[0]), training)[0]
         tokens, goes_on = inputs
-        keep = ops.expand_dims(ops.cast(goes_on, self.compute_dtype), -1)
+        begins = ops.expand_dims(goes_on == 0, -1)
         carried = iter(self.carried)
         state = tuple(
-            [ops.cast(next(carried), self.compute_dtype) * keep for _ in layer.state_size]
+            [ops.cast(ops.where(begins, 0.0, next(carried)), self.compute_dtype) for _ in layer.state_size]
             for layer in self.recurrent_layers
         )
         logits, state = self.read(tokens, state, training)
@@ -167,7 +167,7 @@ class LanguageModel(keras.Model):
         *,
         start=None,
         ends=True,
-        feeds_output=True,
+        reads=None,
         temperature=1.0,
         top_k=None,
         top_p=1.0,
@@ -180,8 +180,8 @@ class LanguageModel(keras.Model):
             draws: Float tensor `(batch, samples, max_length)`, uniform in [0, 1).
             start: The token that is read first; None is the start token.
             ends: Whether the end token may come.
-            feeds_output: Whether each step reads what the one before wrote; otherwise it reads padding, zeros, after
-                the first step.
+            reads: Positive integer: only the first so many steps read a token, `start` and then what the one before
+                wrote; those after them read padding, zeros. None is all.
             temperature, top_k, top_p: As in `search.sample`.
             tokens: Positive integer: only the ids below it may come after a prompt; None is all.
         """
@@ -193,7 +193,7 @@ class LanguageModel(keras.Model):
 
         def step(token, state):
             time, state = state
-            read = token if feeds_output else ops.where(time[:, 0] == 0, token, self.padding)
+            read = token if reads is None else ops.where(time[:, 0] < reads, token, self.padding)
             logits, state = self.step(read, state)
             return ops.cast(logits, "float32"), (time + 1, state)
 

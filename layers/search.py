@@ -115,9 +115,9 @@ def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p
         draws: Float tensor `(batch, samples, max_length)`, uniform in [0, 1).
         start: Id of the token that the first step reads.
         end: Id of the token that ends a sample.
-        temperature: Float, 0 or more: below 1 prefers the likelier tokens, 0 takes the likeliest.
+        temperature: Float or scalar tensor, 0 or more: below 1 prefers the likelier tokens, 0 takes the likeliest.
         top_k: Positive integer; None is the whole vocabulary.
-        top_p: Float in (0, 1].
+        top_p: Float or scalar tensor in (0, 1].
         alpha: Float, the exponent of `length_penalty` in the scores.
         constraints: Functions that make tokens impossible; see `constraints.py`.
 
@@ -136,8 +136,11 @@ def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p
     """
     *_, samples, max_length = draws.shape
     draws = ops.cast(draws, "float32")
-    if temperature < 1e-6:  # so small that quotients are no numbers any more
-        temperature, top_k = 1.0, 1
+    if isinstance(temperature, (int, float)) and temperature < 0:
+        raise ValueError(f"The temperature must be 0 or more. Received: {temperature}")
+    temperature = ops.convert_to_tensor(temperature, dtype="float32")
+    is_greedy = temperature < 1e-6  # so small that quotients are no numbers any more
+    temperature = ops.where(is_greedy, 1.0, temperature)
 
     def choose(time, logits, totals, hypotheses):
         best, candidates = ops.top_k(logits, min(top_k or logits.shape[-1], logits.shape[-1]))
@@ -145,7 +148,7 @@ def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p
         probabilities = ops.exp(ops.log_softmax(best / temperature, axis=-1))
         probabilities = ops.where(best < IMPOSSIBLE / 2, 0.0, probabilities)  # at any temperature
         likelier = ops.cumsum(probabilities, axis=-1) - probabilities
-        probabilities = ops.where(likelier < top_p, probabilities, 0.0)
+        probabilities = ops.where(likelier < ops.where(is_greedy, 1e-30, top_p), probabilities, 0.0)
         cumulative = ops.cumsum(probabilities, axis=-1)
         draw = ops.take(draws, time, axis=2)
         # The first candidate whose interval holds the draw; rounding may lead to none but those that are left.

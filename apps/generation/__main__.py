@@ -36,14 +36,14 @@ def evaluate(
     read_config(model, Config.app)
     from ..splits import evaluated_split
     from ..writing import Sampling
-    from .data import read
+    from .data import holding_out, read
     from .model import load
 
     generator = load(model)
     config = generator.config
-    lines = evaluated_split(read, config, split, data, ordered=config.mode == "text")
+    texts = evaluated_split(read, config, split, data, **holding_out(config))
     with Stopwatch() as watch:
-        bits, count = generator.bits(lines)
+        bits, count = generator.bits(texts)
     metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}
     metrics["characters_per_second"] = round(count / watch.seconds, 1)
     if generator.ends and config.feed == "previous" and samples:
@@ -79,8 +79,8 @@ def generate(
         top_k: Draw from so many likeliest characters; the default is all.
         top_p: Draw from the fewest likeliest characters that have this probability together.
         seed: Seed of what is random.
-        feed: What each step reads: the character that the one before wrote (previous), or nothing after the first
-            (zeros); the default is as the model was trained.
+        feed: What each step reads: the character that the one before wrote (previous), or nothing after the prompt's
+            first character or the label (zeros); the default is as the model was trained.
         follow: Instead of writing, read this text and print for each character what the model takes for it, having
             read all before.
         json: Print a line of JSON for a text, or a character.

@@ -8,21 +8,32 @@ from ...datasets.texts import read_texts
 from ..text import END, length_batches, pad, rows_of, strings, teacher_forcing
 from ..training import EpochBatches
 
+PART = 10_000  # characters
+
 
 def read(config, split):
     """The lines of a split of a configuration's data set, as pairs `(text, label)`; a label may be None.
 
-    In the mode `lines`, those without text are left out.
+    In the mode `lines`, those without text are left out. In the mode `text`, it is one string, with a line break behind
+    each line.
 
     Raises:
-        DataError: If the split cannot be read, or in the mode `text` has labels.
+        DataError: If the split cannot be read, has no text, or in the mode `text` has labels.
     """
-    lines = read_texts(config.data, split, config.language)
+    lines = [(text.replace("\x00", ""), label) for text, label in read_texts(config.data, split, config.language)]
+    kept = [(text, label) for text, label in lines if text.strip()]
+    if not kept:
+        raise DataError(f"{config.data}: the split '{split}' is empty")
     if config.mode == "lines":
-        return [(text, label) for text, label in lines if text.strip()]
+        return kept
     if any(label is not None for _, label in lines):
         raise DataError(f"{config.data}: labels are of lines; the mode text reads one long text without any")
-    return lines
+    return "".join(f"{text}\n" for text, _ in lines)
+
+
+def holding_out(config):
+    """What `splits.training_splits` takes beside `read`: a text's end is held out, or a share of each label's lines."""
+    return {"ordered": True} if config.mode == "text" else {"kind": lambda line: line[1]}
 
 
 def labels_of(lines):
@@ -37,9 +48,14 @@ def labels_of(lines):
     return sorted(labels - {None})
 
 
-def joined(lines):
-    """The lines as one text."""
-    return "".join(f"{text}\n" for text, _ in lines)
+def parts_of(text):
+    """A long text in parts, one after the other, of which each is encoded by itself: tensors of all were large."""
+    return [text[first : first + PART] for first in range(0, len(text), PART)]
+
+
+def text_ids(text, tokenizer):
+    """The ids of a long text `(characters,)`."""
+    return np.concatenate([tokenizer.ids_of(strings([part])).values.numpy() for part in parts_of(text)])
 
 
 def sequences(lines, tokenizer, labels, longest=None):
@@ -48,12 +64,16 @@ def sequences(lines, tokenizer, labels, longest=None):
     Of a line with more characters than `longest`, the rest and the end are left out.
 
     Raises:
-        DataError: If a label is not among `labels`.
+        DataError: If a label is not among `labels`, or lines have labels where there are none, or none where there are.
     """
     id_of = {label: len(tokenizer) + place for place, label in enumerate(labels)}
-    unknown = sorted({str(label) for _, label in lines if label not in id_of}) if labels else []
+    unknown = {label for _, label in lines} - (set(labels) or {None})
+    if unknown and not labels:
+        raise DataError("the lines have labels, and those of the training data have none")
+    if None in unknown:
+        raise DataError("some lines have no label, and those of the training data have one")
     if unknown:
-        raise DataError(f"the label '{unknown[0]}' is not in the training data")
+        raise DataError(f"the label '{min(unknown)}' is not in the training data")
     ids = tokenizer.ids_of(strings([text for text, _ in lines]))
     return [
         np.array(

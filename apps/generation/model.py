@@ -18,7 +18,10 @@ from . import data
 from .config import Config
 
 LABELS = "labels.txt"
-TEXTS = [tf.TensorSpec([None], tf.string, name="prompt"), tf.TensorSpec([], tf.int64, name="seed")]
+PROMPT = tf.TensorSpec([None], tf.string, name="prompt")
+LABEL = tf.TensorSpec([None], tf.string, name="label")
+SEED = tf.TensorSpec([], tf.int64, name="seed")
+CHOICE = [tf.TensorSpec([], tf.float32, name="temperature"), tf.TensorSpec([], tf.float32, name="top_p")]
 PIECE = 1000  # characters of a long text that are measured at a time
 
 
@@ -88,20 +91,20 @@ class Generator:
         """Whether a text has an end."""
         return self.config.mode == "lines"
 
-    def sampled(self, prompt, draws, start, feeds_output=True, **choice):
+    def sampled(self, prompt, draws, start, reads=None, **choice):
         """Random texts that begin with ids, in the graph.
 
         Args:
             prompt: int32 tensor `(batch, positions)`, 0 after each prompt.
             draws: Float tensor `(batch, samples, steps)`, uniform in [0, 1).
             start: The id that is read first.
-            feeds_output: Whether each step reads what the one before wrote.
+            reads: How many steps read what the one before wrote; None is all.
             **choice: `temperature`, `top_k` and `top_p`, as in `layers.sample`.
 
         Returns:
             int32 tensor `(batch, samples, steps)`, the prompts included, 0 after an end.
         """
-        options = {"start": start, "ends": self.ends, "feeds_output": feeds_output, "tokens": len(self.tokenizer)}
+        options = {"start": start, "ends": self.ends, "reads": reads, "tokens": len(self.tokenizer)}
         return self.model.sample(prompt, draws, **options, **choice).tokens
 
     def texts_of(self, tokens):
@@ -118,7 +121,7 @@ class Generator:
             length: The most characters after the prompt; None is `max_length` of the configuration.
             sampling: A `Sampling`; None draws one text.
             feed: What each step reads: `"previous"`, the character that the one before wrote, or `"zeros"`, nothing
-                after the first; None is as the model was trained.
+                after the prompt's first character or the label; None is as the model was trained.
 
         Returns:
             List of `Written`s.
@@ -131,19 +134,20 @@ class Generator:
         labels = self._labels_of(label, sampling)
         ids = np.concatenate([labels, np.tile(self._ids_of(prompt), (sampling.count, 1))], axis=1)
         start, first = self.start, ""
-        if feed == "zeros":
-            if not ids.shape[1]:
-                raise folders.UsageError("a model that is fed zeros needs a prompt or a label to begin with")
+        reads_start = self.config.feed == "previous"
+        if "zeros" in (feed, self.config.feed) and not ids.shape[1]:
+            raise folders.UsageError("a model that is fed zeros needs a prompt or a label to begin with")
+        if not reads_start:
             self._check_named(label)
             start, ids = int(ids[0, 0]), ids[:, 1:]
-            first = "" if self.labels else prompt[:1]
+            first = "" if self.labels else self._cleaned(prompt)[:1]
         most = ids.shape[1] + (length or self.config.max_length)
         draws = sampling.draws(1, most + self.ends)  # and the end
         tokens = self._sampled(
             tf.constant(ids, tf.int32),
             tf.constant(draws[0][:, np.newaxis]),
             tf.constant(start),
-            feed == "previous",
+            1 + reads_start if feed == "zeros" else None,
             **sampling.choice,
         )[:, 0]
         texts = self.texts_of(tokens[:, :most]).numpy()
@@ -156,12 +160,15 @@ class Generator:
 
     def _ids_of(self, text):
         """The ids of a text's characters, of which none may be unknown."""
-        cleaned = self.tokenizer.clean(tf.constant(text)).numpy().decode()
+        cleaned = self._cleaned(text)
         ids = self.tokenizer.ids_of(strings([text])).values.numpy()
         unseen = "".join(sorted({character for character, id_ in zip(cleaned, ids, strict=True) if id_ == UNKNOWN}))
         if unseen:
             raise folders.UsageError(f"the model has never seen the characters {unseen!r}")
         return ids
+
+    def _cleaned(self, text):
+        return self.tokenizer.clean(tf.constant(text)).numpy().decode()
 
     def _labels_of(self, label, sampling):
         """The id of a label for each sample, `(samples, 1)`, and of a model without labels `(samples, 0)`.
@@ -210,14 +217,15 @@ class Generator:
             if right < len(self.tokenizer)
         ]
 
-    def bits(self, lines):
-        """How many bits the model needs for lines, and for how many characters, their ends among them.
+    def bits(self, texts):
+        """How many bits the model needs for what `data.read` returns, and for how many characters, ends among them.
 
-        Of a long text the first character is given. A character that the model does not know counts as the unknown one.
+        The first character of a long text is given, as is that of a line to a model that is fed zeros, unless a label
+        is. A character that the model does not know counts as the unknown one.
         """
         total, count = 0.0, 0
         state = None
-        for read, target, weights, goes_on in self._pieces(lines):
+        for read, target, weights, goes_on in self._pieces(texts):
             logits, state = self._read(read, state if goes_on else self.model.initial_state(len(read)))
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
             weights = weights * (target < len(self.tokenizer))  # a label is no character
@@ -225,41 +233,41 @@ class Generator:
             count += int(weights.sum())
         return total, count
 
-    def _pieces(self, lines):
-        """What to read of lines, what to find, weights, and whether to go on from the state before."""
+    def _pieces(self, texts):
+        """What to read of texts, what to find, weights, and whether to go on from the state before."""
         if self.ends:
-            rows = data.sequences(lines, self.tokenizer, self.labels)
+            rows = data.sequences(texts, self.tokenizer, self.labels)
             for batch in data.line_batches(rows, self.config, "test").dataset.as_numpy_iterator():
                 yield *batch, False
             return
-        ids = self.tokenizer.ids_of(strings([data.joined(lines)])).values.numpy()
+        ids = data.text_ids(texts, self.tokenizer)
         for first in range(0, len(ids) - 1, PIECE):
             piece = ids[np.newaxis, first : first + PIECE + 1]
             yield piece[:, :-1], piece[:, 1:], np.ones((1, piece.shape[1] - 1), "float32"), first > 0
 
-    def answer(self, prompt, seed):
+    def answer(self, prompt, seed, label=None, temperature=1.0, top_p=1.0):
         """Random texts that begin with strings `(batch,)`, in the graph: a dictionary of `text`.
 
         They have at most `max_length` characters, the prompt among them. The seed, an integer, decides all that is
-        random. The prompt of a model with labels is a label.
+        random. The labels `(batch,)` are of a model that learned labels. Both others are those of `layers.sample`.
         """
         steps = self.config.max_length
-        if self.labels:
-            is_label = tf.expand_dims(prompt, 1) == tf.constant(self.labels)
-            checks = [(tf.reduce_any(is_label, axis=1), "prompt: not a label of the model:")]
-            ids = tf.argmax(is_label, axis=1, output_type=tf.int32)[:, tf.newaxis] + len(self.tokenizer)
+        ids = self.tokenizer.ids_of(prompt).to_tensor()
+        checks = [
+            (ids != UNKNOWN, ["prompt: has characters that the model never saw:", prompt]),
+            (tf.shape(ids)[1] < steps, [f"prompt: not shorter than max_length, {steps}:", prompt]),
+        ]
+        if label is not None:
+            is_label = tf.expand_dims(label, 1) == tf.constant(self.labels)
+            checks.append((tf.reduce_any(is_label, axis=1), ["label: not one of the model's:", label]))
+            labels = tf.argmax(is_label, axis=1, output_type=tf.int32)[:, tf.newaxis] + len(self.tokenizer)
+            ids = tf.concat([labels, ids], axis=1)
             steps += 1
-        else:
-            ids = self.tokenizer.ids_of(prompt).to_tensor()
-            checks = [
-                (ids != UNKNOWN, "prompt: has characters that the model never saw:"),
-                (tf.shape(ids)[1] < steps, f"prompt: not shorter than max_length, {steps}:"),
-            ]
-        checks = [tf.debugging.Assert(tf.reduce_all(holds), [message, prompt]) for holds, message in checks]
+        checks = [tf.debugging.Assert(tf.reduce_all(holds), told) for holds, told in checks]
         with tf.control_dependencies(checks):
             draws = tf.random.stateless_uniform([tf.shape(prompt)[0], 1, steps + self.ends], tf.stack([seed, 0]))
         draws = tf.ensure_shape(draws, (None, 1, steps + self.ends))
-        tokens = self.sampled(ids, draws, self.start)[:, 0]
+        tokens = self.sampled(ids, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]
         return {"text": self.texts_of(tokens[:, :steps])}
 
     def save_assets(self, folder):
@@ -272,7 +280,8 @@ class Generator:
     def export(self, folder):
         """Writes a SavedModel that continues texts: `prompt` `(batch,)` and an integer `seed` to `text` `(batch,)`.
 
-        Of a model that learned labels, a prompt is a label.
+        A model that learned labels takes a `label` `(batch,)`, too. The signature `sample` takes beside all that the
+        floats `temperature` and `top_p`.
 
         Raises:
             UsageError: If the model reads zeros, and so has no prompt to continue.
@@ -281,7 +290,14 @@ class Generator:
             raise folders.UsageError(
                 "a model that is fed zeros writes one text for each first character; export is of others"
             )
-        export.export(folder, {"serving_default": (self.answer, TEXTS)}, [self.model, self.tokenizer.tracked])
+        inputs = [PROMPT, SEED, *([LABEL] if self.labels else [])]
+
+        def sampled(prompt, seed, *others):
+            *label, temperature, top_p = others
+            return self.answer(prompt, seed, *(label or [None]), temperature, top_p)
+
+        signatures = {"serving_default": (self.answer, inputs), "sample": (sampled, [*inputs, *CHOICE])}
+        export.export(folder, signatures, [self.model, self.tokenizer.tracked])
 
 
 def train(config, folder):
@@ -295,23 +311,20 @@ def train(config, folder):
         raise folders.TrainingError("the feed zeros is of lines, which begin anew; the mode text continues one text")
     keras.utils.set_random_seed(config.seed)
     training.optimizer(config, steps=1)
-    lines = training_splits(data.read, config, ordered=config.mode == "text")
-    labels = data.labels_of(lines["train"])
-    # A line break is a character of a long text only.
-    texts = [text if config.mode == "lines" else f"{text}\n" for text, _ in lines["train"]]
-    tokenizer = LiteralCharacterTokenizer.fit(texts, config.vocabulary_size, config.lowercase)
+    texts = training_splits(data.read, config, **data.holding_out(config))
+    is_text = config.mode == "text"
+    labels = [] if is_text else data.labels_of(texts["train"])
+    parts = data.parts_of(texts["train"]) if is_text else [text for text, _ in texts["train"]]
+    tokenizer = LiteralCharacterTokenizer.fit(parts, config.vocabulary_size, config.lowercase)
     model = build(config, len(tokenizer) + len(labels))
-    if config.mode == "lines":
-        rows = {split: data.sequences(lines[split], tokenizer, labels, config.max_length) for split in lines}
+    if is_text:
+        batches = {split: data.text_batches(data.text_ids(texts[split], tokenizer), config, split) for split in texts}
+    else:
+        rows = {split: data.sequences(texts[split], tokenizer, labels, config.max_length) for split in texts}
         batches = {split: data.line_batches(rows[split], config, split) for split in rows}
         cut = sum(row[-1] != END for row in rows["train"])
         if cut:
             note(f"train: {cut} lines of more than {config.max_length} characters are cut")
-    else:
-        texts = {split: strings([data.joined(lines[split])]) for split in lines}
-        batches = {
-            split: data.text_batches(tokenizer.ids_of(texts[split]).values.numpy(), config, split) for split in texts
-        }
     Generator(config, tokenizer, labels, model).save_assets(folder)
     training.fit(
         model,
@@ -320,7 +333,7 @@ def train(config, folder):
         batches["validation"].dataset,
         config,
         folder,
-        data=lines,
+        data=texts,
     )
     return Generator(config, tokenizer, labels, model)
 

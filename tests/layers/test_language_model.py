@@ -66,6 +66,7 @@ def test_pieces_are_read_as_one_text(kind, rng, assert_close):
         assert_close(read(TOKENS[:, :2], [0, 0, 0]), expected[:, :2], atol=1e-5)
         assert_close(read(TOKENS[:, 2:], [1, 1, 1]), expected[:, 2:], atol=1e-5)
     read(TOKENS[:, :2], [0, 0, 0])
+    model.carried[0].assign(model.carried[0] * np.array([[np.nan], [1], [1]]))  # is forgotten, too
     mixed = ops.convert_to_numpy(read(TOKENS[:, :2], [0, 1, 0]))
     np.testing.assert_allclose(mixed[::2], ops.convert_to_numpy(expected)[::2, :2], atol=1e-5)
     assert np.any(np.abs(mixed[1] - ops.convert_to_numpy(expected)[1, :2]) > 1e-3)
@@ -82,7 +83,7 @@ def test_trains_on_pieces(rng):
     assert all(np.any(ops.convert_to_numpy(x) != y) for x, y in zip(model.carried, before, strict=True))
 
 
-def greedy(model, tokens, length, feeds_output, allowed):
+def greedy(model, tokens, length, reads, allowed):
     """The likeliest token after each, in plain Python."""
     state, written = model.initial_state(1), []
     read = 2
@@ -93,20 +94,20 @@ def greedy(model, tokens, length, feeds_output, allowed):
         written.append(best)
         if best == 3:
             break
-        read = best if feeds_output else 0
+        read = best if reads is None or time + 1 < reads else 0
     return written
 
 
 @pytest.mark.parametrize("ends", [True, False])
-@pytest.mark.parametrize("feeds_output", [True, False])
-def test_likeliest_continuation(kind, feeds_output, ends, rng):
+@pytest.mark.parametrize("reads", [None, 1, 2])
+def test_likeliest_continuation(kind, reads, ends, rng):
     model = build(rng, **kind)
     draws = np.zeros((2, 1, 7), "float32")
-    options = {"temperature": 0, "feeds_output": feeds_output, "ends": ends}
+    options = {"temperature": 0, "reads": reads, "ends": ends}
     found = model.sample(ops.convert_to_tensor(np.array([[7, 8], [5, 0]], "int32")), draws, **options)
     tokens = ops.convert_to_numpy(found.tokens)[:, 0]
     for row, prompt in zip(tokens, ([7, 8], [5]), strict=True):
-        expected = greedy(model, prompt, 7, feeds_output, range(3 if ends else 4, VOCABULARY))
+        expected = greedy(model, prompt, 7, reads, range(3 if ends else 4, VOCABULARY))
         assert row.tolist() == expected + [0] * (7 - len(expected))
 
 

@@ -345,6 +345,11 @@ def test_samples_have_the_models_distribution(options, expected):
     np.testing.assert_allclose(sampled_shares(**options), expected, atol=0.025)
 
 
+def test_a_temperature_below_zero():
+    with pytest.raises(ValueError, match="must be 0 or more"):
+        sampled_shares(temperature=-1.0)
+
+
 def test_samples_follow_their_draws_and_score_as_the_model_does():
     logits = random_logits(7, 6)
     draws = np.random.default_rng(1).random((3, 2, 8)).astype("float32")

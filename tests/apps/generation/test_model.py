@@ -11,9 +11,8 @@ import pytest
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.generation import data, model
 from keras_recurrent.apps.generation.config import Config
-from keras_recurrent.apps.text import END, LiteralCharacterTokenizer
+from keras_recurrent.apps.text import END, START, LiteralCharacterTokenizer
 from keras_recurrent.apps.writing import Sampling
-from keras_recurrent.datasets import DataError
 
 VERSE = "the cat sat on the mat.\nthe dog sat on the log.\n"
 NAMES = {"cats": ["tom", "tim", "tam"], "dogs": ["rex", "rix", "rox"]}
@@ -23,12 +22,14 @@ import json, sys
 sys.modules["keras_recurrent"] = None  # importing it would fail
 import tensorflow as tf
 loaded = tf.saved_model.load(sys.argv[1])
-write = loaded.signatures["serving_default"]
-def texts(prompts, seed):
-    found = write(prompt=tf.constant(prompts, tf.string), seed=tf.constant(seed, tf.int64))["text"]
+def texts(signature, seed, rows, **choice):
+    inputs = {name: tf.constant([row[name] for row in rows], tf.string) for name in json.loads(sys.argv[2])[0]}
+    found = loaded.signatures[signature](**inputs, seed=tf.constant(seed, tf.int64), **choice)["text"]
     return [text.decode() for text in found.numpy()]
-prompts = sys.argv[2:]
-print(json.dumps([texts(prompts, 1), texts(prompts, 1), texts(prompts, 2), texts([], 1)]))
+rows = json.loads(sys.argv[2])
+choices = [{"temperature": tf.constant(t), "top_p": tf.constant(p)} for t, p in ((1.0, 1.0), (0.0, 1.0), (1.0, 1e-6))]
+told = [texts("serving_default", 1, rows), texts("serving_default", 2, rows), texts("serving_default", 1, [])]
+print(json.dumps([*told, *(texts("sample", 1, rows, **choice) for choice in choices)]))
 """
 
 
@@ -95,10 +96,9 @@ def test_a_long_text_is_gone_on_with(verse):
 
 def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     generator = load(verse)
-    lines = data.read(generator.config, "test")
-    text = data.joined(lines)
+    text = data.read(generator.config, "test")
     assert text == 8 * VERSE
-    bits, count = generator.bits(lines)
+    bits, count = generator.bits(text)
     ids = generator.tokenizer.ids_of([text]).values.numpy()
     logits, _ = generator.model.read(ids[np.newaxis, :-1], generator.model.initial_state(1))
     logits = np.array(logits[0], "float64")
@@ -108,7 +108,7 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     np.testing.assert_allclose(bits, expected, rtol=1e-4)
     assert bits / count < 1
     monkeypatch.setattr(model, "PIECE", 17)
-    np.testing.assert_allclose(generator.bits(lines)[0], bits, rtol=1e-4)
+    np.testing.assert_allclose(generator.bits(text)[0], bits, rtol=1e-4)
 
 
 def test_what_is_followed_is_what_is_written(verse):
@@ -167,6 +167,27 @@ def test_an_end_is_told_from_the_length(label):
     assert all(len(one.text) == 3 and not one.ended for one in written)
 
 
+def test_zeros_after_the_first_character_of_a_model_that_was_fed_its_output(hello):
+    """It has read its start, too, and then the first character and nothing more."""
+    generator = load(hello)
+    ids = generator.tokenizer.ids_of(["h"]).values.numpy()
+    logits, _ = generator.model.read(np.array([[START, *ids, 0, 0, 0]]), generator.model.initial_state(1))
+    expected = np.argmax(np.where(np.arange(logits.shape[-1]) < END, -np.inf, logits[0]), axis=-1)[1:]
+    expected = [*expected[: [*expected, END].index(END)]]
+    text = generator.tokenizer.decode(np.array([expected], "int32")).numpy()[0].decode()
+    assert generator.generate("h", sampling=LIKELIEST, feed="zeros", length=4) == [f"h{text}"]
+
+
+def test_the_first_character_is_lowercased_like_the_rest():
+    tokenizer = LiteralCharacterTokenizer(list("abcd"), lowercase=True)
+    for feed in ("previous", "zeros"):
+        config = Config(units=4, feed=feed, lowercase=True)
+        network = model.build(config, len(tokenizer))
+        network.build(None)
+        (text,) = model.Generator(config, tokenizer, [], network).generate("AB", length=3)
+        assert text.startswith("ab")
+
+
 def test_long_lines_are_cut_without_an_end():
     tokenizer = LiteralCharacterTokenizer(list("abcd"))
     rows = data.sequences([("abcd", None), ("abc", None), ("abcda", None)], tokenizer, [], 4)
@@ -176,26 +197,42 @@ def test_long_lines_are_cut_without_an_end():
 def test_blank_lines_belong_to_a_text(tmp_path):
     for split in ("train", "val"):
         (tmp_path / f"{split}.txt").write_text("a\n\n b\n", encoding="utf-8")
-    for mode, expected in (("text", ["a", "", " b"]), ("lines", ["a", " b"])):
-        assert [text for text, _ in data.read(Config(data=str(tmp_path), mode=mode), "train")] == expected
+    for mode, expected in (("text", "a\n\n b\n"), ("lines", [("a", None), (" b", None)])):
+        assert data.read(Config(data=str(tmp_path), mode=mode), "train") == expected
+
+
+def test_a_long_text_is_encoded_in_parts(monkeypatch):
+    monkeypatch.setattr(data, "PART", 3)
+    tokenizer = LiteralCharacterTokenizer(list("abcd"))
+    assert data.parts_of("abcdabcd") == ["abc", "dab", "cd"]
+    np.testing.assert_array_equal(data.text_ids("abcdabcd", tokenizer), [4, 5, 6, 7, 4, 5, 6, 7])
 
 
 @pytest.mark.parametrize("which", ["verse", "names"])
 def test_export_in_plain_tensorflow(which, request, tmp_path):
     generator = load(request.getfixturevalue(which))
     generator.export(tmp_path / "export")
-    prompts = ["cats", "dogs"] if generator.labels else ["the cat", "dog sat", ""]
+    rows = [{"prompt": prompt} for prompt in ("the cat", "dog sat", "")]
+    if generator.labels:
+        rows = [{"prompt": prompt, "label": label} for prompt, label in (("t", "cats"), ("", "dogs"), ("ro", "dogs"))]
     run = subprocess.run(
-        [sys.executable, "-c", PLAIN, tmp_path / "export", *prompts], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", PLAIN, tmp_path / "export", json.dumps(rows)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
-    first, again, other, none = json.loads(run.stdout)
-    assert first == again and len(first) == len(prompts) and none == []
+    first, other, none, again, likeliest, nearly = json.loads(run.stdout)
+    assert first == again and len(first) == 3 and none == []
+    assert all(text.startswith(row["prompt"]) for text, row in zip(first + other, rows * 2, strict=True))
+    assert likeliest == nearly
+    for row, text in zip(rows, likeliest, strict=True):
+        length = 20 - len(row["prompt"])
+        assert generator.generate(**row, length=length, sampling=LIKELIEST) == [text]
     if generator.labels:
-        assert first[0][0] == "t" and first[1][0] == "r"
+        assert first[1][0] == "r"
     else:
         assert first != other
-        assert all(text.startswith(prompt) for text, prompt in zip(first, prompts, strict=True))
 
 
 def test_pieces_of_a_long_text_follow_each_other():
@@ -249,18 +286,32 @@ MISTAKES = {
         {"mode": "text"},
         "labels are of lines",
     ),
+    "no-labels": (
+        {"train.txt": "a\n", "val.tsv": "text\tlabel\na\ty\n"},
+        {},
+        "the lines have labels, and those of the training data have none",
+    ),
+    "labels-only-in-training": (
+        {"train.tsv": "text\tlabel\na\ty\n", "val.txt": "a\n"},
+        {},
+        "some lines have no label",
+    ),
+    "nothing": ({"train.txt": "\x00\n", "val.txt": "a\n"}, {}, "the split 'train' is empty"),
     "no-table": ({"train.tsv": "text\nx\n", "val.tsv": "text\nx\n"}, {}, "no column 'label'"),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_data_that_cannot_be_learned(name, tmp_path):
+def test_data_that_cannot_be_learned(name, tmp_path, capsys):
     files, options, message = MISTAKES[name]
     for file, text in files.items():
         (tmp_path / file).write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=message):
-        model.train(Config(data=str(tmp_path), **options), tmp_path / "model")
-    assert not (tmp_path / "model").exists()
+    arguments = [f"--{option}={value}" for option, value in {"data": tmp_path, **options}.items()]
+    output = tmp_path / "models" / "new"
+    assert cli.main(["generation", "train", "--output", str(output), *arguments]) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert message in last
+    assert not output.parent.exists() or not any(output.parent.iterdir())
 
 
 def test_command_line(hello, tmp_path, capsys):
@@ -288,13 +339,13 @@ def test_command_line(hello, tmp_path, capsys):
 
 def test_of_one_file_the_end_is_held_out(tmp_path, capsys):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.txt").write_text("abcdefg\n" * 8 + "gfedcba\nbcd\n", encoding="utf-8")
+    (tmp_path / "data" / "train.txt").write_text("abcdefg" * 8 + "gfedcba\nbcdefg\n", encoding="utf-8")  # two lines
     options = {"data": str(tmp_path / "data"), "validation_split": 0.2, "mode": "text", "window": 4, "batch_size": 2}
     with folders.whole(tmp_path / "model") as partial:
         model.train(Config(**options, epochs=1, units=8), partial)
     assert cli.main(["generation", "evaluate", str(tmp_path / "model"), "--split", "validation"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["characters"] == len("gfedcba\nbcd\n") - 1  # the first one is given
+    assert told["characters"] == len("dcba\nbcdefg\n") + 2 - 1  # a fifth of 71, of which the first one is given
 
 
 def test_options_that_do_not_go_together(tmp_path):
