@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from PIL import Image
@@ -149,8 +150,10 @@ def draw_gates(tokens, gates, path):
         size = 2 + 0.35 * len(tokens), 0.8 + len(gates) * (0.6 + 0.03 * units)
         figure = Figure(figsize=size, layout="constrained")
         for axes, (name, values) in zip(figure.subplots(len(gates), squeeze=False)[:, 0], gates.items(), strict=True):
-            lowest = -1 if values.min() < 0 else 0  # a candidate's are on both sides of 0
-            image = axes.imshow(values.T, cmap="RdBu_r" if lowest else "Greys", vmin=lowest, vmax=1, aspect="auto")
+            largest = max(1, np.abs(values).max())  # of a candidate with ReLU
+            lowest = -largest if values.min() < 0 else 0  # a candidate's are on both sides of 0
+            colours = "RdBu_r" if lowest else "Greys"
+            image = axes.imshow(values.T, cmap=colours, vmin=lowest, vmax=largest, aspect="auto")
             axes.set(ylabel=name, yticks=[], xticks=[])
             figure.colorbar(image)
         axes.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
@@ -160,20 +163,30 @@ def draw_gates(tokens, gates, path):
 def draw_steps(tokens, norms, path):
     """Draws numbers of each step as a heat map over the tokens that were read, into a picture file.
 
+    A row's largest number is black, and shades are logarithmic: a gradient may fade by a factor a step.
+
     Args:
         tokens: List of strings.
-        norms: Dictionary from what is measured, a row of the picture, to an array `(steps,)`, such as a row of
-            `layers.gradient_flow` or `layers.state_norms`. A row's largest number is black.
+        norms: Dictionary from what is measured, a row of the picture, to an array `(steps,)` of numbers of 0 or more,
+            such as a row of `layers.gradient_flow` or `layers.state_norms`. What is not a number stays white.
         path: The file; its ending, such as `.png` or `.svg`, says which kind.
+
+    Raises:
+        ValueError: If there is not a number for each token.
     """
+    for name, values in norms.items():
+        if len(values) != len(tokens):
+            raise ValueError(f"{name} has {len(values)} numbers for {len(tokens)} tokens")
     with matplotlib.rc_context({"font.family": _families("".join(tokens))}):
         figure = Figure(figsize=(2.5 + 0.35 * len(tokens), 1.6 + 0.3 * len(norms)), layout="constrained")
         axes = figure.subplots()
-        shares = np.stack([values / max(np.max(values), 1e-30) for values in norms.values()])
-        image = axes.imshow(shares, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        shares = np.stack([values / max(np.nanmax(values), 1e-30) for values in norms.values()])
+        lowest = max(1e-6, np.nanmin(np.where(shares > 0, shares, 0.1)))
+        norm = LogNorm(min(lowest, 0.1), 1, clip=True)
+        image = axes.imshow(shares, cmap="Greys", norm=norm, aspect="auto")
         axes.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
         axes.set_yticks(range(len(norms)), norms, parse_math=False)
-        figure.colorbar(image, label="of the largest")
+        figure.colorbar(image, label="of the row's largest")
         _save(figure, path)
 
 

@@ -77,8 +77,9 @@ def gradient_flow(model, inputs, targets, loss=None):
         model: A Keras model with recurrent layers of this package, at whatever depth.
         inputs: What the model takes.
         targets: What the loss takes as `y_true`.
-        loss: Function `(y_true, y_pred)` to a scalar or to the losses of the examples, which are averaged; None is what
-            the model was compiled with.
+        loss: Function `(y_true, y_pred)` to a scalar or to the losses of the examples, or a name that Keras knows; None
+            is what the model was compiled with. Losses of examples are averaged, so that of a batch of `n` each example
+            has an `n`-th of the derivative that it has alone.
 
     Returns:
         Dictionary from the path of a cell, such as `lstm/lstm_cell`, to an array `(batch, steps)`, in the order of the
@@ -102,7 +103,7 @@ def gradient_flow(model, inputs, targets, loss=None):
         Bengio, Simard and Frasconi 1994, Learning long-term dependencies with gradient descent is difficult; Pascanu,
         Mikolov and Bengio 2013, On the difficulty of training recurrent neural networks.
     """
-    inputs, targets = tree.map_structure(ops.convert_to_tensor, (inputs, targets))
+    inputs, targets, loss = _tensors(inputs), _tensors(targets), keras.losses.get(loss)
 
     def value():
         with keras.StatelessScope():  # what training changes beside the weights, such as carried states, stays as it is
@@ -110,12 +111,13 @@ def gradient_flow(model, inputs, targets, loss=None):
             return ops.mean(model.compute_loss(inputs, targets, outputs) if loss is None else loss(targets, outputs))
 
     cells = [layer for layer in model._flatten_layers() if isinstance(layer, RecurrentCell)]
-    shapes, paths = [], []
+    shapes, paths, types = [], [], []
 
     def first_time(cell):
         def nudge(of_run):
             shapes.append(of_run)
             paths.append(cell.path)
+            types.append(cell.compute_dtype)
             return None
 
         return nudge
@@ -132,12 +134,12 @@ def gradient_flow(model, inputs, targets, loss=None):
         with _nudged(cells, lambda cell: lambda of_run: [next(rest) for _ in of_run]):
             return value()
 
-    nudges = [ops.zeros(shape, dtype=cells[0].compute_dtype) for of_run in shapes for shape in of_run]
+    runs = zip(shapes, types, strict=True)
+    nudges = [ops.zeros(shape, dtype=dtype) for of_run, dtype in runs for shape in of_run]
     derivatives = iter(gradients(nudged_value, nudges))
-    runs = {path: paths.count(path) for path in paths}
     flows = {}
     for place, (path, of_run) in enumerate(zip(paths, shapes, strict=True)):
-        name = path if runs[path] == 1 else f"{path}:{paths[: place + 1].count(path)}"
+        name = path if paths.count(path) == 1 else f"{path}:{paths[: place + 1].count(path)}"
         flows[name] = np.moveaxis(np.hypot.reduce([_norms(next(derivatives)) for _ in of_run]), 0, -1)
     return flows
 
@@ -154,7 +156,8 @@ def spectral_radii(layer):
         Dictionary from a gate to a float; a cell without gates has one named `state`.
 
     Raises:
-        ValueError: If the layer has no cell of this package, or the cell's state enters its gates through a projection.
+        ValueError: If the layer has no cell of this package or no weights yet, or the cell's state enters its gates
+            through a projection.
 
     Example:
 
@@ -165,6 +168,8 @@ def spectral_radii(layer):
     {'state': 1.0}
     """
     cell = _cell(layer)
+    if not cell.built:
+        raise ValueError(f"The layer has no weights before it is built. Received: {layer}")
     kernel = ops.convert_to_numpy(cell.recurrent_kernel).astype("float64")
     blocks = np.split(kernel, cell.gates, axis=1)
     if blocks[0].shape[0] != blocks[0].shape[1]:
@@ -195,6 +200,8 @@ def _trace(layer, inputs, mask):
     """The states and the gates of a layer after each step, lists of arrays `(batch, steps, units)`."""
     cell = _cell(layer)
     inputs = ops.cast(ops.convert_to_tensor(inputs), cell.compute_dtype)
+    if len(inputs.shape) != 3:
+        raise ValueError(f"The inputs must have the shape (batch, steps, features). Received: {inputs.shape}")
     if not layer.built:
         layer.build(inputs.shape)
     sequences = ops.transpose(inputs, (1, 0, 2))
@@ -206,6 +213,13 @@ def _trace(layer, inputs, mask):
     if layer.go_backwards:
         states, gates = tree.map_structure(lambda x: ops.flip(x, 0), (states, gates))
     return [[ops.convert_to_numpy(ops.transpose(x, (1, 0, 2))) for x in of_one] for of_one in (states, gates)]
+
+
+def _tensors(x):
+    """Arrays, numbers, or nests of them as tensors; a list of numbers, or of such lists, is one array."""
+    if isinstance(x, list) and not any(hasattr(leaf, "shape") for leaf in tree.flatten(x)):
+        x = np.asarray(x)
+    return tree.map_structure(ops.convert_to_tensor, x)
 
 
 def _norms(x):

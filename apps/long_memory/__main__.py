@@ -6,6 +6,7 @@ from json import dumps
 from jsonargparse.typing import PositiveInt
 
 from .. import cli
+from ..config import Seed
 from ..console import Stopwatch, note
 from ..folders import read_config
 from .config import Config, Lag
@@ -15,8 +16,8 @@ def evaluate(model: str):
     """Measures a network on new sequences of its task.
 
     Ends with one line of JSON: loss, guess (that of the best answer that reads nothing), solved, flow (the norm of the
-    derivative of the last answer's loss with respect to the state after each step), lost (the share of it that does not
-    reach the first step), spectral_radii of the recurrent weights.
+    derivative of the last answer's loss with respect to the state after each step), arrives (the share of it that
+    reaches the step which the answer asks for), lost (the rest), spectral_radii of the recurrent weights.
 
     Args:
         model: The model's folder.
@@ -47,7 +48,7 @@ def predict(model: str, *texts: str, json: bool = False):
             print(dumps({"text": text, "answer": answer}) if json else answer, flush=True)
 
 
-def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2):
+def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2, seed: Seed = 0):
     """Compares all cells on all tasks at all lags, and writes a page with what they solve and what their gradients do.
 
     The page is figures/report.html in the output folder, and the numbers are in report.json. An interrupted report goes
@@ -57,13 +58,14 @@ def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2):
         output: The folder to write into, such as saved_models/long_memory.
         longest: The longest lag; the lags are 25, 50, 100, 200 and 400.
         jobs: How many networks to train at the same time.
+        seed: Seed of all that is random.
     """
     from . import report as pages
     from .data import TASKS
 
     lags = [lag for lag in pages.LAGS if lag <= longest] or [longest]
     with Stopwatch() as watch:
-        results = pages.run_all(pages.experiments(lags, TASKS), f"{output}/runs", jobs)
+        results = pages.run_all(pages.experiments(lags, TASKS, seed), f"{output}/runs", jobs)
     pages.write(results, lags, TASKS, output)
     note(f"the report is {output}/figures/report.html, after {watch.seconds / 60:.1f} minutes")
 

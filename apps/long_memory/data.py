@@ -27,6 +27,7 @@ class Task:
         features: Integer, the size of an input vector.
         outputs: Integer, the size of an answer.
         is_sequence: Whether there is an answer to each step, not to the last alone.
+        asked: The step, from 0, whose input the last answer needs.
         guess: Function of the lag to the loss of the best answer that reads nothing.
         solved: The share of that below which the task is solved.
         what: The task in words.
@@ -38,6 +39,7 @@ class Task:
     features: int
     outputs: int
     is_sequence: bool
+    asked: int
     guess: Callable
     solved: float
     what: str
@@ -54,9 +56,13 @@ def _draw_adding(generator, count, lag):
 
 def _read_adding(texts, lag):
     words = tf.strings.split(texts)
-    values = tf.strings.to_number(tf.strings.regex_replace(words, r"\*$", ""))
+    values = tf.strings.to_number(tf.strings.regex_replace(words.values, r"\*$", ""))
     marks = tf.cast(tf.strings.regex_full_match(words.values, r".*\*"), tf.float32)
-    return words.with_values(tf.stack([values.values, marks], axis=-1))
+    fits = tf.reduce_all((values >= 0) & (values <= 1))  # of what is not a number, too
+    fits &= tf.reduce_all(tf.reduce_sum(words.with_values(marks), axis=1) == 2)
+    message = "text: a sequence is numbers from 0 to 1 with spaces between them, two of them with a star"
+    with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
+        return words.with_values(tf.stack([values, marks], axis=-1))
 
 
 def _tell_adding(outputs):
@@ -102,7 +108,7 @@ def _draw_parity(generator, count, lag):
 
 def _read_parity(texts, lag):
     digits = tf.strings.to_number(tf.strings.split(texts), tf.int32)
-    fits = tf.reduce_all((digits.values >= 0) & (digits.values < DIGITS))
+    fits = tf.reduce_all((digits.values >= 0) & (digits.values < DIGITS)) & tf.reduce_all(digits.row_lengths() > 0)
     with tf.control_dependencies([tf.debugging.Assert(fits, ["text: a sequence is digits with spaces between them"])]):
         return digits.with_values(tf.one_hot(digits.values, DIGITS))
 
@@ -119,6 +125,7 @@ TASKS = {
         features=2,
         outputs=1,
         is_sequence=False,
+        asked=0,
         guess=lambda lag: 1 / 6,  # the variance of the sum of two numbers in [0, 1)
         solved=0.06,  # an error of 0.01
         what="the sum of the two marked numbers of a sequence",
@@ -130,6 +137,7 @@ TASKS = {
         features=len(SYMBOLS) + 2,
         outputs=len(SYMBOLS) + 1,
         is_sequence=True,
+        asked=COPIED - 1,
         # Blanks are certain, and of the symbols at the end each is as likely.
         guess=lambda lag: COPIED * math.log(len(SYMBOLS)) / (lag + 2 * COPIED),
         solved=0.1,
@@ -142,6 +150,7 @@ TASKS = {
         features=DIGITS,
         outputs=2,
         is_sequence=False,
+        asked=0,
         guess=lambda lag: math.log(2),
         solved=0.1,
         what="whether the first digit of a sequence is odd",

@@ -1,17 +1,18 @@
 """All cells on all tasks at all lags, and what their gradients do, on one page."""
 
 import base64
+import csv
 import dataclasses
 import html
 import io
 import json
-import math
 import multiprocessing
 import os
 import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from .. import folders
@@ -25,6 +26,7 @@ KINDS = {
     "LSTM, forget bias 1": {"cell": "lstm", "bias": "forget"},
     "LSTM, chrono": {"cell": "lstm", "bias": "chrono"},
     "GRU": {"cell": "gru"},
+    "GRU, chrono": {"cell": "gru", "bias": "chrono"},
 }
 # What a choice does to the gradient before any training, and to learning: groups of kinds on the adding problem.
 UNCLIPPED = 1e9
@@ -36,17 +38,17 @@ EFFECTS = {
         f"weights x {scale:g}": {"cell": "simple_rnn", "activation": "relu", "scale": scale}
         for scale in (1.0, 1.4, 2.0)
     },
-    "Clipping, ReLU from the unit matrix": {
-        "gradients cut to a norm of 1": {"cell": "simple_rnn", "activation": "relu", "start": "identity"},
-        "gradients not cut": {
-            "cell": "simple_rnn",
-            "activation": "relu",
-            "start": "identity",
-            "clip_norm": UNCLIPPED,
-        },
+    "Clipping, ReLU from 1.05 times the unit matrix": {
+        name: {"cell": "simple_rnn", "activation": "relu", "start": "identity", "scale": 1.05, "clip_norm": norm}
+        for name, norm in {"gradients cut to a norm of 1": 1.0, "gradients not cut": UNCLIPPED}.items()
     },
     "How the recurrent weights start, tanh": {
         start: {"cell": "simple_rnn", "start": start} for start in ("orthogonal", "glorot", "identity")
+    },
+    "ReLU against tanh": {
+        f"{activation} from {start}": {"cell": "simple_rnn", "activation": activation, "start": start}
+        for start in ("orthogonal", "identity")
+        for activation in ("tanh", "relu")
     },
     "The LSTM's biases": {
         "forget bias 0": {"cell": "lstm", "bias": "zeros"},
@@ -55,19 +57,20 @@ EFFECTS = {
     },
 }
 EFFECT_LAG = 100
+SHOWN_LAG = 200  # whose gradients are drawn beside those of the longest
 
 
-def experiments(lags, tasks):
+def experiments(lags, tasks, seed=0):
     """The configurations of all runs, by name: those of the tables, and those of the effects."""
     runs = {
-        f"{task}, {kind}, lag {lag}": Config(task=task, lag=lag, **options)
+        f"{task}, {kind}, lag {lag}": Config(task=task, lag=lag, seed=seed, **options)
         for task in tasks
         for kind, options in KINDS.items()
         for lag in lags
     }
     for group, kinds in EFFECTS.items():
         for kind, options in kinds.items():
-            runs[f"{group}: {kind}"] = Config(lag=EFFECT_LAG, **options)
+            runs[f"{group}: {kind}"] = Config(lag=min(EFFECT_LAG, max(lags)), seed=seed, **options)
     return runs
 
 
@@ -75,29 +78,32 @@ def run(config, path):
     """Runs an experiment, if its result is not in the file `path` yet.
 
     Returns:
-        The result, a dictionary: what `Experiment.measure` found before training, `untrained`, and after it, `trained`;
-        the training `steps`; and why it ended where it did not end well, `diverged`.
+        The result, a dictionary: what `Experiment.measure` found before training, `untrained`, and after it, of the
+        best weights, `trained`; the training `steps`; after each epoch the validation's loss, `losses`; and `diverged`,
+        whether it ended because the loss was no number any more. If that was so in the first epoch, there is nothing
+        `trained`.
     """
     path = Path(path)
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
     import keras
 
-    from .model import Experiment, build, train
+    from ..training import NotANumberError
+    from .data import goal
+    from .model import MARGIN, Experiment, build, train
 
     keras.utils.set_random_seed(config.seed)  # as `train` does
     result = {"config": dataclasses.asdict(config), "untrained": Experiment(config, build(config)).measure()}
-    folder = path.with_suffix("")
+    losses = []
     try:
-        with folders.resumable(folder, config, resume=True, overwrite=False) as partial:
-            experiment = train(config, partial)
-            rows = (partial / "history.csv").read_text(encoding="utf-8").count("\n") - 1
-        trained = experiment.measure()
-        if trained["loss"] is None or (rows < config.epochs and not trained["solved"]):
-            raise folders.TrainingError(f"the loss is not a number after {rows * config.steps_per_epoch} steps")
-        result.update(trained=trained, steps=rows * config.steps_per_epoch)
-    except folders.TrainingError as error:
-        result["diverged"] = str(error)
+        with folders.resumable(path.with_suffix(""), config, resume=True, overwrite=False) as partial:
+            result["trained"] = train(config, partial).measure()
+            with open(partial / "history.csv", newline="", encoding="utf-8") as file:
+                losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    except NotANumberError:
+        pass
+    ended = len(losses) == config.epochs or (losses and losses[-1] < MARGIN * goal(config))
+    result.update(steps=len(losses) * config.steps_per_epoch, losses=losses, diverged=not ended)
     with folders.whole_file(path) as partial:
         partial.write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
@@ -144,88 +150,117 @@ def page(results, lags, tasks):
     parts = [f"<h1>What recurrent cells remember</h1>{_INTRODUCTION}"]
     for task in tasks:
         parts.append(f"<h2>{task}: {TASKS[task].what}</h2>")
-        parts.append(_table(task, results, lags))
-        longest = max(lags)
-        curves = {kind: results[f"{task}, {kind}, lag {longest}"]["untrained"]["flow"] for kind in KINDS}
-        parts.append(_plot(f"before training, lag {longest}", curves))
-        trained = {
-            kind: found["trained"]["flow"]
-            for kind in KINDS
-            if "trained" in (found := results[f"{task}, {kind}, lag {longest}"])
-        }
-        parts.append(_plot(f"after training, lag {longest}", trained))
+        found = {kind: {lag: results[f"{task}, {kind}, lag {lag}"] for lag in lags} for kind in KINDS}
+        for what, cell in _TABLES.items():
+            parts.append(_table(f"{what} at lag", lags, {kind: map(cell, of.values()) for kind, of in found.items()}))
+        for lag in sorted({min(SHOWN_LAG, max(lags)), max(lags)}):
+            of_lag = {kind: of[lag] for kind, of in found.items()}
+            parts.append(_plot({f"before training, lag {lag}": _flows(of_lag), "after it": _flows(of_lag, "trained")}))
     for group, kinds in EFFECTS.items():
         found = {kind: results[f"{group}: {kind}"] for kind in kinds}
-        parts.append(f"<h2>{html.escape(group)}</h2><p>The adding problem at lag {EFFECT_LAG}.</p>")
-        parts.append(_effects(found))
-        parts.append(_plot("before training", {kind: one["untrained"]["flow"] for kind, one in found.items()}))
+        lag = min(EFFECT_LAG, max(lags))
+        parts.append(f"<h2>{html.escape(group)}</h2><p>The adding problem at lag {lag}.</p>")
+        parts.append(
+            _table("", _TABLES, {kind: [cell(one) for cell in _TABLES.values()] for kind, one in found.items()})
+        )
+        parts.append(_plot({"before training": _flows(found), "after it": _flows(found, "trained")}))
+        parts.append(_plot({"the error on new sequences": _learning(found)}))
     return f'<!doctype html><meta charset="utf-8"><title>Long memory</title><style>{_STYLE}</style>{"".join(parts)}\n'
 
 
 _INTRODUCTION = """
-<p>Each network has one recurrent layer. A run ends where the task is solved, or at its last step. The curves show the
-norm of the derivative of the last answer's loss with respect to the state after each step, on new sequences (of an
-LSTM, to both its states, for what it remembers is in the cell state): where it falls towards the first steps, gradients
-vanish, and what was read there can hardly be learned; where it rises, they explode. The spectral radius is that of the
-recurrent weights; of several gates, the largest.</p>
+<p>Each network has one recurrent layer, and one seed. A run ends where the task is solved, or at its last step. The
+curves show the norm of the derivative of the last answer's loss with respect to the state so many steps before the
+answer, as a share of that one step before it, on new sequences (of an LSTM, to both its states, for what it remembers
+is in the cell state): where it falls, gradients vanish, and what was read there can hardly be learned; where it rises,
+they explode. How much of it is lost is said of the step that the answer asks for: the first one, and of the copy task
+that of the last symbol. The spectral radius is that of the recurrent weights; of several gates, the largest. An arrow
+leads from before training to after it.</p>
 """
 _STYLE = """
-body { font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; line-height: 1.4 }
+body { font-family: sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; line-height: 1.4 }
 table { border-collapse: collapse; margin: 1em 0 }
 td, th { border: 1px solid #999; padding: .3em .6em; text-align: right }
-td:first-child, th:first-child { text-align: left } .solved { background: #cfc } img { max-width: 100% }
+td:first-child, th:first-child { text-align: left } .solved { background: #cfc } img { max-width: 100%; display: block }
 """
 
 
-def _table(task, results, lags):
-    rows = ["<tr><th>steps to solve it at lag</th>" + "".join(f"<th>{lag}</th>" for lag in lags) + "</tr>"]
-    for kind in KINDS:
-        cells = [_outcome(results[f"{task}, {kind}, lag {lag}"]) for lag in lags]
-        rows.append(f"<tr><td>{html.escape(kind)}</td>{''.join(cells)}</tr>")
-    return f"<table>{''.join(rows)}</table>"
+def _table(corner, heads, rows):
+    """A table whose `rows`, by what stands before them, are lists of cells `<td>...</td>`."""
+    heads = "".join(f"<th>{html.escape(str(head))}</th>" for head in (corner, *heads))
+    rows = [f"<tr><td>{html.escape(name)}</td>{''.join(cells)}</tr>" for name, cells in rows.items()]
+    return f"<table><tr>{heads}</tr>{''.join(rows)}</table>"
 
 
-def _outcome(result):
-    if "diverged" in result:
-        return "<td>diverged</td>"
+def _steps(result):
+    if "trained" not in result:
+        return "<td>diverged at once</td>"
+    loss = result["trained"]["loss"]
+    error = "no number" if loss is None else f"{loss:.2g}, {loss / result['trained']['guess']:.0%} of the guess"
     if result["trained"]["solved"]:
-        return f'<td class="solved">{result["steps"]:,}</td>'
-    return f"<td>no ({result['trained']['loss'] / result['trained']['guess']:.0%} of the guess)</td>"
+        return f'<td class="solved">{result["steps"]:,} (error {loss:.2g})</td>'
+    ended = f"diverged after {result['steps']:,}" if result["diverged"] else "no"
+    return f"<td>{ended} (error {error})</td>"
 
 
-def _effects(found):
-    rows = [
-        "<tr><th></th><th>spectral radius at first</th><th>gradient lost at first</th><th>steps to solve it</th></tr>"
-    ]
-    for kind, one in found.items():
-        first = one["untrained"]
-        radius = max(first["spectral_radii"].values())
-        rows.append(
-            f"<tr><td>{html.escape(kind)}</td><td>{radius:.2f}</td><td>{_lost(first['lost'])}</td>{_outcome(one)}</tr>"
-        )
-    return f"<table>{''.join(rows)}</table>"
+def _lost(result):
+    def told(found):
+        share = found["arrives"]
+        if share is None:
+            return "no number"
+        if share > 1:
+            return f"none, it grows {share:,.3g} times"
+        return f"{1 - share:.1%}" if share > 0.001 else f"all but {share:.0e}"
+
+    return _before_and_after(result, told)
 
 
-def _lost(share):
-    if share is None:
-        return "too much to count"
-    return f"{share:.2%}" if share >= 0 else f"none: it grows {1 - share:,.3g} times"
+def _radius(result):
+    return _before_and_after(result, lambda found: f"{max(found['spectral_radii'].values()):.2f}")
 
 
-def _plot(title, curves):
-    """Curves over the steps as a picture inside the page."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    axes = figure.subplots()
-    for name, norms in curves.items():
-        numbers = [math.nan if norm is None else max(norm, 1e-30) for norm in norms]
-        axes.semilogy(range(1, len(norms) + 1), numbers, label=name)
-    axes.set(title=title, xlabel="step", ylabel="norm of the gradient")
-    axes.legend(fontsize="small")
+def _before_and_after(result, told):
+    return f"<td>{' → '.join(told(result[when]) for when in ('untrained', 'trained') if when in result)}</td>"
+
+
+_TABLES = {"steps to solve it": _steps, "gradient lost": _lost, "spectral radius": _radius}
+
+
+def _flows(found, when="untrained"):
+    """The curves of the gradients of some results: steps back, and the norms as shares of that one step back."""
+    curves = {}
+    for name, result in found.items():
+        if when in result:
+            norms = np.array(result[when]["flow"], float)[::-1]  # None is NaN
+            with np.errstate(divide="ignore", invalid="ignore"):
+                shares = norms / norms[1]
+            curves[name] = np.arange(len(norms)), np.where(shares > 0, shares, np.nan)
+    return curves, "steps before the answer", "norm of the gradient"
+
+
+def _learning(found):
+    """The curves of the losses of some results over the steps of training."""
+    curves = {}
+    for name, result in found.items():
+        steps = (1 + np.arange(len(result["losses"]))) * result["config"]["steps_per_epoch"]
+        curves[name] = steps, result["losses"]
+    return curves, "steps of training", "loss"
+
+
+def _plot(panels):
+    """Curves beside each other as a picture inside the page; `panels` are by their titles what `_flows` returns."""
+    figure = Figure(figsize=(5.5 * len(panels), 3.4), layout="constrained")
+    row = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, (curves, across, up)) in zip(row, panels.items(), strict=True):
+        for name, (x, y) in curves.items():
+            axes.semilogy(x, y, label=name)
+        axes.set(title=title, xlabel=across, ylabel=up)
+        if curves:
+            axes.legend(fontsize="small")
     file = io.BytesIO()
     figure.savefig(file, format="svg")
-    return (
-        f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}">'
-    )
+    alt, picture = html.escape(", ".join(panels)), base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="{alt}" src="data:image/svg+xml;base64,{picture}">'
 
 
 def write(results, lags, tasks, folder):

@@ -84,3 +84,17 @@ def test_caption_shows_where_was_looked(tmp_path):
     caption["alignment"] = [[], []]
     figures.draw_caption(pixels, caption, (2, 2), tmp_path / "plain.svg")
     assert (tmp_path / "plain.svg").read_text().startswith("<?xml")
+
+
+def test_gates_and_steps(tmp_path):
+    rng = np.random.default_rng(0)
+    tokens = ["a", "small", "나무", "$x_", "."]
+    gates = {"update": rng.random((5, 7)), "candidate": rng.normal(0, 2, (5, 7))}
+    norms = {"gradient": 10.0 ** np.array([-40, -9, -3, np.nan, 0]), "h": np.ones(5), "none": np.zeros(5)}
+    figures.draw_gates(tokens, gates, tmp_path / "gates.png")
+    figures.draw_steps(tokens, norms, tmp_path / "steps.png")
+    for name in ("gates", "steps"):
+        pixels = matplotlib.image.imread(tmp_path / f"{name}.png")
+        assert pixels[..., :3].min() < 0.2 and pixels.shape[1] > 300
+    with pytest.raises(ValueError, match="h has 5 numbers for 3 tokens"):
+        figures.draw_steps(tokens[:3], {"h": np.ones(5)}, tmp_path / "steps.png")

@@ -164,6 +164,44 @@ def test_gradient_flow_of_a_model_that_was_not_built(inputs):
         assert np.all(norms > 0)
 
 
+@pytest.mark.parametrize("cell", ["tanh", "relu", "lstm", "gru"])
+def test_gradient_flow_is_that_of_autodiff_far_back(cell, rng, gradients):
+    """The derivatives vanish by many orders of magnitude, and are right all the same."""
+    steps, units = 60, 6
+    layer = {"lstm": layers.LSTM, "gru": layers.GRU}.get(cell, layers.SimpleRNN)(
+        units, activation="relu" if cell == "relu" else "tanh", recurrent_initializer="identity", name="layer"
+    )
+    model = keras.Sequential([keras.Input((steps, FEATURES)), layer, keras.layers.Dense(1)])
+    inputs = rng.normal(size=(1, steps, FEATURES)).astype("float32")
+    targets = np.ones((1, 1), "float32")
+    (flow,) = gradient_flow(model, inputs, targets, "mse").values()
+    count = layer.cell.state_count
+
+    def value(*nudges):
+        states = layer.cell.get_initial_state(1)
+        for time in range(steps):
+            _, states = layer.cell(ops.convert_to_tensor(inputs[:, time]), states)
+            states = [state + nudge for state, nudge in zip(states, nudges[time * count :], strict=False)]
+        return ops.mean(ops.square(targets - model.layers[-1](states[0]))) + 0 * sum(map(ops.sum, states))
+
+    found = gradients(value, inputs=[np.zeros((1, units), "float32")] * steps * count)
+    found = np.reshape(found, (steps, count, 1, units)).astype("float64")
+    np.testing.assert_allclose(flow, np.linalg.norm(found, axis=(1, 3)).T, rtol=1e-3)
+
+
+def test_gradient_flow_takes_lists_names_and_layers_of_several_types(rng):
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    parts = [layers.GRU(UNITS, dtype=policy, return_sequences=True), layers.LSTM(UNITS), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((STEPS, 1)), *parts])
+    inputs = rng.normal(size=(2, STEPS, 1)).astype("float32")
+    flow = gradient_flow(model, inputs.tolist(), [0, 1], "sparse_categorical_crossentropy")
+    expected = gradient_flow(model, inputs, np.array([0, 1]), keras.losses.sparse_categorical_crossentropy)
+    assert len(flow) == 2
+    for path, norms in flow.items():
+        np.testing.assert_allclose(norms, expected[path])
+        assert norms.shape == (2, STEPS) and np.all(np.isfinite(norms))
+
+
 @pytest.mark.parametrize("gain", [0.3, 3.0])
 def test_gradient_flow_of_what_vanishes_and_what_explodes(gain):
     """Of linear recurrence with `gain` times an orthogonal matrix, a step further back has `gain` times the norm."""
@@ -180,6 +218,10 @@ def test_gradient_flow_of_what_vanishes_and_what_explodes(gain):
 
 
 def test_what_cannot_be_measured(inputs):
+    with pytest.raises(ValueError, match=r"must have the shape \(batch, steps, features\)"):
+        gate_activations(layers.GRU(3), inputs[0])
+    with pytest.raises(ValueError, match="before it is built"):
+        layers.spectral_radii(layers.GRU(3))
     with pytest.raises(ValueError, match="has no gates"):
         gate_activations(layers.SimpleRNN(3), inputs)
     with pytest.raises(ValueError, match="must be a recurrent one around one cell"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 from keras_recurrent.apps import cli, folders, load
 from keras_recurrent.apps.long_memory import data, model, report
 from keras_recurrent.apps.long_memory.config import Config
+from keras_recurrent.layers import gradient_flow
 
 PARITY = Config(task="parity", lag=6, cell="gru", units=16, learning_rate=0.02, steps_per_epoch=10, epochs=60)
 PLAIN = """
@@ -95,15 +97,55 @@ def test_training_ends_where_the_task_is_solved(solved):
     found = load(solved).measure()
     assert found["solved"] and found["loss"] < data.goal(PARITY) < found["guess"]
     assert len(found["flow"]) == PARITY.lag
-    np.testing.assert_allclose(found["lost"], 1 - found["flow"][0] / found["flow"][-1])
+    np.testing.assert_allclose(found["arrives"], found["flow"][0] / found["flow"][-2])
+    np.testing.assert_allclose(found["lost"], 1 - found["arrives"])
     assert set(found["spectral_radii"]) == {"update", "reset", "candidate"}
+
+
+def test_flow_is_that_of_the_sequences_alone(solved):
+    experiment = load(solved)
+    inputs, targets = data.tested(PARITY)
+    alone = [
+        next(iter(gradient_flow(experiment.model, x[None], y[None], model.loss(PARITY)).values()))[0]
+        for x, y in zip(inputs[: model.FLOWED], targets[: model.FLOWED], strict=True)
+    ]
+    np.testing.assert_allclose(experiment.measure()["flow"], np.mean(alone, axis=0), rtol=1e-4)
+
+
+def test_of_the_copy_task_the_last_symbol_is_asked_for():
+    config = Config(task="copy", lag=5, units=8)
+    found = model.flow(model.build(config), config)
+    assert len(found["flow"]) == 25
+    np.testing.assert_allclose(found["arrives"], found["flow"][9] / found["flow"][-2])
+
+
+@pytest.mark.parametrize("task", data.TASKS)
+def test_no_constant_answer_is_better_than_the_guess(task):
+    """Of constant logits, those of the shares of the answers are the best, and of constant sums the mean."""
+    config = Config(task=task, lag=20)
+    _, targets = drawn(task, 20, 20_000)
+    if task == "adding":
+        constant = np.full_like(targets, targets.mean())
+    else:
+        classes = data.TASKS[task].outputs
+        steps = np.reshape(targets, (len(targets), -1))
+        shares = np.stack([np.mean(steps == each, axis=0) for each in range(classes)], axis=-1)
+        constant = np.log(np.maximum(shares, 1e-12)) * np.ones((len(targets), 1, 1))
+        constant = constant if data.TASKS[task].is_sequence else constant[:, 0]
+    found = float(model.loss(config)(targets, constant.astype("float32")))
+    np.testing.assert_allclose(found, data.TASKS[task].guess(20), rtol=0.02)
+
+
+def test_label_smoothing_is_refused(tmp_path):
+    with pytest.raises(folders.TrainingError, match="label_smoothing"):
+        model.train(dataclasses.replace(PARITY, label_smoothing=0.1), tmp_path)
 
 
 def test_answers(solved):
     experiment = load(solved)
     assert experiment.solve(["7 1 0 3 2 2", "4 1 1 1 9 3"]) == ["odd", "even"]
     assert experiment.solve([]) == []
-    for text in ("17 1 1", "x 1", "-1 2"):
+    for text in ("17 1 1", "x 1", "-1 2", ""):
         with pytest.raises(folders.UsageError, match=r"no sequence of the task parity: .*(digits|convert)"):
             experiment.solve([text])
 
@@ -118,6 +160,9 @@ def test_answers_of_the_other_tasks_are_those_of_the_network(task):
     found = experiment.solve([written(task, sequence) for sequence in inputs])
     if task == "adding":
         np.testing.assert_allclose([float(text) for text in found], outputs[:, 0], atol=1e-3)
+        for text in ("", "0.1 0.2", "0.1* 0.2* 0.3*", "0.1* nan*", "0.1* 1e9*", "0.1* -0.5*"):
+            with pytest.raises(folders.UsageError, match="two of them with a star"):
+                experiment.solve([text])
     else:
         symbols = [*data.SYMBOLS, "-"]
         assert found == [" ".join(symbols[s] for s in row[-10:].argmax(axis=-1)) for row in outputs]
@@ -189,10 +234,13 @@ def test_report(tmp_path, monkeypatch):
     report.write(results, [5], ["parity", "adding"], tmp_path)
     numbers = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)  # not Infinity, not NaN
     assert numbers == json.loads(json.dumps(results))
-    assert None in results["Size: large"]["untrained"]["flow"] and results["Size: large"]["untrained"]["lost"] is None
+    untrained = results["Size: large"]["untrained"]
+    assert None in untrained["flow"] and untrained["arrives"] is None and untrained["lost"] is None
     page = (tmp_path / "figures" / "report.html").read_text()
-    assert page.count("<img") == 5 and "diverged" in page and "http" not in page.replace("http://www.w3.org", "")
-    assert "diverged" in results["Size: large"]
+    sources = re.findall(r"""(?:src|href)=["']?([^"' >]*)""", page)
+    assert len(sources) == 4 and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert "diverged at once" in page and "trained" not in results["Size: large"]
+    assert page.count(">no (error ") == 2 and page.count("<table>") == 2 * 3 + 1
     assert results["the same"] == results["adding, GRU, lag 5"] != results["parity, GRU, lag 5"]
 
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
@@ -217,7 +265,29 @@ def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path, monkeypat
 
     task = dataclasses.replace(data.TASKS["parity"], draw=draw)
     monkeypatch.setitem(data.TASKS, "parity", task)
-    assert "not a number after 2 steps" in report.run(config, tmp_path / "run.json")["diverged"]
+    result = report.run(config, tmp_path / "run.json")
+    assert result["diverged"] and result["steps"] == 2 and len(result["losses"]) == 1 and result["trained"]["flow"]
+    assert "diverged after 2 (error no number)" in report._steps(result)
+
+
+def test_what_a_page_says_of_a_result(solved, tmp_path):
+    result = report.run(PARITY, tmp_path / "run.json")
+    assert result["trained"]["solved"] and not result["diverged"]
+    assert result["losses"][-1] < model.MARGIN * data.goal(PARITY) < min(result["losses"][:-1])
+    assert f'class="solved">{result["steps"]:,} (error 0.0' in report._steps(result)
+    for shares, told in {
+        (0.25, 3.0): "75.0% → none, it grows 3 times",
+        (4e-26, None): "all but 4e-26 → no number",
+    }.items():
+        before, after = ({"arrives": share} for share in shares)
+        assert report._lost({"untrained": before, "trained": after}) == f"<td>{told}</td>"
+    curves, *_ = report._flows({"x": {"untrained": {"flow": [0.0, None, 4.0, 2.0, 3.0]}}})
+    np.testing.assert_array_equal(curves["x"], [range(5), [1.5, 1, 2, np.nan, np.nan]])
+
+
+def test_new_sequences_that_are_a_little_harder_are_no_divergence(tmp_path, monkeypatch):
+    monkeypatch.setattr(model.Experiment, "measure", lambda self: {"loss": 1.0, "solved": False})
+    assert not report.run(PARITY, tmp_path / "run.json")["diverged"]
 
 
 def test_a_run_that_fails_ends_the_report(tmp_path):
