@@ -1,9 +1,10 @@
+import contextlib
 import itertools
 
 import keras
 import numpy as np
 import pytest
-from keras_recurrent.apps import folders
+from keras_recurrent.apps import folders, training
 from keras_recurrent.apps.translation import model
 from keras_recurrent.apps.translation.config import Config
 from PIL import Image
@@ -50,6 +51,28 @@ def saved(config, tmp_path_factory):
     with folders.whole(folder) as partial:
         model.train(config, partial)
     return folder
+
+
+class Killed(Exception):
+    """What ends a training where a process would have been killed."""
+
+
+@pytest.fixture
+def killed_after():
+    """`with killed_after(epoch): train(...)`: the training ends when that epoch has been saved."""
+
+    @contextlib.contextmanager
+    def killed_after(last):
+        def save(states, epoch, best, save=training.States.save):
+            save(states, epoch, best)
+            if epoch == last:
+                raise Killed
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(training.States, "save", save)
+            yield
+
+    return killed_after
 
 
 COLOURS = {"red": (230, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 230)}

@@ -141,22 +141,12 @@ def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, bac
     assert capsys.readouterr().err.count("images have their features in") == 2  # training and validation, the last time
 
 
-def test_an_interrupted_training_goes_on(config, tmp_path):
+def test_an_interrupted_training_goes_on(config, killed_after, tmp_path):
     short = dataclasses.replace(config, epochs=3, backbone_epoch=2, captions_per_image=1)
     (tmp_path / "whole").mkdir()
     whole = model.train(short, tmp_path / "whole").model.get_weights()
-
-    class Killed(Exception):
-        pass
-
-    def kill(states, epoch, best, save=model.training.States.save):
-        save(states, epoch, best)
-        if epoch == 2:
-            raise Killed
-
     (tmp_path / "broken").mkdir()
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(model.training.States, "save", kill)
+    with killed_after(2):
         model.train(short, tmp_path / "broken")
     resumed = model.train(short, tmp_path / "broken").model.get_weights()
     assert all(np.array_equal(x, y) for x, y in zip(resumed, whole, strict=True))

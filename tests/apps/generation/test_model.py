@@ -251,6 +251,22 @@ def test_pieces_of_a_long_text_follow_each_other():
         assert rows.shape == ((3, 15) if split == "train" else (3, 19))
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_an_interrupted_training_on_a_long_text_goes_on(cell, killed_after, tmp_path):
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.txt").write_text(8 * VERSE, encoding="utf-8")
+    options = {"mode": "text", "window": 16, "batch_size": 2, "units": 8, "num_layers": 2, "dropout": 0.3}
+    averaged = {"recurrent_dropout": 0.2, "ema": 0.9, "average_last": 2, "epochs": 4}
+    config = Config(data=str(tmp_path), cell=cell, **options, **averaged)
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    whole = model.train(config, tmp_path / "whole").model.get_weights()
+    with killed_after(2):
+        model.train(config, tmp_path / "broken")
+    resumed = model.train(config, tmp_path / "broken").model.get_weights()
+    assert all(np.array_equal(x, y) for x, y in zip(resumed, whole, strict=True))
+
+
 def test_epochs_begin_at_other_places():
     config = Config(mode="text", batch_size=2, window=8)
     batches = data.text_batches(np.arange(4, 104, dtype="int32"), config, "train")
