@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -125,8 +126,11 @@ def run_all(runs, folder, jobs):
         try:
             for done in progress(as_completed(waiting), len(waiting), "experiments"):
                 results[waiting[done]] = done.result()
+        except BrokenProcessPool as error:
+            raise folders.TrainingError("a process was killed, perhaps for its memory; fewer jobs need less") from error
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # what it trains goes on in the next report
             raise
     return {name: results[config] for name, config in runs.items()}
 

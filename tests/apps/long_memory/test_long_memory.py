@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -288,6 +289,26 @@ def test_what_a_page_says_of_a_result(solved, tmp_path):
 def test_new_sequences_that_are_a_little_harder_are_no_divergence(tmp_path, monkeypatch):
     monkeypatch.setattr(model.Experiment, "measure", lambda self: {"loss": 1.0, "solved": False})
     assert not report.run(PARITY, tmp_path / "run.json")["diverged"]
+
+
+def test_a_report_that_is_stopped_goes_on_where_it_was(tmp_path):
+    """A process that is ended in the middle of long trainings ends at once, and leaves what was trained."""
+    code = f"""
+import dataclasses, sys
+from keras_recurrent.apps import cli
+from keras_recurrent.apps.long_memory import report
+if __name__ == "__main__":
+    report.KINDS, report.EFFECTS = {{"GRU": {{"cell": "gru"}}}}, {{}}
+    sys.exit(cli.main(["long_memory", "report", {str(tmp_path / "out")!r}, "--longest", "25", "--jobs", "1"]))
+"""
+    (tmp_path / "long.py").write_text(code)
+    process = subprocess.Popen([sys.executable, tmp_path / "long.py"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(tmp_path.glob("out/runs/.*/history.csv")):
+        time.sleep(0.2)
+    process.terminate()
+    assert process.wait(20) == 143
+    assert list(tmp_path.glob("out/runs/.*/history.csv")) and not (tmp_path / "out" / "report.json").exists()
 
 
 def test_a_run_that_fails_ends_the_report(tmp_path):
