@@ -4,7 +4,7 @@ import sys
 from json import dumps
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from .. import cli
 from ..config import Seed, Share
@@ -20,6 +20,7 @@ def evaluate(
     split: str = "test",
     samples: NonNegativeInt = 500,
     length: PositiveInt | None = None,
+    adapt: PositiveFloat | None = None,
 ):
     """Measures how well a model foresees the characters of a split.
 
@@ -32,6 +33,8 @@ def evaluate(
         split: The split to read.
         samples: How many lines to draw.
         length: The most characters of those lines; the default is the model's max_length.
+        adapt: In the mode text, a learning rate such as 0.1: measure, too, how well a model foresees that goes on
+            learning from the text as it reads it (bits_per_character_adapted).
     """
     read_config(model, Config.app)
     from ..splits import evaluated_split
@@ -46,6 +49,8 @@ def evaluate(
         bits, count = generator.bits(texts)
     metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}
     metrics["characters_per_second"] = round(count / watch.seconds, 1)
+    if adapt is not None:
+        metrics["bits_per_character_adapted"] = generator.adapted_bits(texts, adapt)[0] / count
     if generator.ends and config.feed == "previous" and samples:
         lines = generator.write(length=length, sampling=Sampling(samples))
         metrics["ended"] = sum(written.ended for written in lines) / samples

@@ -233,6 +233,50 @@ class Generator:
             count += int(weights.sum())
         return total, count
 
+    def adapted_bits(self, text, rate):
+        """`bits` of a long text from which the model goes on learning: behind each piece, a step of gradient descent.
+
+        A piece has `window` characters, as in training, and is measured before it is learned from. Afterwards the model
+        is what it was before.
+
+        Args:
+            text: A string, what `data.read` returns.
+            rate: Float, the learning rate; the gradient of all weights together is cut to a norm of 1.
+
+        Raises:
+            UsageError: If the model is one of lines.
+
+        Reference:
+            Mikolov et al. 2010, Recurrent neural network based language model, section 2, for dynamic models; Krause et
+            al. 2018, Dynamic evaluation of neural sequence models.
+        """
+        if self.ends:
+            raise folders.UsageError("lines are texts of their own; only in the mode text there is one to adapt to")
+        optimizer = keras.optimizers.SGD(rate, global_clipnorm=1.0)
+        variables = self.model.trainable_variables
+        optimizer.build(variables)
+
+        @tf.function(reduce_retracing=True)
+        def learn(read, target, state):
+            with tf.GradientTape() as tape:
+                logits, state = self.model.read(read, state)
+                loss = tf.reduce_mean(
+                    tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
+                )
+            optimizer.apply(tape.gradient(loss, variables), variables)
+            return loss, state
+
+        ids = data.text_ids(text, self.tokenizer)
+        begun, state, total = self.model.get_weights(), self.model.initial_state(1), 0.0
+        try:
+            for first in range(0, len(ids) - 1, self.config.window):
+                piece = ids[np.newaxis, first : first + self.config.window + 1]
+                loss, state = learn(piece[:, :-1], piece[:, 1:], state)
+                total += float(loss) * (piece.shape[1] - 1) / math.log(2)
+        finally:
+            self.model.set_weights(begun)
+        return total, len(ids) - 1
+
     def _pieces(self, texts):
         """What to read of texts, what to find, weights, and whether to go on from the state before."""
         if self.ends:

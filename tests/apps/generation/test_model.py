@@ -111,6 +111,26 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     np.testing.assert_allclose(generator.bits(text)[0], bits, rtol=1e-4)
 
 
+def test_bits_of_a_long_text_that_is_learned_from(verse, tmp_path, capsys):
+    generator = load(verse)
+    before = generator.model.get_weights()
+    text = 12 * "the mat sat on the cat and the dog.\n"  # "and" is new
+    bits, count = generator.bits(text)
+    for rate, low, high in ((1e-9, 0.999, 1.001), (0.3, 0.2, 0.8)):
+        adapted, same_count = generator.adapted_bits(text, rate)
+        assert same_count == count and low < adapted / bits < high
+    assert all(np.array_equal(x, y) for x, y in zip(generator.model.get_weights(), before, strict=True))
+    assert cli.main(["generation", "evaluate", str(verse), "--adapt", "0.1"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["bits_per_character_adapted"] < 1.1 * metrics["bits_per_character"]
+
+
+def test_lines_are_not_adapted_to(hello):
+    generator = load(hello)
+    with pytest.raises(folders.UsageError, match="only in the mode text"):
+        generator.adapted_bits("hello", 0.1)
+
+
 def test_what_is_followed_is_what_is_written(verse):
     generator = load(verse)
     (text,) = generator.generate("the", sampling=LIKELIEST, length=20)
