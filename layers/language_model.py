@@ -152,7 +152,10 @@ class LanguageModel(keras.Model):
         begins = ops.expand_dims(goes_on == 0, -1)
         carried = iter(self.carried)
         state = tuple(
-            [ops.cast(ops.where(begins, 0.0, next(carried)), self.compute_dtype) for _ in layer.state_size]
+            [
+                ops.cast(ops.where(begins, 0.0, ops.convert_to_tensor(next(carried))), self.compute_dtype)
+                for _ in layer.state_size
+            ]
             for layer in self.recurrent_layers
         )
         logits, state = self.read(tokens, state, training)

@@ -182,7 +182,9 @@ def test_gradient_flow_is_that_of_autodiff_far_back(cell, rng, gradients):
         for time in range(steps):
             _, states = layer.cell(ops.convert_to_tensor(inputs[:, time]), states)
             states = [state + nudge for state, nudge in zip(states, nudges[time * count :], strict=False)]
-        return ops.mean(ops.square(targets - model.layers[-1](states[0]))) + 0 * sum(map(ops.sum, states))
+        return ops.mean(ops.square(ops.convert_to_tensor(targets) - model.layers[-1](states[0]))) + 0 * sum(
+            map(ops.sum, states)
+        )
 
     found = gradients(value, inputs=[np.zeros((1, units), "float32")] * steps * count)
     found = np.reshape(found, (steps, count, 1, units)).astype("float64")
