@@ -186,7 +186,7 @@ def draw_steps(tokens, norms, path):
         image = axes.imshow(shares, cmap="Greys", norm=norm, aspect="auto")
         axes.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
         axes.set_yticks(range(len(norms)), norms, parse_math=False)
-        figure.colorbar(image, label="of the row's largest")
+        figure.colorbar(image, label="of the largest")
         _save(figure, path)
 
 

@@ -1,9 +1,9 @@
 """Draws the gates, states and gradients of a classifier that learns a negation far before, with `apps/figures.py`.
 
-    python benchmarks/pictures.py                      # trains for some minutes, and writes layers/figures/*.png
+    python benchmarks/pictures.py                      # trains for a minute, and writes layers/figures/*.png
 
-The classifier reads the generated sentences `negation` forwards with an LSTM of 24 units and tells the label from its
-last state, so that the first words must be remembered to the end.
+The classifier reads the generated sentences `negation` forwards with an LSTM of 24 units and tells the label from the
+largest value that each unit has had.
 """
 
 import argparse
@@ -22,12 +22,10 @@ TEXT = "nobody would say that the film , which my aunt did not see in rome , is 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "layers" / "figures")
     options = parser.parse_args()
-    config = Config(
-        units=24, embedding_dim=32, bidirectional=False, pooling="last", epochs=options.epochs, patience=options.epochs
-    )
+    config = Config(units=24, embedding_dim=32, bidirectional=False, pooling="max", epochs=options.epochs)
     with tempfile.TemporaryDirectory() as folder, folders.whole(Path(folder) / "model") as partial:
         classifier = model.train(config, partial)
     (told,) = classifier.explain([TEXT])

@@ -3,15 +3,23 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+SNIPPETS = [
+    pytest.param(snippet, id=f"{file}-{number}")
+    for file in ("README.md", "layers/README.md")
+    for number, snippet in enumerate(
+        re.findall(r"```python\n(.*?)```", (ROOT / file).read_text(encoding="utf-8"), flags=re.DOTALL)
+    )
+    # One that names a model's folder needs a model that takes minutes to train; the apps' tests run its like.
+    if "saved_models/" not in snippet
+]
 
 
 def test_there_are_snippets():
-    assert SNIPPETS
+    assert len(SNIPPETS) > 2
 
 
-# A snippet that names a model's folder needs a model that takes minutes to train; the apps' tests run its like.
-@pytest.mark.parametrize("snippet", [snippet for snippet in SNIPPETS if "saved_models/" not in snippet])
-def test_snippet_runs(snippet):
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_snippet_runs(snippet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {})
