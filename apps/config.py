@@ -33,6 +33,7 @@ class TrainingConfig:
             square root of the steps, or halve it after each epoch without a better result (plateau).
         warmup_steps: Steps in which the learning rate rises from 0; for the schedules cosine and inverse_sqrt.
         clip_norm: The norm to which the gradient of all weights together is cut.
+        weight_decay: What share of each weight a step takes away, times the learning rate (AdamW).
         accumulate: Batches whose gradients make one step together.
         ema: Keep the moving average of the weights of all steps, in which a step's share fades by this factor a step,
             such as 0.999; 0 keeps the last step's weights.
@@ -51,6 +52,7 @@ class TrainingConfig:
     schedule: Schedule = "cosine"
     warmup_steps: NonNegativeInt = 0
     clip_norm: PositiveFloat = 1.0
+    weight_decay: NonNegativeFloat = 0.0
     accumulate: PositiveInt = 1
     ema: Rate = 0.0
     average_last: PositiveInt = 1

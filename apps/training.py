@@ -331,6 +331,7 @@ def optimizer(config, steps, rates=None):
     return AdamWithRates(
         rate,
         factors={key: own / config.learning_rate for key, own in (rates or {}).items()},
+        weight_decay=config.weight_decay or None,
         global_clipnorm=config.clip_norm,
         gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         use_ema=config.ema > 0,

@@ -215,7 +215,8 @@ def test_plateau_halves_the_rate_after_each_epoch_that_is_not_better(tmp_path):
     np.testing.assert_allclose(history_of(tmp_path)["learning_rate"], [0.08, 0.08, 0.08, 0.04, 0.02, 0.02])
 
 
-def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path):
+@pytest.mark.parametrize("weight_decay", [0.0, 5.0])
+def test_accumulated_gradients_are_those_of_one_large_batch(weight_decay, tmp_path):
     weights = []
     for name, accumulate, rows in (("small", 5, 8), ("large", 1, 40)):
         (tmp_path / name).mkdir()
@@ -230,11 +231,21 @@ def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path):
         )
         keras.utils.set_random_seed(0)
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-        config = dataclasses.replace(CONFIG, accumulate=accumulate, clip_norm=100.0)
+        config = dataclasses.replace(CONFIG, accumulate=accumulate, clip_norm=100.0, weight_decay=weight_decay)
         training.fit(model, keras.losses.MeanSquaredError(), data, VALIDATION, config, tmp_path / name)
         weights.append(model.get_weights())
     for small, large in zip(*weights, strict=True):
         np.testing.assert_allclose(small, large, atol=1e-5)
+
+
+def test_weight_decay(tmp_path):
+    weights = []
+    for weight_decay in (0.0, 5.0):
+        folder = tmp_path / str(weight_decay)
+        folder.mkdir()
+        model = fit(folder, dataclasses.replace(CONFIG, epochs=1, weight_decay=weight_decay))
+        weights.append(np.concatenate([weight.ravel() for weight in model.get_weights()]))
+    assert np.linalg.norm(weights[1]) < 0.8 * np.linalg.norm(weights[0])
 
 
 @pytest.mark.parametrize("accumulate", [1, 5])
