@@ -13,7 +13,7 @@ from ..draw import Draw
 from .sampling import draw_scene
 from .scene import Object, Scene
 
-SIZES = {"train": 40_000, "validation": 1_000, "test": 1_000, "test_unseen": 1_000}
+SIZES = {"train": 120_000, "validation": 1_000, "test": 1_000, "test_unseen": 1_000}
 HELD_OUT = frozenset(
     {
         ("circle", "yellow"),
