@@ -63,7 +63,7 @@ def covered(picture):
 
 
 def test_sizes_and_numbers_of_objects(scenes):
-    sizes = {"train": 40000, "validation": 1000, "test": 1000, "test_unseen": 1000}
+    sizes = {"train": 120_000, "validation": 1000, "test": 1000, "test_unseen": 1000}
     assert {split: len(drawn) for split, drawn in scenes.items()} == sizes
     for drawn in scenes.values():
         assert collections.Counter(len(scene.objects) for scene in drawn) == dict.fromkeys((2, 3, 4, 5), len(drawn) / 4)
