@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers, ops, tree
 
 from ...layers import ImageEncoder, Memory, TextEncoder
 from ...layers.dropout import Dropout
@@ -76,11 +76,13 @@ def build(config, size, answers, shape, eyes=None):
         name="question_encoder",
         **policy,
     )(questions)
-    # A baseline sees zeros in place of what it may not use.
+    # A baseline sees ones in place of what it may not use; zeros would silence the other, too, where they multiply.
     if config.modality == "question":
-        image = Memory(ops.zeros_like(image.values), image.mask, ops.zeros_like(image.summary))
-    if config.modality == "image":
-        question = Memory(ops.zeros_like(question.values), question.mask, ops.zeros_like(question.summary))
+        image = tree.map_structure(ops.ones_like, image)
+    if config.modality == "image":  # and a single word, as even the length may tell
+        question = tree.map_structure(
+            ops.ones_like, Memory(question.values[:, :1], question.mask[:, :1], question.summary)
+        )
     try:
         fused = fusion(config)(image, question, owners)
     except ValueError as error:
