@@ -14,13 +14,14 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
 
     The command
 
-        keras-recurrent captioning train --output saved_models/shapes
+        keras-recurrent captioning train --dropout 0 --epochs 5 --output saved_models/shapes
 
-    trains on the generated pictures `shapes`, and
+    trains on the generated pictures `shapes`, of which there are so many that dropout is not needed, for over an hour
+    on one core, and
 
         keras-recurrent captioning evaluate saved_models/shapes --split test
 
-    then prints how many of its captions are true.
+    then prints how many of its captions are true: 98 of 100.
 
     Args:
         app: The app that this configuration is for.
