@@ -291,11 +291,15 @@ class _OneEpoch(keras.callbacks.Callback):
 
 
 class AdamWithRates(keras.optimizers.Adam):
-    """Adam with another learning rate for some variables: `factors` has by the `id` of each how many times larger."""
+    """Adam with another learning rate for some variables: `factors` has by the `id` of each how many times larger.
 
-    def __init__(self, *args, factors, **kwargs):
+    A step takes away from each variable `decay` times its own learning rate; Keras's `weight_decay` knows but one rate.
+    """
+
+    def __init__(self, *args, factors, decay=0.0, **kwargs):
         super().__init__(*args, **kwargs)
         self.factors = factors
+        self.decay = decay
 
     def build(self, variables):
         super().build(variables)
@@ -307,8 +311,10 @@ class AdamWithRates(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         # On TensorFlow, `variable` is what Keras's variable holds, so it goes by its place.
-        factor = self.factor_of[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * factor)
+        rate = learning_rate * self.factor_of[self._get_variable_index(variable)]
+        if self.decay:
+            self.assign_sub(variable, variable * ops.cast(self.decay * rate, variable.dtype))
+        super().update_step(gradient, variable, rate)
 
 
 def optimizer(config, steps, rates=None):
@@ -331,7 +337,7 @@ def optimizer(config, steps, rates=None):
     return AdamWithRates(
         rate,
         factors={key: own / config.learning_rate for key, own in (rates or {}).items()},
-        weight_decay=config.weight_decay or None,
+        decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
         gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         use_ema=config.ema > 0,

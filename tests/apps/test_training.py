@@ -378,6 +378,14 @@ def test_history_decides_when_a_training_ends(tmp_path):
     assert (again.has_ended(), int(again.best["epoch"]), again.plateau_rate()) == (True, 2, 0.025)
 
 
+def test_weights_decay_by_their_own_rates():
+    slow, plain = (keras.Variable(np.ones(3, "float32")) for _ in range(2))
+    optimizer = training.AdamWithRates(0.1, factors={id(slow): 0.1}, decay=2.0)
+    optimizer.apply([tf.zeros(3), tf.zeros(3)], [slow, plain])
+    np.testing.assert_allclose(slow.numpy(), 0.98, rtol=1e-6)
+    np.testing.assert_allclose(plain.numpy(), 0.8, rtol=1e-6)
+
+
 def test_averages_belong_to_their_variables_where_some_are_not_trained_yet():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(4)])
     optimizer = training.AdamWithRates(0.1, factors={}, use_ema=True, ema_momentum=0.5)
