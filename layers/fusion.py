@@ -253,7 +253,11 @@ class FilmFusion(Fusion):
         X = relu(conv_1x1(X_in))
         X_out = X + relu((1 + scale) * normalise(conv_3x3(X)) + shift)    with [scale; shift] = W q
 
-    and the result is the largest number of each unit over the map. The places of the cells are in the memory already.
+    where `normalise` is over the batch. The result is what is largest over the map, for each unit, in
+
+        relu(conv_1x1(X_out))
+
+    of the last block. The places of the cells are in the memory already.
 
     Args:
         units: Positive integer, the dimension of the result and of the blocks.
@@ -269,8 +273,7 @@ class FilmFusion(Fusion):
     (2, 8)
 
     Reference:
-        Perez et al. 2018, FiLM: Visual reasoning with a general conditioning layer, section 3; layer normalisation
-        takes the place of its batch normalisation.
+        Perez et al. 2018, FiLM: Visual reasoning with a general conditioning layer, section 3.2.
     """
 
     def __init__(self, units, blocks=2, **kwargs):
@@ -289,12 +292,13 @@ class FilmFusion(Fusion):
             wide = layers.Conv2D(self.units, 3, padding="same", name=f"wide_{index}", dtype=self.dtype_policy)
             wide.build((None, self.side, self.side, self.units))
             self.wide.append(wide)
-            normalization = layers.LayerNormalization(
-                center=False, scale=False, name=f"normalization_{index}", dtype=self.dtype_policy
+            normalization = layers.BatchNormalization(
+                momentum=0.9, center=False, scale=False, name=f"normalization_{index}", dtype=self.dtype_policy
             )
             normalization.build((None, self.side, self.side, self.units))
             self.normalizations.append(normalization)
             features = self.units
+        self.closing = self.dense(self.units, "closing", activation="relu")
 
     def fuse(self, image, question, owners):
         modulations = ops.reshape(self.modulation(question.summary), (-1, self.blocks, 2, 1, 1, self.units))
@@ -306,7 +310,7 @@ class FilmFusion(Fusion):
             if index == 0:  # up to here no question has been heard
                 cells, looked = _of_each((cells, looked), owners)
             cells = cells + ops.relu((1 + scale) * looked + shift)
-        return ops.max(cells, axis=(1, 2))
+        return ops.max(self.closing(cells), axis=(1, 2))
 
     def get_config(self):
         return {**super().get_config(), "blocks": self.blocks}

@@ -23,7 +23,10 @@ def fusion(request, rng):
     name, options = request.param
     layer = FUSIONS[name](UNITS, **options)
     layer.build(*SHAPES)
-    layer.set_weights([rng.normal(0, 0.7, weight.shape) for weight in layer.weights])
+    weights = [rng.normal(0, 0.7, weight.shape) for weight in layer.weights]
+    layer.set_weights(
+        [np.abs(w) if v.name == "moving_variance" else w for v, w in zip(layer.weights, weights, strict=True)]
+    )
     return layer
 
 
@@ -103,7 +106,10 @@ def mutan(f, image, question):
 def film(f, image, question):
     modulations = affine(f.modulation, question.summary).reshape(f.blocks, 2, UNITS)
     cells = image.values.reshape(3, 3, IMAGE)
-    for (scale, shift), narrow, wide in zip(modulations, f.narrow, f.wide, strict=True):
+    for (scale, shift), narrow, wide, normalization in zip(
+        modulations, f.narrow, f.wide, f.normalizations, strict=True
+    ):
+        mean, variance = numbers(normalization)
         cells = np.maximum(affine(narrow, cells), 0)
         kernel, bias = numbers(wide)
         padded = np.pad(cells, ((1, 1), (1, 1), (0, 0)))
@@ -111,10 +117,10 @@ def film(f, image, question):
         for row in range(3):
             for column in range(3):
                 x = np.einsum("ijf,ijfu->u", padded[row : row + 3, column : column + 3], kernel) + bias
-                x = (x - x.mean()) / np.sqrt(x.var() + 1e-3)
+                x = (x - mean) / np.sqrt(variance + 1e-3)
                 looked[row, column] = np.maximum((1 + scale) * x + shift, 0)
         cells = cells + looked
-    return cells.max(axis=(0, 1))
+    return np.maximum(affine(f.closing, cells), 0).max(axis=(0, 1))
 
 
 def stacked_attention(f, image, question, looks=None):
