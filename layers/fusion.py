@@ -253,7 +253,8 @@ class FilmFusion(Fusion):
         X = relu(conv_1x1(X_in))
         X_out = X + relu((1 + scale) * normalise(conv_3x3(X)) + shift)    with [scale; shift] = W q
 
-    where `normalise` is over the batch. The result is what is largest over the map, for each unit, in
+    where `normalise` is over the batch: its images in the first block, its questions in the others. The result is
+    what is largest over the map, for each unit, in
 
         relu(conv_1x1(X_out))
 
@@ -289,7 +290,9 @@ class FilmFusion(Fusion):
         features = image_shape[0][-1]
         for index in range(self.blocks):
             self.narrow.append(self.dense(features, f"narrow_{index}", activation="relu"))
-            wide = layers.Conv2D(self.units, 3, padding="same", name=f"wide_{index}", dtype=self.dtype_policy)
+            wide = layers.Conv2D(
+                self.units, 3, padding="same", use_bias=False, name=f"wide_{index}", dtype=self.dtype_policy
+            )
             wide.build((None, self.side, self.side, self.units))
             self.wide.append(wide)
             normalization = layers.BatchNormalization(

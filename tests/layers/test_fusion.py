@@ -23,10 +23,9 @@ def fusion(request, rng):
     name, options = request.param
     layer = FUSIONS[name](UNITS, **options)
     layer.build(*SHAPES)
-    weights = [rng.normal(0, 0.7, weight.shape) for weight in layer.weights]
-    layer.set_weights(
-        [np.abs(w) if v.name == "moving_variance" else w for v, w in zip(layer.weights, weights, strict=True)]
-    )
+    for weight in layer.weights:
+        value = rng.normal(0, 0.7, weight.shape)
+        weight.assign(np.abs(value) if weight.name == "moving_variance" else value)
     return layer
 
 
@@ -111,12 +110,12 @@ def film(f, image, question):
     ):
         mean, variance = numbers(normalization)
         cells = np.maximum(affine(narrow, cells), 0)
-        kernel, bias = numbers(wide)
+        (kernel,) = numbers(wide)
         padded = np.pad(cells, ((1, 1), (1, 1), (0, 0)))
         looked = np.zeros_like(cells)
         for row in range(3):
             for column in range(3):
-                x = np.einsum("ijf,ijfu->u", padded[row : row + 3, column : column + 3], kernel) + bias
+                x = np.einsum("ijf,ijfu->u", padded[row : row + 3, column : column + 3], kernel)
                 x = (x - mean) / np.sqrt(variance + 1e-3)
                 looked[row, column] = np.maximum((1 + scale) * x + shift, 0)
         cells = cells + looked
@@ -231,6 +230,19 @@ def test_saved_in_a_functional_model(name, tmp_path, arrays, assert_close):
 
 
 KINDS = ["float32", "bool", "float32"]
+
+
+def test_film_learns_with_the_statistics_of_its_batch(arrays, assert_close):
+    inputs = [[keras.Input(shape[1:], dtype=dtype) for shape, dtype in zip(m, KINDS, strict=True)] for m in SHAPES]
+    fusion = FilmFusion(UNITS, blocks=1)
+    model = keras.Model(inputs, fusion(*(Memory(*memory) for memory in inputs)))
+    values = [list(memory) for memory in arrays]
+    found = model(values, training=True)
+    cells = fusion.wide[0](fusion.narrow[0](ops.reshape(arrays[0].values, (BATCH, 3, 3, IMAGE))))
+    mean, variance = ops.moments(cells, axes=(0, 1, 2))
+    assert_close(fusion.normalizations[0].moving_mean, 0.1 * mean)
+    fusion.normalizations[0].set_weights([ops.convert_to_numpy(mean), ops.convert_to_numpy(variance)])
+    assert_close(model(values), found, atol=1e-4)
 
 
 def test_film_needs_a_square():
