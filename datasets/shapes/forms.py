@@ -45,10 +45,18 @@ def _kinds(*attributes: str) -> list[Description]:
     return [Description(**dict(zip(attributes, said, strict=True))) for said in values]
 
 
+_COMPARISONS = (("more", "than"), ("fewer", "than"), ("as many", "as"))
 _PAIRS = tuple(itertools.combinations(ATTRIBUTES, 2))
 _SINGLE = [_kinds(attribute) for attribute in ATTRIBUTES]
 _KINDS = list(itertools.chain(*_SINGLE, *(_kinds(*pair) for pair in _PAIRS)))
-_COMPARED = list(itertools.chain(*(itertools.permutations(kinds, 2) for kinds in _SINGLE)))
+# The questions that may be asked about any scene, with the kinds that they are about.
+_IS_THERE = [(f"is there {kind.indefinite}?", kind) for kind in _KINDS]
+_HOW_MANY = [(f"how many {kind.plural} are there?", kind) for kind in _KINDS]
+_COMPARED = [
+    (kind, other, *(f"are there {how[0]} {kind.plural} {how[1]} {other.plural}?" for how in _COMPARISONS))
+    for kinds in _SINGLE
+    for kind, other in itertools.permutations(kinds, 2)
+]
 
 
 @functools.cache
@@ -59,11 +67,13 @@ def _kinds_of(look: tuple[str, ...]) -> list[Description]:
     return [Description(**{attribute: said[attribute] for attribute in subset}) for subset in subsets]
 
 
+@functools.lru_cache(maxsize=1)  # each form asks it of the same scene
 def _census(scene: Scene) -> collections.Counter[Description]:
     """Returns the number of objects of each kind that is there."""
     return collections.Counter(kind for one in scene.objects for kind in _kinds_of(one.look))
 
 
+@functools.lru_cache(maxsize=1)  # each form asks it of the same scene
 def _names(scene: Scene) -> dict[Object, list[Description]]:
     """Returns the kinds to which each object alone belongs."""
     census = _census(scene)
@@ -76,14 +86,14 @@ def _yes_or_no(fact: bool) -> str:
 
 def _existence(scene: Scene) -> Iterator[tuple[str, str]]:
     census = _census(scene)
-    for kind in _KINDS:
-        yield f"is there {kind.indefinite}?", _yes_or_no(census[kind] > 0)
+    for text, kind in _IS_THERE:
+        yield text, _yes_or_no(census[kind] > 0)
 
 
 def _count(scene: Scene) -> Iterator[tuple[str, str]]:
     census = _census(scene)
-    for kind in _KINDS:
-        yield f"how many {kind.plural} are there?", NUMBERS[census[kind]]
+    for text, kind in _HOW_MANY:
+        yield text, NUMBERS[census[kind]]
 
 
 def _attribute(scene: Scene, attribute: str) -> Iterator[tuple[str, str]]:
@@ -95,12 +105,12 @@ def _attribute(scene: Scene, attribute: str) -> Iterator[tuple[str, str]]:
 
 def _comparison(scene: Scene) -> Iterator[tuple[str, str]]:
     census = _census(scene)
-    for kind, other in _COMPARED:
+    for kind, other, is_more, is_fewer, is_as_many in _COMPARED:
+        more = census[kind] - census[other]
         if census[kind] or census[other]:  # It says little that there are as many of none as of none.
-            more, kinds = census[kind] - census[other], (kind.plural, other.plural)
-            yield "are there more {} than {}?".format(*kinds), _yes_or_no(more > 0)
-            yield "are there fewer {} than {}?".format(*kinds), _yes_or_no(more < 0)
-            yield "are there as many {} as {}?".format(*kinds), _yes_or_no(more == 0)
+            yield is_more, _yes_or_no(more > 0)
+            yield is_fewer, _yes_or_no(more < 0)
+            yield is_as_many, _yes_or_no(more == 0)
 
 
 def _attribute_of_related(scene: Scene, attribute: str) -> Iterator[tuple[str, str]]:

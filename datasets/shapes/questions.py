@@ -49,6 +49,7 @@ class _Balance:
         self._form = form
         self._given = collections.Counter()  # how often each answer was given to any text
         self._given_to = collections.defaultdict(collections.Counter)  # the same by text
+        self._commonest = {}  # of each text the answer that was given most often, if there is just one
 
     def choose(self, scene: Scene, draw: Draw) -> Question | None:
         """Returns a question whose answer is most wanted, if the form has any for the scene."""
@@ -58,10 +59,14 @@ class _Balance:
         least, _ = min(candidates)
         text, answer = draw.choice([candidate for excess, candidate in candidates if excess == least])
         self._given[answer] += 1
-        self._given_to[text][answer] += 1
+        given = self._given_to[text]
+        given[answer] += 1
+        (first, most), *others = given.most_common(2)
+        self._commonest[text] = first if not others or most > others[0][1] else None
         return Question(text, answer, self._form.type)
 
     def _excess(self, text: str, answer: str) -> tuple[bool, int, int]:
         """Whether the answer alone is the text's commonest; how often it was given to the text, and to any."""
-        numbers, number = list(self._given_to[text].values()), self._given_to[text][answer]
-        return number > 0 and number == max(numbers) and numbers.count(number) == 1, number, self._given[answer]
+        if text not in self._given_to:
+            return False, 0, self._given[answer]
+        return self._commonest[text] == answer, self._given_to[text][answer], self._given[answer]
