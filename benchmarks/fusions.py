@@ -4,18 +4,19 @@
     python benchmarks/fusions.py --output DIR --fusions add multiply film --splits test -- --epochs 5 --data easy_vqa
 
 What stands behind `--` are options of `keras-recurrent vqa train`. The units of a fusion are chosen so that the whole
-model has nearly as many weights as that with FiLM and its default units, and no more. A fusion whose model is in the
-folder already is not trained again, and a training that was interrupted goes on; its minutes are then those of the
-last part, or unknown.
+model has nearly as many weights as that with FiLM and the default sizes, and no more. A fusion whose model is in the
+folder already is not trained again, if it was trained as the others, and a training that was interrupted goes on; its
+minutes are then those of the last part, or unknown.
 """
 
 import argparse
 import csv
+import dataclasses
 import json
 import time
 from pathlib import Path
 
-from keras_recurrent.apps import cli
+from keras_recurrent.apps import cli, folders
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import build
 from keras_recurrent.layers.fusion import FUSIONS
@@ -38,7 +39,7 @@ def equal_units(name):
 
 
 def learned(name, folder, splits, options):
-    """Trains and evaluates one, where that is not done yet; returns its row of the table."""
+    """Trains and evaluates one, where that is not done yet; returns its configuration and its row of the table."""
     model = folder / name
     units = equal_units(name)
     if not model.exists():
@@ -55,10 +56,11 @@ def learned(name, folder, splits, options):
     known = json.loads(metrics.read_text())
     with open(model / "history.csv", newline="") as file:
         epochs = len(list(csv.DictReader(file)))
-    return [
+    config = Config(**folders.read_config(model, Config.app))
+    return config, [
         name,
-        units,
-        f"{weights(Config(fusion=name, fusion_units=units)):,}",
+        config.fusion_units,
+        f"{weights(config):,}",
         *(f"{100 * known[split]['accuracy']:.1f}" for split in splits),
         epochs,
         (model / "minutes.txt").read_text() if (model / "minutes.txt").exists() else "?",
@@ -72,7 +74,12 @@ def main():
     parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="to evaluate on")
     parser.add_argument("options", nargs="*", help="behind --, options of `vqa train`")
     options = parser.parse_args()
-    rows = [learned(name, options.output, options.splits, options.options) for name in options.fusions]
+    configs, rows = zip(
+        *(learned(name, options.output, options.splits, options.options) for name in options.fusions), strict=True
+    )
+    alike = {dataclasses.replace(config, fusion="film", fusion_units=1) for config in configs}
+    if len(alike) > 1:
+        raise SystemExit(f"{options.output} holds models that were trained otherwise than others; choose a new folder")
     heads = ["fusion", "units", "weights but the backbone's", *(f"{split}, %" for split in options.splits)]
     for row in [[*heads, "epochs", "minutes"], ["---"] * (len(heads) + 2), *rows]:
         print(f"| {' | '.join(map(str, row))} |")

@@ -175,7 +175,7 @@ def _grouped(rows):
         asked = images.setdefault(name, AskedImage(Image(name, path)))
         text = text.strip()
         if (name, text) not in questions:
-            questions[name, text] = Question(text, [], kind)
+            questions[name, text] = Question(text, [], kind and kind.strip())
             asked.questions.append(questions[name, text])
         if answer is not None and answer.strip():
             questions[name, text].answers.append(answer.strip())

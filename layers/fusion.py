@@ -270,11 +270,13 @@ class FilmFusion(Fusion):
 
     >>> image = Memory(ops.ones((2, 9, 5)), ops.ones((2, 9), "bool"), ops.ones((2, 5)))
     >>> question = Memory(ops.ones((2, 4, 3)), ops.ones((2, 4), "bool"), ops.ones((2, 3)))
-    >>> FilmFusion(8)(image, question).shape
-    (2, 8)
+    >>> fusion = FilmFusion(8)
+    >>> fusion(image, question).shape, fusion.attend(image, question).shape
+    ((2, 8), (2, 1, 9))
 
     Reference:
-        Perez et al. 2018, FiLM: Visual reasoning with a general conditioning layer, section 3.2.
+        Perez et al. 2018, FiLM: Visual reasoning with a general conditioning layer, section 3.2, and 4.3 for where it
+        looks.
     """
 
     def __init__(self, units, blocks=2, **kwargs):
@@ -303,7 +305,8 @@ class FilmFusion(Fusion):
             features = self.units
         self.closing = self.dense(self.units, "closing", activation="relu")
 
-    def fuse(self, image, question, owners):
+    def _found(self, image, question, owners):
+        """What is found in each cell, `(batch, rows, columns, units)`."""
         modulations = ops.reshape(self.modulation(question.summary), (-1, self.blocks, 2, 1, 1, self.units))
         cells = ops.reshape(image.values, (-1, self.side, self.side, image.values.shape[-1]))
         for index in range(self.blocks):
@@ -313,7 +316,18 @@ class FilmFusion(Fusion):
             if index == 0:  # up to here no question has been heard
                 cells, looked = _of_each((cells, looked), owners)
             cells = cells + ops.relu((1 + scale) * looked + shift)
-        return ops.max(self.closing(cells), axis=(1, 2))
+        return self.closing(cells)
+
+    def fuse(self, image, question, owners):
+        return ops.max(self._found(image, question, owners), axis=(1, 2))
+
+    def attend(self, image, question, owners=None):
+        """The share of the units whose largest value comes from each cell, `(batch, 1, cells)`."""
+        found = self._found(image, question, owners)
+        found = ops.reshape(found, (-1, 1, self.side**2, self.units))
+        is_largest = ops.logical_and(found > 0, found == ops.max(found, axis=2, keepdims=True))
+        numbers = ops.sum(ops.cast(is_largest, found.dtype), axis=-1)
+        return numbers / ops.maximum(ops.sum(numbers, axis=-1, keepdims=True), 1)
 
     def get_config(self):
         return {**super().get_config(), "blocks": self.blocks}

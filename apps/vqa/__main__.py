@@ -33,8 +33,8 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", strict
     from .model import load
 
     answerer = load(model, strict=strict)
-    baselines = evaluation.baselines(model)
     examples = answered(evaluated_split(read, answerer.config, split, data), split)
+    baselines = evaluation.baselines(model, answerer)
     with Stopwatch() as watch:
         results, looked = evaluation.results(answerer, examples)
     metrics = evaluation.summary(results)
@@ -56,8 +56,8 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
         model: The model's folder.
         *pairs: An image's file and a question in quotation marks, and as many more such pairs as you like.
         json: Instead of the likeliest answer, print a line of JSON for a question: its `image`, `question`, the five
-            likeliest `answers` with `text` and `probability`, `is_unknown`, whether the model knows none of its words,
-            and `looks`, where the fusion looked in each hop.
+            likeliest `answers` with `text` and `probability`, `is_unknown`, whether the model knows none of its
+            tokens, and `looks`, where the fusion looked in each hop.
         figure: A file such as `answer.png`, to draw the first question that can be answered into, with its image and
             answers, and where the fusion looked.
     """

@@ -1,5 +1,6 @@
 """Images with questions as batches of pixels, or features, token ids and answers."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -82,11 +83,12 @@ def commonest_answers(examples, config):
 
 def question_type(question):
     """A question's type: what the data set says, or else its first two words."""
-    return question.kind or " ".join(question.text.lower().split()[:2])
+    return question.kind or " ".join(re.findall(r"[\w']+", question.text.lower())[:2])
 
 
 def answer_type(answer):
-    """`yes/no`, `number` or `other`, as the official script of VQA has them."""
+    """`yes/no`, `number` or `other`: the types by which VQA's official script counts, there told by the data."""
+    answer = answer.lower()
     if answer in ("yes", "no"):
         return "yes/no"
     return "number" if answer.isdigit() or answer in NUMBERS else "other"
@@ -135,7 +137,7 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     questions = [question for example in examples for question in example.questions]
     ids = rows_of(tokenizer.encode([question.text for question in questions], config.max_length))
     place_of = {answer: place for place, answer in enumerate(answers)}
-    given = [_counts(Counter(clean(answer, config) for answer in q.answers), place_of) for q in questions]
+    given = [Counter(clean(answer, config) for answer in question.answers) for question in questions]
 
     at_once = images_at_once(config.batch_size, sizes.mean())
 
@@ -148,7 +150,7 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     def batch_of(places):
         rows = np.concatenate([np.arange(firsts[place], firsts[place] + sizes[place]) for place in places])
         owners = np.repeat(np.arange(len(places), dtype="int32"), sizes[places])
-        counts = [given[row] for row in rows]
+        counts = [_counts(given[row], place_of) for row in rows]
         asked = pad([ids[row] for row in rows], 8 if config.jit else 1)
         return (read_images(places), owners, asked), np.stack(counts)
 

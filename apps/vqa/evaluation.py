@@ -98,8 +98,10 @@ def blind(folder, answerer, examples):
     }
 
 
-def baselines(folder):
+def baselines(folder, answerer):
     """The models that see the question or the image alone, by their modality, from FOLDER-question and FOLDER-image.
+
+    Tells which are missing, or were trained on other data than the model beside them.
 
     Raises:
         UsageError: If such a folder holds a model that was trained otherwise.
@@ -113,6 +115,8 @@ def baselines(folder):
         found[modality] = load(beside)
         if found[modality].config.modality != modality:
             raise UsageError(f"{beside} is no baseline: it was not trained with --modality {modality}")
+        if found[modality].config.data != answerer.config.data:
+            note(f"{beside.name} was trained on {found[modality].config.data}, not on {answerer.config.data}")
     return found
 
 

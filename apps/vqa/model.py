@@ -63,8 +63,8 @@ def build(config, size, answers, shape, eyes=None):
     owners = keras.Input((), dtype="int32", name="owners")
     questions = keras.Input((None,), dtype="int32", name="questions")
     policy = {"dtype": config.precision}
-    image = ImageEncoder(config.image_units, eyes, dropout=config.dropout, name="image_encoder", **policy)(images)
-    question = TextEncoder(
+    looking = ImageEncoder(config.image_units, eyes, dropout=config.dropout, name="image_encoder", **policy)
+    reading = TextEncoder(
         size,
         config.embedding_dim,
         config.question_units,
@@ -75,11 +75,14 @@ def build(config, size, answers, shape, eyes=None):
         recurrent_dropout=config.recurrent_dropout,
         name="question_encoder",
         **policy,
-    )(questions)
+    )
+    image, question = looking(images), reading(questions)
     # A baseline sees ones in place of what it may not use; zeros would silence the other, too, where they multiply.
     if config.modality == "question":
+        looking.trainable = False
         image = tree.map_structure(ops.ones_like, image)
     if config.modality == "image":  # and a single word, as even the length may tell
+        reading.trainable = False
         question = tree.map_structure(
             ops.ones_like, Memory(question.values[:, :1], question.mask[:, :1], question.summary)
         )
@@ -120,9 +123,8 @@ class Answerer:
         self.tokenizer = tokenizer
         self.answers = answers
         self.model = model
-        # The model, and what its encoders emit on the way.
-        encoders = [model.get_layer(name).output for name in ("image_encoder", "question_encoder")]
-        self._inside = keras.Model(model.inputs, [model.output, *encoders])
+        # The model, and what its fusion is given on the way.
+        self._inside = keras.Model(model.inputs, [model.output, *model.get_layer("fusion").input])
         tokens = tokenizer.tokens_of(tf.range(len(tokenizer)))
         self._is_word = tf.strings.regex_full_match(tokens, r".*[\pL\pN].*") & (tf.range(len(tokenizer)) > END)
         squares = tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)
@@ -138,22 +140,23 @@ class Answerer:
             questions: Strings `(questions,)`.
 
         Returns:
-            Dictionary of the likeliest `answers` and their `probabilities` `(questions, 5)`, the likeliest first;
-            `is_unknown` `(questions,)`, whether no word of the question is known; and `looks`, where the fusion looked
-            in each of its hops, `(questions, hops, cells)`, of no hops if it looks at the image as a whole.
+            Dictionary of the likeliest `answers` and their `probabilities` `(questions, 5)`, the likeliest first, or
+            fewer if the model knows fewer; `is_unknown` `(questions,)`, whether no token of the question is known; and
+            `looks`, where the fusion looked in each of its hops, `(questions, hops, cells)`, of no hops if it looks at
+            the image as a whole.
         """
         ids = self.tokenizer.encode_padded(questions, self.config.max_length)
-        logits, image, question = self._inside([pixels, owners, ids])
+        logits, *given = self._inside([pixels, owners, ids])
         probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(BEST, len(self.answers)))
         is_word = tf.logical_and(ids > 0, tf.gather(self._is_word, ids))
         return {
             "answers": tf.gather(tf.constant(self.answers), best),
             "probabilities": probabilities,
             "is_unknown": tf.reduce_all(tf.logical_or(ids == UNKNOWN, tf.logical_not(is_word)), axis=1),
-            "looks": self._looks(Memory(*image), owners, Memory(*question)),
+            "looks": self._looks(Memory(*given[:3]), Memory(*given[3:6]), owners),
         }
 
-    def _looks(self, image, owners, question):
+    def _looks(self, image, question, owners):
         fusion = self.model.get_layer("fusion")
         if not hasattr(fusion, "attend"):
             return tf.zeros((tf.shape(owners)[0], 0, tf.shape(image.values)[1]))
@@ -194,7 +197,7 @@ class Answerer:
 
         Returns:
             List of dictionaries, one a question: `answers`, a list of dictionaries of `text` and `probability`, the
-            likeliest first; `is_unknown`, whether no word of the question is known; and `looks`, where the fusion
+            likeliest first; `is_unknown`, whether no token of the question is known; and `looks`, where the fusion
             looked in each of its hops: lists of a float for each cell of the feature map, row by row.
 
         Raises:
@@ -237,6 +240,8 @@ class Answerer:
     def export(self, folder):
         """Writes a SavedModel that returns `answers` and `probabilities` `(batch, 5)`, the likeliest first.
 
+        They are fewer than five if the model knows fewer.
+
         `serving_default` takes `image_bytes` `(batch,)`, JPEG or PNG files of any sizes, and `question` `(batch,)`;
         `pixels` takes uint8 images `(batch, height, width, 3)` instead.
         """
@@ -254,6 +259,8 @@ def train(config, folder):
     keras.utils.set_random_seed(config.seed)
     # Options that do not go together are told before there is any work.
     eyes, begins = configured(config)
+    if config.modality == "question":  # it does not learn to look
+        begins = 0
     pixels = (config.image_size, config.image_size, 3)
     build(config, config.vocabulary_size, config.answers, pixels, eyes)
     training.optimizer(config, steps=1)

@@ -22,6 +22,7 @@ class Type(StrEnum):
     COLOUR = "colour"  # what colour is the small star?
     SHAPE = "shape"  # what shape is the striped object?
     SIZE = "size"  # what size is the red circle?
+    FILL = "fill"  # what fill is the red circle?
     COMPARISON = "comparison"  # are there more circles than squares?
     RELATION = "relation"  # what colour is the object to the left of the red circle?
 
@@ -150,6 +151,7 @@ FORMS = (
     Form(Type.COLOUR, functools.partial(_attribute, attribute="colour")),
     Form(Type.SHAPE, functools.partial(_attribute, attribute="shape")),
     Form(Type.SIZE, functools.partial(_attribute, attribute="size")),
+    Form(Type.FILL, functools.partial(_attribute, attribute="fill")),
     Form(Type.COMPARISON, _comparison),
     Form(Type.RELATION, functools.partial(_attribute_of_related, attribute="colour")),
     Form(Type.RELATION, functools.partial(_attribute_of_related, attribute="shape")),

@@ -33,7 +33,7 @@ class Question:
 
 
 def questions(scenes: Iterable[Scene]) -> list[tuple[Question, ...]]:
-    """Returns the questions of each scene, one of each form that it allows: nine or ten as a rule.
+    """Returns the questions of each scene, one of each form that it allows: ten or eleven as a rule.
 
     What a scene is asked depends on the scenes before it, too, as the answers are balanced over all of them.
     """

@@ -25,16 +25,17 @@ class Config(tfds.core.BuilderConfig):
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Drawn scenes of two to five shapes with captions and questions; nothing is downloaded.
 
-    Each scene has five captions and about ten questions. `scene` is what the picture shows, for `Scene.from_json`.
+    Each scene has five captions and ten or eleven questions. `scene` is what the picture shows, for `Scene.from_json`.
     The configuration `relational` has scenes of six shapes with twenty questions in the manner of Sort-of-CLEVR.
     """
 
-    VERSION = tfds.core.Version("1.3.0")
+    VERSION = tfds.core.Version("1.4.0")
     RELEASE_NOTES = {  # noqa: RUF012, as tfds has it
         "1.0.0": "10,000 training, 1,000 validation and 1,000 test scenes, and 1,000 with unseen pairs.",
         "1.1.0": "40,000 training scenes; `relational` has 10,000, as before.",
         "1.2.0": "Captions tell relations only where they are clearer than they must be to be true.",
         "1.3.0": "120,000 training scenes; `relational` as before.",
+        "1.4.0": "A scene is asked about an object's fill, too; `relational` as before.",
     }
     BUILDER_CONFIGS = [  # noqa: RUF012
         *(Config(name=str(side), description=f"Pictures of {side} by {side} pixels.", side=side) for side in (64, 128)),

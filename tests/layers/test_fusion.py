@@ -102,7 +102,7 @@ def mutan(f, image, question):
     return total
 
 
-def film(f, image, question):
+def film(f, image, question, looks=None):
     modulations = affine(f.modulation, question.summary).reshape(f.blocks, 2, UNITS)
     cells = image.values.reshape(3, 3, IMAGE)
     for (scale, shift), narrow, wide, normalization in zip(
@@ -119,7 +119,11 @@ def film(f, image, question):
                 x = (x - mean) / np.sqrt(variance + 1e-3)
                 looked[row, column] = np.maximum((1 + scale) * x + shift, 0)
         cells = cells + looked
-    return np.maximum(affine(f.closing, cells), 0).max(axis=(0, 1))
+    found = np.maximum(affine(f.closing, cells), 0).reshape(9, UNITS)
+    if looks is not None:
+        alive = found[:, found.max(axis=0) > 0]
+        looks.append(np.bincount(alive.argmax(axis=0), minlength=9) / alive.shape[1])
+    return found.max(axis=0)
 
 
 def stacked_attention(f, image, question, looks=None):

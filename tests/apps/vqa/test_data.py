@@ -79,6 +79,7 @@ def test_answers_by_how_common_they_are(config):
 def test_types():
     assert data.question_type(Question("How many dogs are there?")) == "how many"
     assert data.question_type(Question("How many dogs are there?", kind="count")) == "count"
+    assert data.question_type(Question("What's this? Is it?")) == "what's this"
     assert [data.answer_type(answer) for answer in ("yes", "no", "2", "two", "a dog")] == [
         "yes/no",
         "yes/no",
