@@ -140,7 +140,7 @@ def _compute(backbone, pixels, path, shape):
     for start in progress(starts, len(starts), "looking at images"):
         places = np.arange(start, min(start + BATCH, count))
         found = backbone.predict_on_batch(np.asarray(pixels(places), "float32"))
-        if not np.abs(found).max() <= np.finfo("float16").max:  # nor is what is not a number
+        if not np.abs(found).max() <= np.finfo("float16").max:  # or not a number
             raise TrainingError("the backbone's features are beyond what a cache holds, 65,504; train without it")
         features[places] = found
         if (start // BATCH) % 16 == 0:

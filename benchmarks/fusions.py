@@ -5,13 +5,12 @@
 
 What stands behind `--` are options of `keras-recurrent vqa train`. The units of a fusion are chosen so that the whole
 model has nearly as many weights as that with FiLM and the default sizes, and no more. A fusion whose model is in the
-folder already is not trained again, if it was trained as the others, and a training that was interrupted goes on; its
-minutes are then those of the last part, or unknown.
+folder already is not trained again, and a training that was interrupted goes on; its minutes are then those of the
+last part, or unknown. A folder takes the options of its first training alone, so that all are trained alike.
 """
 
 import argparse
 import csv
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -38,8 +37,17 @@ def equal_units(name):
     return 8 * low
 
 
+def check_options(folder, options):
+    """Notes the options of a folder's first training, and stops before a training with others."""
+    path = folder / "options.json"
+    if path.exists() and json.loads(path.read_text()) != options:
+        raise SystemExit(f"the models in {folder} are trained with the options {path.read_text()}; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(options))
+
+
 def learned(name, folder, splits, options):
-    """Trains and evaluates one, where that is not done yet; returns its configuration and its row of the table."""
+    """Trains and evaluates one, where that is not done yet; returns its row of the table."""
     model = folder / name
     units = equal_units(name)
     if not model.exists():
@@ -57,7 +65,7 @@ def learned(name, folder, splits, options):
     with open(model / "history.csv", newline="") as file:
         epochs = len(list(csv.DictReader(file)))
     config = Config(**folders.read_config(model, Config.app))
-    return config, [
+    return [
         name,
         config.fusion_units,
         f"{weights(config):,}",
@@ -74,12 +82,8 @@ def main():
     parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="to evaluate on")
     parser.add_argument("options", nargs="*", help="behind --, options of `vqa train`")
     options = parser.parse_args()
-    configs, rows = zip(
-        *(learned(name, options.output, options.splits, options.options) for name in options.fusions), strict=True
-    )
-    alike = {dataclasses.replace(config, fusion="film", fusion_units=1) for config in configs}
-    if len(alike) > 1:
-        raise SystemExit(f"{options.output} holds models that were trained otherwise than others; choose a new folder")
+    check_options(options.output, options.options)
+    rows = [learned(name, options.output, options.splits, options.options) for name in options.fusions]
     heads = ["fusion", "units", "weights but the backbone's", *(f"{split}, %" for split in options.splits)]
     for row in [[*heads, "epochs", "minutes"], ["---"] * (len(heads) + 2), *rows]:
         print(f"| {' | '.join(map(str, row))} |")

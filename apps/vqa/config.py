@@ -45,8 +45,8 @@ class Config(ImageConfig, TrainingConfig):
         bidirectional: Let the question be read in both directions.
         fusion_units: Dimension of what the fusion gives.
         classifier_units: Dimension of the hidden layer between fusion and answers.
-        dropout: Share of the features, embeddings and outputs to drop in training; with few
-            pictures, 0.1 to 0.5 helps.
+        dropout: Share of the features, embeddings and outputs to drop in training; with few pictures, 0.1
+            to 0.5 helps.
         recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
             steps of a sequence.
         monitor: What decides which epoch is the best: the loss or the accuracy on the validation split.

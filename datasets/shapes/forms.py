@@ -54,7 +54,7 @@ _KINDS = list(itertools.chain(*_SINGLE, *(_kinds(*pair) for pair in _PAIRS)))
 _IS_THERE = [(f"is there {kind.indefinite}?", kind) for kind in _KINDS]
 _HOW_MANY = [(f"how many {kind.plural} are there?", kind) for kind in _KINDS]
 _COMPARED = [
-    (kind, other, *(f"are there {how[0]} {kind.plural} {how[1]} {other.plural}?" for how in _COMPARISONS))
+    (kind, other, *(f"are there {more} {kind.plural} {than} {other.plural}?" for more, than in _COMPARISONS))
     for kinds in _SINGLE
     for kind, other in itertools.permutations(kinds, 2)
 ]
