@@ -119,6 +119,16 @@ def test_known_pixels():
     assert resize(np.full((9, 5, 3), 77, "uint8"), 4).numpy().tolist() == np.full((4, 4, 3), 77).tolist()
 
 
+@pytest.mark.parametrize("size", [1, 7, 64, 224])
+def test_an_image_of_the_right_size_stays_as_it_is(size):
+    pixels = np.random.default_rng(size).integers(0, 256, (size, size, 3), "uint8")
+    in_graph = tf.function(
+        resize, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.int32)]
+    )
+    np.testing.assert_array_equal(resize(pixels, size).numpy(), pixels)
+    np.testing.assert_array_equal(in_graph(pixels, size), pixels)  # there the size is not known, and all is computed
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP", "TIFF"])
 def test_other_formats_and_animations(kind):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
