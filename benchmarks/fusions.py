@@ -1,7 +1,8 @@
 """Trains the question answerer with each fusion, all of one size and in the same way, and prints them in a table.
 
-    python benchmarks/fusions.py --output saved_models/fusions                 # the generated pictures: hours
-    python benchmarks/fusions.py --output DIR --fusions add multiply film --splits test -- --epochs 5 --data easy_vqa
+    python benchmarks/fusions.py --output saved_models/fusions                 # the generated pictures: days
+    python benchmarks/fusions.py --output DIR --images 40000 -- --epochs 1     # the first of them: hours
+    python benchmarks/fusions.py --output DIR --fusions add multiply film --splits test --data easy_vqa -- --epochs 5
 
 What stands behind `--` are options of `keras-recurrent vqa train`. The units of a fusion are chosen so that the whole
 model has nearly as many weights as that with FiLM and the default sizes, and no more. A fusion whose model is in the
@@ -18,6 +19,7 @@ from pathlib import Path
 from keras_recurrent.apps import cli, folders
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import build
+from keras_recurrent.datasets.images import read_questions
 from keras_recurrent.layers.fusion import FUSIONS
 
 FEATURES = (8, 8, 128)  # of an image, for the count of weights alone; those of the backbone are the same for all
@@ -44,6 +46,24 @@ def check_options(folder, options):
         raise SystemExit(f"the models in {folder} are trained with the options {path.read_text()}; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(options))
+
+
+def part(data, images, splits, folder):
+    """Writes a data set as a folder that `vqa train` reads, of its split `train` so many images, where none is yet."""
+    if folder.exists():
+        return
+    with folders.whole(folder) as partial:
+        (partial / "images").mkdir()
+        for split in dict.fromkeys(("train", "validation", *splits)):
+            examples = read_questions(data, split)
+            rows = ["image\tquestion\tanswer\ttype"]
+            for number, example in enumerate(examples[:images] if split == "train" else examples):
+                name = f"{split}-{number}{Path(example.image.name).suffix}"
+                (partial / "images" / name).write_bytes(example.image.read())
+                rows += [
+                    f"{name}\t{q.text}\t{answer}\t{q.kind or ''}" for q in example.questions for answer in q.answers
+                ]
+            (partial / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def learned(name, folder, splits, options):
@@ -80,10 +100,17 @@ def main():
     parser.add_argument("--output", type=Path, required=True, help="folder for the models")
     parser.add_argument("--fusions", nargs="+", choices=FUSIONS, default=list(FUSIONS))
     parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="to evaluate on")
+    parser.add_argument("--data", default=Config.data, help="as in `vqa train`")
+    parser.add_argument("--images", type=int, help="images to train with, the first of the data; all by default")
     parser.add_argument("options", nargs="*", help="behind --, options of `vqa train`")
     options = parser.parse_args()
-    check_options(options.output, options.options)
-    rows = [learned(name, options.output, options.splits, options.options) for name in options.fusions]
+    check_options(options.output, [options.data, options.images, *options.options])
+    data = options.data
+    if options.images:
+        data = str(options.output / "data")
+        part(options.data, options.images, options.splits, Path(data))
+    train_options = ["--data", data, *options.options]
+    rows = [learned(name, options.output, options.splits, train_options) for name in options.fusions]
     heads = ["fusion", "units", "weights but the backbone's", *(f"{split}, %" for split in options.splits)]
     for row in [[*heads, "epochs", "minutes"], ["---"] * (len(heads) + 2), *rows]:
         print(f"| {' | '.join(map(str, row))} |")
