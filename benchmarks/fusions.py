@@ -1,4 +1,4 @@
-"""Trains the question answerer with each fusion, all of one size and in the same way, and prints them in a table.
+"""Trains the question answerer with each fusion, all of one size and in the same way, and prints a table of them.
 
     python benchmarks/fusions.py --output saved_models/fusions                 # the generated pictures: days
     python benchmarks/fusions.py --output DIR --images 40000 -- --epochs 1     # the first of them: hours
@@ -22,6 +22,8 @@ from keras_recurrent.apps.vqa.model import build
 from keras_recurrent.datasets.images import read_questions
 from keras_recurrent.layers.fusion import FUSIONS
 
+# The last two are blind: one does not see the picture, the other not the question.
+ROWS = [*FUSIONS, "concatenate-question", "concatenate-image"]
 FEATURES = (8, 8, 128)  # of an image, for the count of weights alone; those of the backbone are the same for all
 
 
@@ -69,9 +71,10 @@ def part(data, images, splits, folder):
 def learned(name, folder, splits, options):
     """Trains and evaluates one, where that is not done yet; returns its row of the table."""
     model = folder / name
-    units = equal_units(name)
+    fusion, _, modality = name.partition("-")
     if not model.exists():
-        command = ["vqa", "train", "--output", str(model), "--fusion", name, "--fusion-units", str(units), "--resume"]
+        command = ["vqa", "train", "--output", str(model), "--fusion", fusion, "--modality", modality or "both"]
+        command += ["--fusion-units", str(equal_units(fusion)), "--resume"]
         begun = time.monotonic()
         if cli.main([*command, *options]):
             raise SystemExit(f"{name} was not trained")
@@ -98,7 +101,7 @@ def learned(name, folder, splits, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder for the models")
-    parser.add_argument("--fusions", nargs="+", choices=FUSIONS, default=list(FUSIONS))
+    parser.add_argument("--fusions", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="to evaluate on")
     parser.add_argument("--data", default=Config.data, help="as in `vqa train`")
     parser.add_argument("--images", type=int, help="images to train with, the first of the data; all by default")
