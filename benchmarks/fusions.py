@@ -1,6 +1,6 @@
 """Trains the question answerer with each fusion, all of one size and in the same way, and prints a table of them.
 
-    python benchmarks/fusions.py --output saved_models/fusions                 # the generated pictures: days
+    python benchmarks/fusions.py --output saved_models/fusions                 # the generated pictures: more than a day
     python benchmarks/fusions.py --output DIR --images 40000 -- --epochs 1     # the first of them: hours
     python benchmarks/fusions.py --output DIR --fusions add multiply film --splits test --data easy_vqa -- --epochs 5
 
