@@ -1,11 +1,13 @@
 import dataclasses
 import importlib
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
 from keras_recurrent.apps import cli, folders, load
@@ -13,8 +15,28 @@ from keras_recurrent.apps import cli, folders, load
 COMMAND = [sys.executable, "-P", "-c", "import sys; from keras_recurrent.apps.cli import main; sys.exit(main())"]
 
 
-def run(*arguments, **options):
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, **options)
+def run(*arguments):
+    """A command in a process of its own, which takes seconds to load TensorFlow."""
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
+
+
+class Answer(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def call(capfd, monkeypatch):
+    """`call(*arguments, stdin=b"")`: a command in this process, with what a process of its own would have written."""
+
+    def call(*arguments, stdin=b""):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfd.readouterr()
+        status = cli.main(list(map(str, arguments)))
+        return Answer(status, *capfd.readouterr())
+
+    return call
 
 
 @pytest.mark.parametrize(
@@ -105,15 +127,15 @@ def test_help_is_quick_and_loads_no_tensorflow(arguments):
     assert result.stdout.startswith("usage: keras-recurrent")
 
 
-def test_all_verbs_on_a_folder_of_ones_own(data, config, tmp_path):
+def test_all_verbs_on_a_folder_of_ones_own(data, call, tmp_path):
     folder = tmp_path / "model"
     (tmp_path / "config.yaml").write_text(f"data: {data}\nsource: de\ntarget: en\nepochs: 3\n")
     sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--epochs", "2"]
-    trained = run("translation", "train", "--config", tmp_path / "config.yaml", "--output", folder, *sizes)
+    trained = call("translation", "train", "--config", tmp_path / "config.yaml", "--output", folder, *sizes)
     assert trained.returncode == 0, trained.stderr
     assert len((folder / "history.csv").read_text().splitlines()) == 3  # an option overrides the file
 
-    evaluated = run("translation", "evaluate", folder, "--lowercase")
+    evaluated = call("translation", "evaluate", folder, "--lowercase")
     metrics = json.loads(evaluated.stdout.splitlines()[-1])
     assert metrics["sentences"] == 48
     assert "case:lc" in metrics["signature"]
@@ -121,30 +143,28 @@ def test_all_verbs_on_a_folder_of_ones_own(data, config, tmp_path):
 
     texts = ["ein Hund schläft hier.", "ein Kind\u2028rennt dort."]
     beam = ["--beam-size", "50"]  # more than there are tokens
-    arguments = run("translation", "predict", folder, *texts, *beam)
-    lines = run("translation", "predict", folder, *beam, input="\n".join(texts) + "\n")
+    arguments = call("translation", "predict", folder, *texts, *beam)
+    lines = call("translation", "predict", folder, *beam, stdin=("\n".join(texts) + "\n").encode())
     assert arguments.stdout == lines.stdout
     assert arguments.stdout.count("\n") == 2
-    assert run("translation", "predict", folder, input="").stdout == ""
-    latin = subprocess.run(
-        [*COMMAND, "translation", "predict", folder], input="ja\nschön\n".encode("latin-1"), capture_output=True
-    )
+    assert call("translation", "predict", folder).stdout == ""
+    latin = call("translation", "predict", folder, stdin="ja\nschön\n".encode("latin-1"))
     assert latin.returncode == 2
-    assert b"standard input, line 2: not UTF-8" in latin.stderr
+    assert "standard input, line 2: not UTF-8" in latin.stderr
 
-    assert run("translation", "export", folder, "--to", tmp_path / "export").returncode == 0
+    assert call("translation", "export", folder, "--to", tmp_path / "export").returncode == 0
     assert (tmp_path / "export" / "saved_model.pb").exists()
-    again = run("translation", "export", folder, "--to", tmp_path / "export")
+    again = call("translation", "export", folder, "--to", tmp_path / "export")
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
 
 
-def test_predict_shows_more_than_the_best(saved, tmp_path):
+def test_predict_shows_more_than_the_best(saved, call, tmp_path):
     picture = tmp_path / "alignment.png"
-    empty = run("translation", "predict", saved, "", "--alignment", picture)
+    empty = call("translation", "predict", saved, "", "--alignment", picture)
     assert (empty.returncode, empty.stderr.count("\n")) == (2, 1)
-    bad = subprocess.run([*COMMAND, "translation", "predict", str(saved), b"\xff"], capture_output=True)
-    assert (bad.returncode, bad.stderr.count(b"\n")) == (2, 1)
-    result = run("translation", "predict", saved, "ein Hund schläft hier.", "", "--json", "--alignment", picture)
+    bad = call("translation", "predict", saved, os.fsdecode(b"\xff"))
+    assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
+    result = call("translation", "predict", saved, "ein Hund schläft hier.", "", "--json", "--alignment", picture)
     assert result.returncode == 0, result.stderr
     first, second = map(json.loads, result.stdout.splitlines())
     assert first["source_tokens"] == ["ein", "Hund", "schläft", "hier", "￭.", "<end>"]
@@ -154,12 +174,12 @@ def test_predict_shows_more_than_the_best(saved, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
     apart = ["--json", saved, "--beam-size=2", "ein Hund schläft hier.", "--max-length", "9", "eine Katze rennt dort."]
-    lines = map(json.loads, run("translation", "predict", *apart).stdout.splitlines())
+    lines = map(json.loads, call("translation", "predict", *apart).stdout.splitlines())
     assert [line["translations"][0]["text"] for line in lines] == ["a dog sleeps here.", "a cat runs there."]
-    assert run("translation", "predict", "--no-json", "--", saved, "ein Hund", "--json").stdout.count("\n") == 2
+    assert call("translation", "predict", "--no-json", "--", saved, "ein Hund", "--json").stdout.count("\n") == 2
 
     options = ["--samples", "3", "--temperature", "2", "--prefix", "a cat", "--top-p", "0.9", "--top-k", "9"]
-    result = run("translation", "predict", saved, "ein Hund", *options)
+    result = call("translation", "predict", saved, "ein Hund", *options)
     assert result.stdout.count("\n") == 3
     assert all(line.startswith("a cat") for line in result.stdout.splitlines())
 
@@ -195,12 +215,12 @@ def test_mistakes_in_predicting(saved, tmp_path, capsys):
         assert captured.err.count("\n") == 1
 
 
-def test_a_killed_training_is_resumed(data, tmp_path):
+def test_a_killed_training_is_resumed(data, call, tmp_path):
     folder = tmp_path / "model"
     sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--batch-size", "4"]
     options = ["--data", data, "--source", "de", "--target", "en", "--epochs", "8", "--patience", "8", *sizes]
     command = ["translation", "train", "--output", folder, *options]
-    whole = run("translation", "train", "--output", tmp_path / "whole", *options)
+    whole = call("translation", "train", "--output", tmp_path / "whole", *options)
     assert whole.returncode == 0, whole.stderr
 
     unfinished = folders.unfinished_folder(folder)
@@ -211,13 +231,13 @@ def test_a_killed_training_is_resumed(data, tmp_path):
     process.communicate()
     assert not folder.exists()
 
-    again = run(*command)
+    again = call(*command)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "--resume goes on" in again.stderr
-    other = run(*command, "--resume", "--dropout", "0.5")
+    other = call(*command, "--resume", "--dropout", "0.5")
     assert other.returncode == 2
     assert "was trained with dropout 0.1, not 0.5" in other.stderr
-    resumed = run(*command, "--resume")
+    resumed = call(*command, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "goes on after epoch" in resumed.stderr
     assert not unfinished.exists()
@@ -226,13 +246,13 @@ def test_a_killed_training_is_resumed(data, tmp_path):
     assert all((a == b).all() for a, b in zip(*weights, strict=True))
 
 
-def test_a_bad_line_in_the_data_leaves_nothing_behind(data, tmp_path):
+def test_a_bad_line_in_the_data_leaves_nothing_behind(data, call, tmp_path):
     bad = tmp_path / "data"
     bad.mkdir()
     for path in data.iterdir():
         (bad / path.name).write_bytes(path.read_bytes())
     (bad / "val.en").write_text("only one line\n")
-    result = run("translation", "train", "--data", bad, "--source", "de", "--target", "en", "--output", tmp_path / "m")
+    result = call("translation", "train", "--data", bad, "--source", "de", "--target", "en", "--output", tmp_path / "m")
     assert result.returncode == 2
     assert "val.de has 48 lines, but" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
