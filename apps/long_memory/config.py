@@ -27,8 +27,8 @@ class Config(TrainingConfig):
 
     Args:
         app: The app that this configuration is for.
-        task: What is to be found: the sum of the two marked numbers of a sequence (adding), its first ten symbols again
-            after a long blank (copy), or whether its first digit is odd (parity).
+        task: What is to be found: the sum of the two marked numbers of a sequence (adding), its first five symbols
+            again after a long blank (copy), or whether its first digit is odd (parity).
         lag: The steps of a sequence, or those of its blank.
         cell: The recurrent cell.
         units: Dimension of the recurrent layer.
