@@ -73,7 +73,7 @@ def experiments(lags, tasks, seed=0):
     def config(task, lag, cell, **options):
         rate = VANILLA_RATE if cell == "simple_rnn" else GATED_RATES[task]
         options = {"learning_rate": rate, "jit": lag >= COMPILED, **options}
-        epochs = max(1, READ[task] // (Config.steps_per_epoch * lag))
+        epochs = READ[task] // (Config.steps_per_epoch * lag)
         return Config(task=task, lag=lag, cell=cell, epochs=epochs, seed=seed, **options)
 
     runs = {

@@ -7,23 +7,11 @@ import pty
 import subprocess
 import sys
 import time
-from typing import NamedTuple
 
 import pytest
 from keras_recurrent.apps import cli, folders, load
 
 COMMAND = [sys.executable, "-P", "-c", "import sys; from keras_recurrent.apps.cli import main; sys.exit(main())"]
-
-
-def run(*arguments):
-    """A command in a process of its own, which takes seconds to load TensorFlow."""
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True)
-
-
-class Answer(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture
@@ -34,7 +22,7 @@ def call(capfd, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         capfd.readouterr()
         status = cli.main(list(map(str, arguments)))
-        return Answer(status, *capfd.readouterr())
+        return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
 
     return call
 
@@ -109,7 +97,8 @@ def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
 
 
 def test_a_process_prints_nothing_but_the_line():
-    result = run("translation", "train", "--output", "x", "--data", "/no/data")
+    arguments = ["translation", "train", "--output", "x", "--data", "/no/data"]
+    result = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1

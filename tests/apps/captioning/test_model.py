@@ -333,17 +333,18 @@ def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_
 
 
 def test_epochs_that_raise_nothing_are_left_out(config, tmp_path, capsys):
-    left = {name: tmp_path / name for name in ("ruined", "exploded")}
-    for name, rate in (("ruined", 10.0), ("exploded", 1e38)):
-        left[name].mkdir()
-        model.train(dataclasses.replace(config, epochs=2, risk_epochs=1, risk_rate=rate), left[name])
+    without, ruined, exploded = (tmp_path / name for name in ("without", "ruined", "exploded"))
+    ruining, exploding = {"risk_epochs": 1, "risk_rate": 10.0}, {"risk_epochs": 1, "risk_rate": 1e38}
+    for folder, options in ((without, {}), (ruined, ruining), (exploded, exploding)):
+        folder.mkdir()
+        model.train(dataclasses.replace(config, epochs=6, **options), folder)
     told = capsys.readouterr().err
     assert told.count("the risk epochs did not raise val_cider_d") == 2
     assert told.count("the loss is not a number in epoch 1") == 1
-    # Two rates that differ leave the same weights: those of before.
-    for ruined, exploded in zip(*(load(folder).model.get_weights() for folder in left.values()), strict=True):
-        np.testing.assert_array_equal(ruined, exploded)
-    assert sorted(path.name for path in (left["ruined"] / "risk").iterdir()) == ["figures", "history.csv"]
+    for folder in (ruined, exploded):
+        for found, wanted in zip(load(folder).model.get_weights(), load(without).model.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert sorted(path.name for path in (ruined / "risk").iterdir()) == ["figures", "history.csv"]
 
 
 @pytest.mark.slow
