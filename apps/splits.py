@@ -48,13 +48,13 @@ def evaluated_split(read, config, split, data=None, **options):
     Args:
         read, config: As in `training_splits`.
         split: The split's name.
-        data: Another data set than that of the training; its splits are what they are.
+        data: The data set; None is that of the training. Of another one, the splits are what they are.
         **options: `ordered` and `kind`, as in `training_splits`.
 
     Raises:
         DataError: As `training_splits` does.
     """
-    if data is not None:
+    if data not in (None, config.data):
         config = dataclasses.replace(config, data=data, validation_split=None)
     if split == "validation" and config.validation_split is not None:
         return training_splits(read, config, **options)[split]

@@ -32,7 +32,7 @@ def predict(model: str, *texts: str, json: bool = False):
     """Answers sequences, a line each.
 
     A sequence of the adding problem is numbers, the marked ones with a star ("0.3 0.5* 0.1 0.7*"); of the copy task
-    five letters from a to h ("a b c d e"); of the parity task digits ("7 1 0 3").
+    three letters from a to h ("a b c"); of the parity task digits ("7 1 0 3").
 
     Args:
         model: The model's folder.

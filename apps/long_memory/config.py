@@ -27,7 +27,7 @@ class Config(TrainingConfig):
 
     Args:
         app: The app that this configuration is for.
-        task: What is to be found: the sum of the two marked numbers of a sequence (adding), its first five symbols
+        task: What is to be found: the sum of the two marked numbers of a sequence (adding), its first three symbols
             again after a long blank (copy), or whether its first digit is odd (parity).
         lag: The steps of a sequence, or those of its blank.
         cell: The recurrent cell.

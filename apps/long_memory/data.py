@@ -10,7 +10,7 @@ import tensorflow as tf
 from ..training import EpochBatches
 
 SYMBOLS = "abcdefgh"  # that are copied
-COPIED = 5  # of them, at the beginning of a sequence; ten, the classic number, need many more steps
+COPIED = 3  # of them, at the beginning of a sequence; ten, the classic number, need many more steps
 DIGITS = 10  # of whose first the parity is asked
 TESTED = 1000  # sequences that an error is measured on
 
@@ -141,7 +141,7 @@ TASKS = {
         # Blanks are certain, and of the symbols at the end each is as likely.
         guess=lambda lag: COPIED * math.log(len(SYMBOLS)) / (lag + 2 * COPIED),
         solved=0.1,
-        what="the first five symbols once more, after a signal",
+        what="the first three symbols once more, after a signal",
     ),
     "parity": Task(
         _draw_parity,

@@ -61,7 +61,7 @@ EFFECTS = {
 VANILLA_RATE = 0.001
 GATED_RATES = {"adding": 0.005, "copy": 0.02, "parity": 0.005}
 # Training steps of a run times its lag, at most, so that all lags take as long.
-READ = {"adding": 240_000, "copy": 80_000, "parity": 160_000}
+READ = {"adding": 240_000, "copy": 60_000, "parity": 120_000}
 COMPILED = 100  # the lag from which on XLA saves more than it takes
 EFFECT_LAG = 100
 SHOWN_LAG = 200  # whose gradients are drawn beside those of the longest

@@ -53,15 +53,15 @@ def test_adding():
 
 def test_copy():
     inputs, targets = drawn("copy")
-    assert inputs.shape == (50, 19, 10) and targets.shape == (50, 19)
+    assert inputs.shape == (50, 15, 10) and targets.shape == (50, 15)
     read = inputs.argmax(axis=-1)
     assert (inputs.sum(axis=-1) == 1).all()
-    np.testing.assert_array_equal(targets[:, -5:], read[:, :5])
-    assert (read[:, :5] < 8).all() and (read[:, 5:13] == 8).all() and (read[:, 13] == 9).all()
-    assert (read[:, 14:] == 8).all() and (targets[:, :-5] == 8).all()
+    np.testing.assert_array_equal(targets[:, -3:], read[:, :3])
+    assert (read[:, :3] < 8).all() and (read[:, 3:11] == 8).all() and (read[:, 11] == 9).all()
+    assert (read[:, 12:] == 8).all() and (targets[:, :-3] == 8).all()
     # Blanks for certain, and any symbol with the same probability, where symbols are to come.
     steps = targets.shape[1]
-    np.testing.assert_allclose(data.TASKS["copy"].guess(9), 5 * np.log(8) / steps)
+    np.testing.assert_allclose(data.TASKS["copy"].guess(9), 3 * np.log(8) / steps)
 
 
 def test_parity():
@@ -75,7 +75,7 @@ def written(task, sequence):
     if task == "adding":
         return " ".join(f"{value:.7f}{'*' * int(mark)}" for value, mark in sequence)
     symbols = sequence.argmax(axis=-1)
-    return " ".join(data.SYMBOLS[s] for s in symbols[:5]) if task == "copy" else " ".join(map(str, symbols))
+    return " ".join(data.SYMBOLS[s] for s in symbols[:3]) if task == "copy" else " ".join(map(str, symbols))
 
 
 @pytest.mark.parametrize("task", data.TASKS)
@@ -116,8 +116,8 @@ def test_flow_is_that_of_the_sequences_alone(solved):
 def test_of_the_copy_task_the_last_symbol_is_asked_for():
     config = Config(task="copy", lag=5, units=8)
     found = model.flow(model.build(config), config)
-    assert len(found["flow"]) == 15
-    np.testing.assert_allclose(found["arrives"], found["flow"][4] / found["flow"][-2])
+    assert len(found["flow"]) == 11
+    np.testing.assert_allclose(found["arrives"], found["flow"][2] / found["flow"][-2])
 
 
 @pytest.mark.parametrize("task", data.TASKS)
@@ -166,9 +166,9 @@ def test_answers_of_the_other_tasks_are_those_of_the_network(task):
                 experiment.solve([text])
     else:
         symbols = [*data.SYMBOLS, "-"]
-        assert found == [" ".join(symbols[s] for s in row[-5:].argmax(axis=-1)) for row in outputs]
-        with pytest.raises(folders.UsageError, match="5 of the letters"):
-            experiment.solve(["a b c"])
+        assert found == [" ".join(symbols[s] for s in row[-3:].argmax(axis=-1)) for row in outputs]
+        with pytest.raises(folders.UsageError, match="3 of the letters"):
+            experiment.solve(["a b c d"])
 
 
 def test_a_gap_of_lengths_changes_nothing():
