@@ -141,7 +141,7 @@ TASKS = {
         # Blanks are certain, and of the symbols at the end each is as likely.
         guess=lambda lag: COPIED * math.log(len(SYMBOLS)) / (lag + 2 * COPIED),
         solved=0.1,
-        what="the first three symbols once more, after a signal",
+        what=f"the first {COPIED} symbols once more, after a signal",
     ),
     "parity": Task(
         _draw_parity,
