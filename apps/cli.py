@@ -16,6 +16,7 @@ import jsonargparse
 from ..datasets import DataError
 from ..datasets.sources import decode_lines
 from . import folders
+from .allocator import keep_freed_memory
 from .config import SearchConfig
 from .console import note
 from .extras import MissingExtra
@@ -37,6 +38,7 @@ def main(arguments=None):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a half-written folder is removed
     try:
         run = _parse(sys.argv[1:] if arguments is None else arguments)
+        keep_freed_memory()
         _import_tensorflow()
         run()
     except (jsonargparse.ArgumentError, OSError, UnicodeError, *MISTAKES) as error:

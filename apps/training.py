@@ -215,8 +215,9 @@ def fit(
         needed("tensorboard", "tensorboard")
     folder = Path(folder)
     model.compile(optimizer(config, train.count, rates), loss, metrics=list(metrics), jit_compile=config.jit)
-    inputs, *_ = next(iter(validation))
-    model(inputs)  # creates the weights
+    if not model.built:
+        inputs, *_ = next(iter(validation))
+        model(inputs)  # creates the weights
     model.optimizer.build(model.trainable_variables)
 
     def measured(row):

@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import folders
+from ..allocator import keep_freed_memory
 from ..console import progress
 from .config import Config
 
@@ -154,6 +155,7 @@ def _alone(jobs, log):
     for stream in (1, 2):
         os.dup2(file, stream)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    keep_freed_memory()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(max(1, (os.cpu_count() or 1) // jobs))
