@@ -2,7 +2,7 @@
 
 import ctypes
 
-# The names and numbers of glibc's malloc.h, and what to set them to: bytes, and how many pieces have pages of their own.
+# The names and numbers of glibc's malloc.h, and what to set: bytes, and how many pieces may have pages of their own.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 KEPT = {M_TRIM_THRESHOLD: 1 << 30, M_TOP_PAD: 64 << 20, M_MMAP_MAX: 0, M_ARENA_MAX: 1}
 
