@@ -2,9 +2,10 @@
 
 import ctypes
 
-# The names and numbers of glibc's malloc.h, and what to set: bytes, and how many pieces may have pages of their own.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
-KEPT = {M_TRIM_THRESHOLD: 1 << 30, M_TOP_PAD: 64 << 20, M_MMAP_MAX: 0, M_ARENA_MAX: 1}
+# The names and numbers of glibc's malloc.h: give back no less than so many bytes, no piece of memory has pages of its
+# own, and all threads share one heap, for those of their own are small and are given back as soon as they are empty.
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+KEPT = {M_TRIM_THRESHOLD: 1 << 30, M_MMAP_MAX: 0, M_ARENA_MAX: 1}
 
 
 def keep_freed_memory():
