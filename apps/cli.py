@@ -14,7 +14,7 @@ import docstring_parser
 import jsonargparse
 
 from ..datasets import DataError
-from ..datasets.sources import decode_lines
+from ..datasets.files import decode_lines
 from . import folders
 from .allocator import keep_freed_memory
 from .config import SearchConfig

@@ -1,25 +1,36 @@
-"""Images with captions, or with questions and their answers, from a folder or from TensorFlow Datasets."""
+"""Images with captions, or with questions and answers, from a folder or from TensorFlow Datasets."""
 
 import atexit
 import importlib
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .sources import DataError, read_lines, resolve_split, tfds_builder, tfds_examples
+from .errors import DataError
+from .files import find_folder
+from .splits import resolve_split
+from .tables import read_table
+from .tfds import tfds_builder, tfds_examples
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+_FOLDER = "{split}.tsv and images/"
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image as it is encoded, which is read when it is needed.
+    """An encoded image, read from its file on demand.
 
-    Attributes:
-        name: What people know it by, such as the name of its file.
-        path: The file that holds it.
-        start: Where in the file it begins.
-        length: How many bytes it has; None is all of the file.
-        mirrored: Whether its mirror image is meant.
+    Args:
+        name: Name for messages, such as the file name.
+        path: The file that contains the image.
+        start: Offset of the image in the file, in bytes.
+        length: Number of bytes; None means up to the end of the file.
+        mirrored: Whether the image is to be mirrored horizontally after decoding.
     """
 
     name: str
@@ -28,8 +39,12 @@ class Image:
     length: int | None = None
     mirrored: bool = False
 
-    def read(self):
-        """Its bytes."""
+    def read(self) -> bytes:
+        """Returns the encoded bytes.
+
+        Raises:
+            OSError: If the file cannot be read.
+        """
         with open(self.path, "rb") as file:
             file.seek(self.start)
             return file.read(self.length)
@@ -37,56 +52,58 @@ class Image:
 
 @dataclass(frozen=True)
 class CaptionedImage:
-    """An image and what people say of it.
+    """An image with its captions.
 
-    Attributes:
+    Args:
         image: The `Image`.
-        captions: Strings without surrounding space, one or more; none where nobody said anything.
-        scene: Where a picture was generated, what is in it, as JSON.
+        captions: Captions without surrounding whitespace; empty if there are none.
+        scene: JSON description of what a generated image shows, None for other images.
     """
 
     image: Image
-    captions: list = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
     scene: str | None = None
 
 
-def read_captions(data, split):
-    """Reads the images of a split with their captions.
+def read_captions(data: str | Path, split: str) -> list[CaptionedImage]:
+    r"""Reads the images of a split with their captions.
 
     Args:
-        data: A folder with `{split}.tsv` or `{split}.tsv.gz`, whose columns `image` and `caption` have a row a caption,
-            and the images in `images/`; or the name of a TFDS data set with the features `image` and `captions`, such
-            as `shapes` or `coco_captions/2014`, whose images are copied into a temporary file.
-        split: The name of the split. `validation` stands for `val`, `valid` and `dev` too.
+        data: A folder with `{split}.tsv` or `{split}.tsv.gz`, whose columns `image` and `caption` hold one caption per
+            row, and the images in `images/`. Or the name of a TFDS data set with the features `image` and `captions`,
+            such as `shapes` or `coco_captions/2014`, whose images are copied to a temporary file.
+        split: Name of the split. `validation` also matches `val`, `valid` and `dev`.
 
     Returns:
-        List of `CaptionedImage`s in the order of their first rows. An image may be missing or broken: that shows when
-        it is read.
+        List of `CaptionedImage`s in the order of their first rows. Images are not checked: a missing or broken one
+        fails when it is read.
 
     Raises:
-        DataError: If there is no such folder, data set or split, or a file is not such a table.
+        DataError: If the folder or data set, or the split does not exist, or the table is malformed.
 
     Example:
 
-    >>> read_captions("shapes", "test")[0].captions[0]  # doctest: +SKIP
-    'a large red circle is to the left of a small hollow blue square'
+    >>> import pathlib, tempfile
+    >>> from keras_recurrent.datasets.images import read_captions
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "train.tsv").write_text("image\tcaption\n1.jpg\ta dog\n1.jpg\ta hound\n")
+    >>> read_captions(folder, "train")[0].captions
+    ['a dog', 'a hound']
     """
-    folder = Path(data).expanduser()
-    if folder.is_dir():
-        images = {}
+    folder = find_folder(data, _FOLDER)
+    if folder:
+        images: dict[str, CaptionedImage] = {}
         for name, caption in read_table(folder, split, ("image", "caption")):
-            found = images.setdefault(name, CaptionedImage(Image(name, folder / "images" / name)))
+            example = images.setdefault(name, CaptionedImage(Image(name, folder / "images" / name)))
             if caption.strip():
-                found.captions.append(caption.strip())
+                example.captions.append(caption.strip())
         return list(images.values())
-    if folder.exists():
-        raise DataError(f"{data} is a file; the data must be a folder with {{split}}.tsv and images/, or a name")
     builder = tfds_builder(str(data))
     features = builder.info.features
     if not {"image", "captions"} <= set(features):
-        raise DataError(f"'{data}' holds no captions: TFDS gives it the features {sorted(features)}")
+        raise DataError(f"'{data}' has no captions; its TFDS features are {', '.join(sorted(features))}")
     return [
-        CaptionedImage(image, _texts(example["captions"]), _text(example.get("scene")))
+        CaptionedImage(image, _caption_texts(example["captions"]), _decode(example.get("scene")))
         for image, example in _tfds_images(builder, split, ("captions", "scene"))
     ]
 
@@ -95,99 +112,100 @@ def read_captions(data, split):
 class Question:
     """A question about an image.
 
-    Attributes:
+    Args:
         text: The question.
-        answers: Strings, one an annotator; none where the answer is not known.
-        kind: Its type, where the data set has types.
+        answers: One answer per annotator; empty if the answer is unknown.
+        kind: The type of the question, None if the data set has no types.
     """
 
     text: str
-    answers: list = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
     kind: str | None = None
 
 
 @dataclass(frozen=True)
-class AskedImage:
-    """An image and what is asked of it.
+class ImageWithQuestions:
+    """An image with the questions about it.
 
-    Attributes:
+    Args:
         image: The `Image`.
-        questions: `Question`s, one or more.
+        questions: One or more `Question`s.
     """
 
     image: Image
-    questions: list = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
 
 
-def read_questions(data, split):
-    """Reads the images of a split with the questions about them.
+def read_questions(data: str | Path, split: str) -> list[ImageWithQuestions]:
+    r"""Reads the images of a split with the questions about them.
 
     Args:
-        data: A folder with `{split}.tsv` or `{split}.tsv.gz`, whose columns `image`, `question` and `answer` have a row
-            an answer, and the images in `images/`; several rows of one image and question are several annotators, a
-            column `type` is the question's type, and without a column `answer` no answer is known. Or the name of a
-            TFDS data set with questions, such as `shapes` or `clevr`, whose images are copied into a temporary file. Or
-            `easy_vqa`, the package of that name; of its training images one in ten is for validation.
-        split: The name of the split. `validation` stands for `val`, `valid` and `dev` too.
+        data: A folder with `{split}.tsv` or `{split}.tsv.gz` and the images in `images/`. The columns `image`,
+            `question` and `answer` hold one answer per row: several rows with the same image and question are several
+            annotators. The column `answer` may be missing if no answer is known; an optional column `type` holds the
+            type of the question. Or the name of a TFDS data set with questions, such as `shapes` or `clevr`, whose
+            images are copied to a temporary file. Or `easy_vqa`, read from the package easy-vqa; one in ten of its
+            training images is used for validation.
+        split: Name of the split. `validation` also matches `val`, `valid` and `dev`.
 
     Returns:
-        List of `AskedImage`s in the order of their first rows. An image may be missing or broken: that shows when it is
-        read.
+        List of `ImageWithQuestions` in the order of their first rows. Images are not checked: a missing or broken one
+        fails when it is read.
 
     Raises:
-        DataError: If there is no such folder, data set or split, or a file is not such a table.
+        DataError: If the folder or data set, or the split does not exist, or the table is malformed.
 
     Example:
 
-    >>> read_questions("shapes", "test")[0].questions[0]  # doctest: +SKIP
-    Question(text='is there a red circle?', answers=['yes'], kind='existence')
+    >>> import pathlib, tempfile
+    >>> from keras_recurrent.datasets.images import read_questions
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "train.tsv").write_text("image\tquestion\tanswer\n1.jpg\tis it red?\tyes\n")
+    >>> read_questions(folder, "train")[0].questions
+    [Question(text='is it red?', answers=['yes'], kind=None)]
     """
-    folder = Path(data).expanduser()
-    if folder.is_dir():
-        return _grouped(
+    folder = find_folder(data, _FOLDER)
+    if folder:
+        return _group_by_image(
             ((name, folder / "images" / name), question, answer, kind)
             for name, question, answer, kind in read_table(folder, split, ("image", "question"), ("answer", "type"))
         )
-    if folder.exists():
-        raise DataError(f"{data} is a file; the data must be a folder with {{split}}.tsv and images/, or a name")
     if data == "easy_vqa":
-        return _grouped(_easy_vqa(split))
+        return _group_by_image(_easy_vqa_rows(split))
     builder = tfds_builder(str(data))
     features = builder.info.features
-    name = "questions" if "questions" in features else "question_answer"
-    if not {"image", name} <= set(features):
-        raise DataError(f"'{data}' holds no questions: TFDS gives it the features {sorted(features)}")
-    asked = []
-    for image, example in _tfds_images(builder, split, (name,)):
-        asked.append(AskedImage(image))
-        columns = example[name]
-        kinds = columns.get("type", [None] * len(columns["question"]))
-        for question, answer, kind in zip(columns["question"], columns["answer"], kinds, strict=True):
-            answers = [text for text in (_text(answer).strip(),) if text]  # of some splits, no answer is known
-            asked[-1].questions.append(Question(_text(question).strip(), answers, _text(kind)))
-    return asked
+    feature = "questions" if "questions" in features else "question_answer"
+    if not {"image", feature} <= set(features):
+        raise DataError(f"'{data}' has no questions; its TFDS features are {', '.join(sorted(features))}")
+    return [
+        ImageWithQuestions(image, _tfds_questions(example[feature]))
+        for image, example in _tfds_images(builder, split, (feature,))
+    ]
 
 
-def _grouped(rows):
-    """Rows of `((name, path), question, answer, type)` as `AskedImage`s; an answer or type may be None."""
-    images, questions = {}, {}
+def _group_by_image(
+    rows: Iterable[tuple[tuple[str, Path], str, str | None, str | None]],
+) -> list[ImageWithQuestions]:
+    """Collects rows of `((name, path), question, answer, type)`, in which an answer or a type may be None."""
+    images: dict[str, ImageWithQuestions] = {}
+    questions: dict[tuple[str, str], Question] = {}
     for (name, path), text, answer, kind in rows:
-        asked = images.setdefault(name, AskedImage(Image(name, path)))
+        example = images.setdefault(name, ImageWithQuestions(Image(name, path)))
         text = text.strip()
         if (name, text) not in questions:
             questions[name, text] = Question(text, [], kind and kind.strip())
-            asked.questions.append(questions[name, text])
+            example.questions.append(questions[name, text])
         if answer is not None and answer.strip():
             questions[name, text].answers.append(answer.strip())
     return list(images.values())
 
 
-def _easy_vqa(split):
-    """The rows of a split of the package easy-vqa."""
+def _easy_vqa_rows(split: str) -> Iterator[tuple[tuple[str, Path], str, str, None]]:
+    """Yields the rows of a split of the package easy-vqa."""
     try:
         package = importlib.import_module("easy_vqa")
     except ImportError as error:
-        raise DataError("easy_vqa is a package that `pip install 'keras-recurrent[easy-vqa]'` brings") from error
+        raise DataError("easy_vqa requires the package easy-vqa: pip install 'keras-recurrent[easy-vqa]'") from error
     name = resolve_split(split, ("train", "validation", "test"), "easy_vqa")
     is_test = name == "test"
     paths = package.get_test_image_paths() if is_test else package.get_train_image_paths()
@@ -197,65 +215,49 @@ def _easy_vqa(split):
             yield (f"{number}.png", Path(paths[number])), question, answer, None
 
 
-def read_table(folder, split, columns, optional=()):
-    """The rows of `{split}.tsv` or `{split}.tsv.gz` as tuples of the values in the named columns.
+def _tfds_images(
+    builder: "tfds.core.DatasetBuilder", split: str, features: Iterable[str]
+) -> Iterator[tuple[Image, dict[str, Any]]]:
+    """Yields the images of a split, each with the named features of its example.
 
-    The first line names the columns, and there may be others. A value is taken literally: there is no quoting. Where an
-    optional column is missing, its values are None.
-
-    Raises:
-        DataError: If there is no such file, or it lacks a column, or a row has too few or too many values.
-    """
-    files = {}
-    for path in sorted(folder.iterdir()):
-        name = path.name.removesuffix(".gz")
-        if name.endswith(".tsv"):
-            files.setdefault(name.removesuffix(".tsv"), path)
-    path = files[resolve_split(split, files, folder)]
-    lines = read_lines(path)
-    while len(lines) > 1 and not lines[-1]:
-        lines.pop()  # a table may end with empty lines
-    names = lines[0].split("\t")
-    missing = [column for column in columns if column not in names]
-    if missing:
-        raise DataError(f"{path}: no column '{missing[0]}' in the first line; the columns are {', '.join(names)}")
-    places = [names.index(column) if column in names else None for column in (*columns, *optional)]
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        values = line.split("\t")
-        if len(values) != len(names):
-            raise DataError(f"{path}, line {number}: {len(values)} values instead of {len(names)} between tabs")
-        rows.append(tuple(None if place is None else values[place] for place in places))
-    return rows
-
-
-def _tfds_images(builder, split, names):
-    """The images of a split, each beside those features of its example.
-
-    TFDS reads in sequence only, so the images move to a file.
+    TFDS only reads sequentially, so the encoded images are copied to a file for random access.
     """
     import tensorflow_datasets as tfds
 
     folder = Path(tempfile.mkdtemp(prefix="keras-recurrent-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "images"
-    file_names = ("image/filename", "file_name")
-    wanted = {name: True for name in ("image", *file_names, *names) if name in builder.info.features}
-    decoders = tfds.decode.PartialDecoding(wanted, decoders={"image": tfds.decode.SkipDecoding()})
+    name_features = ("image/filename", "file_name")
+    read = {feature: True for feature in ("image", *name_features, *features) if feature in builder.info.features}
+    decoders = tfds.decode.PartialDecoding(read, decoders={"image": tfds.decode.SkipDecoding()})
     examples = tfds_examples(builder, split, decoders=decoders)
     with open(path, "wb") as file:
         for number, example in enumerate(examples):
             content = example.pop("image")
-            name = next((_text(example[name]) for name in file_names if name in example), f"{split} {number}")
-            yield Image(name, path, file.tell(), len(content)), example
+            name = next((example[feature].decode() for feature in name_features if feature in example), None)
+            yield Image(name or f"{split} {number}", path, file.tell(), len(content)), example
             file.write(content)
 
 
-def _texts(captions):
-    """Captions as TFDS has them: texts, or texts with more about each."""
-    captions = captions["text"] if isinstance(captions, dict) else captions
-    return [text for text in (_text(caption).strip() for caption in captions) if text]
+def _tfds_questions(columns: dict[str, Any]) -> list[Question]:
+    """Converts the questions of an example, as TFDS returns them, column by column."""
+    texts, answers = columns["question"], columns["answer"]
+    kinds = columns.get("type", [None] * len(texts))
+    return [
+        Question(_decode(text).strip(), _strip_all([answer]), _decode(kind))
+        for text, answer, kind in zip(texts, answers, kinds, strict=True)
+    ]
 
 
-def _text(value):
+def _caption_texts(captions: Any) -> list[str]:
+    """Converts the captions of an example: bytes, or columns of which `text` holds the bytes."""
+    return _strip_all(captions["text"] if isinstance(captions, dict) else captions)
+
+
+def _strip_all(values: Iterable[bytes]) -> list[str]:
+    """Decodes and strips texts and drops the empty ones, which mean that none is known."""
+    return [text for text in (_decode(value).strip() for value in values) if text]
+
+
+def _decode(value: bytes | None) -> Any:
     return None if value is None else value.decode()

@@ -1,80 +1,84 @@
-"""Texts, with labels or without, from a folder, a file or TensorFlow Datasets."""
+"""Texts, with or without labels, from a folder or from TensorFlow Datasets."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from .images import read_table
-from .sources import DataError, read_lines, resolve_split, tfds_builder, tfds_examples
+from .errors import DataError
+from .files import find_folder, read_lines, split_files
+from .splits import resolve_split
+from .tables import read_table
+from .tfds import tfds_builder, tfds_examples
 
 
-def read_texts(data, split, language=None):
-    """Reads the lines of a split, and their labels where they have any.
+def read_texts(data: str | Path, split: str, language: str | None = None) -> list[tuple[str, str | None]]:
+    r"""Reads the texts of a split, with their labels if they have any.
 
     Args:
-        data: A folder with `{split}.tsv`, whose columns `text` and `label` have a row a text, or with `{split}.txt`, a
-            text a line, each with `.gz` or without; or the name of a TFDS data set with a feature `text`, and perhaps
-            `label`, such as `imdb_reviews`, or with sentences in several languages, such as `english_korean`.
-        split: The name of the split. `validation` stands for `val`, `valid` and `dev` too.
+        data: A folder with `{split}.tsv`, whose columns `text` and `label` hold one text per row, or with
+            `{split}.txt`, which holds one text per line; either may be gzipped (`.gz`). Or the name of a TFDS data set
+            with the feature `text` and optionally `label`, such as `imdb_reviews`, or with sentences in several
+            languages, such as `english_korean`.
+        split: Name of the split. `validation` also matches `val`, `valid` and `dev`.
         language: For a data set with several languages, the one to read.
 
     Returns:
-        List of pairs `(text, label)`, one or more; a label is a string, or None where there is none. A text may be
-        empty.
+        List of pairs `(text, label)`, at least one of which has a text that is not blank. A label is a string, or None
+        if the text has no label.
 
     Raises:
-        DataError: If there is no such folder, data set, split or language, a file is not such a table, or there is no
-            text in it.
+        DataError: If the folder or data set, the split or the language does not exist, a table is malformed, or the
+            split has no text.
 
     Example:
 
-    >>> read_texts("english_korean", "test", "en")[0]  # doctest: +SKIP
-    ('Did she buy a book?', None)
+    >>> import pathlib, tempfile
+    >>> from keras_recurrent.datasets.texts import read_texts
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "train.tsv").write_text("text\tlabel\na joy\tpositive\ntoo long\tnegative\n")
+    >>> read_texts(folder, "train")
+    [('a joy', 'positive'), ('too long', 'negative')]
     """
-    folder = Path(data).expanduser()
-    if folder.is_dir():
-        pairs = _of_folder(folder, split)
-    elif folder.exists():
-        raise DataError(f"{data} is a file; the data must be a folder with {{split}}.txt or {{split}}.tsv, or a name")
-    else:
-        pairs = _of_tfds(str(data), split, language)
-    if not any(text.strip() for text, _ in pairs):
+    folder = find_folder(data, "{split}.txt or {split}.tsv")
+    examples = _read_folder(folder, split) if folder else _read_tfds(str(data), split, language)
+    if not any(text.strip() for text, _ in examples):
         raise DataError(f"{data}: the split '{split}' is empty")
-    return pairs
+    return examples
 
 
-def _of_folder(folder, split):
-    names = {}
-    for path in sorted(folder.iterdir()):
-        names.setdefault(path.name.removesuffix(".gz"), path)
-    tables = {name.removesuffix(".tsv") for name in names if name.endswith(".tsv")}
-    texts = {name.removesuffix(".txt") for name in names if name.endswith(".txt")}
+def _read_folder(folder: Path, split: str) -> list[tuple[str, str | None]]:
+    tables, texts = split_files(folder, ".tsv"), split_files(folder, ".txt")
     name = resolve_split(split, tables | texts, folder)
     if name in tables:
         return [(text, label.strip() or None) for text, label in read_table(folder, name, ("text", "label"))]
-    return [(line, None) for line in read_lines(names[f"{name}.txt"])]
+    return [(line, None) for line in read_lines(texts[name])]
 
 
-def _of_tfds(name, split, language):
-    import tensorflow_datasets as tfds
-
+def _read_tfds(name: str, split: str, language: str | None) -> list[tuple[str, str | None]]:
     builder = tfds_builder(name)
     features = builder.info.features
-    if isinstance(features, tfds.features.Translation):
-        if language not in features.languages:
-            raise DataError(
-                f"'{name}' has the languages {', '.join(sorted(features.languages))}; "
-                + (f"there is no '{language}'" if language else "its texts have no labels")
-            )
+    languages = getattr(features, "languages", None)  # only a `Translation` has them
+    if languages is not None:
+        if language is None or language not in languages:
+            reason = f"there is no '{language}'" if language else "its texts have no labels"
+            raise DataError(f"'{name}' has the languages {', '.join(sorted(languages))}; {reason}")
         return [(example[language].decode(), None) for example in tfds_examples(builder, split)]
     if "text" not in features:
-        raise DataError(f"'{name}' holds no texts: TFDS gives it the features {sorted(features)}")
-    names = getattr(features["label"], "names", None) if "label" in features else None
+        raise DataError(f"'{name}' has no texts; its TFDS features are {', '.join(sorted(features))}")
+    label_of = _label_reader(features)
+    return [(example["text"].decode(), label_of(example)) for example in tfds_examples(builder, split)]
 
-    def label(example):
-        if "label" not in features:
-            return None
+
+def _label_reader(features: Any) -> Callable[[dict[str, Any]], str | None]:
+    """Returns a function from an example to its label."""
+    if "label" not in features:
+        return lambda example: None
+    names = getattr(features["label"], "names", None)
+
+    def label_of(example: dict[str, Any]) -> str | None:
         value = example["label"]
         if names:
-            return names[value] if value >= 0 else None
+            return names[value] if value >= 0 else None  # TFDS writes -1 for an unknown class
         return value.decode() if isinstance(value, bytes) else str(value)
 
-    return [(example["text"].decode(), label(example)) for example in tfds_examples(builder, split)]
+    return label_of

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...datasets import DataError
-from ...datasets.images import AskedImage, read_questions
+from ...datasets.images import ImageWithQuestions, read_questions
 from ..console import note
 from ..images import THREADS, images_at_once, usable
 from ..text import pad, rows_of
@@ -23,7 +23,7 @@ def read(config, split):
     without text are left out and counted.
 
     Returns:
-        List of `AskedImage`s.
+        List of `ImageWithQuestions`s.
 
     Raises:
         DataError: If the split cannot be read, no image of it is usable, or with `config.strict` one is not.
@@ -33,7 +33,7 @@ def read(config, split):
     for example in read_questions(config.data, split):
         asked = [question for question in example.questions if question.text]
         empty += len(example.questions) - len(asked)
-        examples.append(AskedImage(example.image, asked))
+        examples.append(ImageWithQuestions(example.image, asked))
     if empty and config.strict:
         raise DataError(f"{split}: {empty} questions have no text")
     if empty:
@@ -47,7 +47,7 @@ def answered(examples, split):
     Raises:
         DataError: If there is none.
     """
-    known = [AskedImage(example.image, [q for q in example.questions if q.answers]) for example in examples]
+    known = [ImageWithQuestions(example.image, [q for q in example.questions if q.answers]) for example in examples]
     known = [example for example in known if example.questions]
     if not known:
         raise DataError(
@@ -120,7 +120,7 @@ def batches(examples, read_images, tokenizer, answers, config, split):
     Images are read in threads, some batches ahead, and each once in an epoch.
 
     Args:
-        examples: List of `AskedImage`s.
+        examples: List of `ImageWithQuestions`s.
         read_images: Function from an array of places in `examples` to what the encoder reads of them.
         tokenizer: The tokenizer of the questions.
         answers: List of strings, the answers that the model knows.

@@ -45,8 +45,8 @@ def test_gzip_byte_order_mark_crlf_and_other_columns_are_accepted(tmp_path):
             "image\ttext\na.jpg\ta dog\n",
             r"train\.tsv: no column 'caption' in the first line; the columns are image, text",
         ),
-        ("image\tcaption\na.jpg a dog\n", r"train\.tsv, line 2: 1 values instead of 2 between tabs"),
-        ("image\tcaption\na.jpg\ta\tdog\n", r"line 2: 3 values instead of 2"),
+        ("image\tcaption\na.jpg a dog\n", r"train\.tsv, line 2: expected 2 values separated by tabs, got 1"),
+        ("image\tcaption\na.jpg\ta\tdog\n", r"line 2: expected 2 values separated by tabs, got 3"),
         ("", r"train\.tsv: the file is empty"),
     ],
 )
@@ -58,16 +58,16 @@ def test_broken_tables(tmp_path, content, message):
 
 def test_missing_data(tmp_path):
     (tmp_path / "train.tsv").write_text(ROWS)
-    with pytest.raises(DataError, match="no split 'test'; splits there: train"):
+    with pytest.raises(DataError, match="no split 'test'; available splits: train"):
         read_captions(tmp_path, "test")
-    with pytest.raises(DataError, match="is a file; the data must be a folder"):
+    with pytest.raises(DataError, match="is a file; expected a folder"):
         read_captions(tmp_path / "train.tsv", "train")
     with pytest.raises(DataError, match="'/no/place' is neither a folder nor a TFDS data set"):
         read_captions("/no/place", "train")
 
 
 def test_data_set_without_captions():
-    with tfds.testing.mock_data(), pytest.raises(DataError, match="'mnist' holds no captions"):
+    with tfds.testing.mock_data(), pytest.raises(DataError, match="'mnist' has no captions"):
         read_captions("mnist", "train")
 
 

@@ -48,15 +48,19 @@ def test_the_plain_file_comes_before_the_gzipped(tmp_path):
 
 
 MISTAKES = {
-    "no split": ({"train__txt": "a\n"}, "test", "no split 'test'; splits there: train"),
+    "no split": ({"train__txt": "a\n"}, "test", "no split 'test'; available splits: train"),
     "empty": ({"train__txt": ""}, "train", "the file is empty"),
     "blank": ({"train__txt": " \n\n"}, "train", "the file is empty"),
     "no rows": ({"train__tsv": "text\tlabel\n"}, "train", "is empty"),
     "no text": ({"train__tsv": "text\tlabel\n \tx\n"}, "train", "is empty"),
     "no column": ({"train__tsv": "text\na\n"}, "train", "no column 'label'"),
-    "too many": ({"train__tsv": "text\tlabel\na\tx\ty\n"}, "train", "line 2: 3 values instead of 2"),
+    "too many": (
+        {"train__tsv": "text\tlabel\na\tx\ty\n"},
+        "train",
+        "line 2: expected 2 values .*, got 3",
+    ),
     "not UTF-8": ({"train__txt": b"a\n\xff\n"}, "train", "line 2: not UTF-8"),
-    "cut short": ({"train__txt__gz": gzip.compress(b"a\n")[:-4]}, "train", "not a whole gzip"),
+    "cut short": ({"train__txt__gz": gzip.compress(b"a\n")[:-4]}, "train", "not a complete gzip"),
 }
 
 
@@ -80,5 +84,5 @@ def test_names():
         read_texts("english_korean", "test")
     with pytest.raises(DataError, match="there is no 'fr'"):
         read_texts("english_korean", "test", "fr")
-    with pytest.raises(DataError, match="'shapes' holds no texts"):
+    with pytest.raises(DataError, match="'shapes' has no texts"):
         read_texts("shapes", "test")

@@ -8,7 +8,7 @@ from keras_recurrent.apps.images import pixel_reader
 from keras_recurrent.apps.text import WordTokenizer
 from keras_recurrent.apps.vqa import data
 from keras_recurrent.datasets import DataError
-from keras_recurrent.datasets.images import AskedImage, Question
+from keras_recurrent.datasets.images import ImageWithQuestions, Question
 
 ANSWERS = ["no", "yes", "red", "green", "blue", "on the left"]  # but not "on the right"
 
@@ -69,11 +69,13 @@ def test_answers_that_the_model_does_not_know():
 
 
 def test_answers_by_how_common_they_are(config):
-    examples = [AskedImage(None, [Question("a", ["Yes", "yes"]), Question("b", ["no"]), Question("c", ["two  dogs"])])]
+    examples = [
+        ImageWithQuestions(None, [Question("a", ["Yes", "yes"]), Question("b", ["no"]), Question("c", ["two  dogs"])])
+    ]
     assert data.answers_of(examples, config) == ["yes", "no", "two dogs"]
     assert data.answers_of(examples, dataclasses.replace(config, answers=2)) == ["yes", "no"]
     with pytest.raises(DataError, match="no question has an answer"):
-        data.answers_of([AskedImage(None, [Question("a")])], config)
+        data.answers_of([ImageWithQuestions(None, [Question("a")])], config)
 
 
 def test_types():

@@ -40,29 +40,29 @@ def test_missing_folder():
 
 
 def test_file_instead_of_a_folder(tmp_path):
-    with pytest.raises(DataError, match=r"train\.de is a file; the data must be a folder"):
+    with pytest.raises(DataError, match=r"train\.de is a file; expected a folder"):
         read_pairs(write(tmp_path, train_de="ja\n") / "train.de", "train", "de", "en")
 
 
 def test_missing_split(tmp_path):
     write(tmp_path, train_de="ja\n", train_en="yes\n")
-    with pytest.raises(DataError, match="no split 'test'; splits there: train"):
+    with pytest.raises(DataError, match="no split 'test'; available splits: train"):
         read_pairs(tmp_path, "test", "de", "en")
-    with pytest.raises(DataError, match="no split 'validation or val or valid or dev'"):
+    with pytest.raises(DataError, match="no split 'validation' or 'val' or 'valid' or 'dev'; available splits: train"):
         read_pairs(tmp_path, "validation", "de", "en")
 
 
 def test_missing_partner(tmp_path):
     write(tmp_path, train_de="ja\n", trian_en="yes\n")
-    with pytest.raises(DataError, match=r"there is train\.de, but no train\.en"):
+    with pytest.raises(DataError, match=r"found train\.de, but no train\.en"):
         read_pairs(tmp_path, "train", "de", "en")
 
 
 def test_missing_language(tmp_path):
     write(tmp_path, train_de="ja\n", train_en="yes\n")
-    with pytest.raises(DataError, match=r"there is train\.de, but no train\.fr"):
+    with pytest.raises(DataError, match=r"found train\.de, but no train\.fr"):
         read_pairs(tmp_path, "train", "de", "fr")
-    with pytest.raises(DataError, match=r"for the language it and fr .* languages there: de, en"):
+    with pytest.raises(DataError, match=r"for the language it and fr .* available languages: de, en"):
         read_pairs(tmp_path, "train", "it", "fr")
 
 
@@ -88,7 +88,7 @@ def test_bytes_that_are_not_utf8(tmp_path):
 def test_gzip_file_cut_short(tmp_path):
     (tmp_path / "train.de.gz").write_bytes(gzip.compress(b"ja\n" * 1000)[:-9])
     write(tmp_path, train_en="yes\n" * 1000)
-    with pytest.raises(DataError, match=r"train\.de\.gz: not a whole gzip file"):
+    with pytest.raises(DataError, match=r"train\.de\.gz: not a complete gzip file"):
         read_pairs(tmp_path, "train", "de", "en")
 
 
@@ -101,7 +101,7 @@ def test_tfds_name(name, source, target):
         assert len(pairs) == 3
         assert all(isinstance(text, str) and text for pair in pairs for text in pair)
         languages = ", ".join(sorted((source, target)))
-        with pytest.raises(DataError, match=f"no language 'ko'; languages there: {languages}"):
+        with pytest.raises(DataError, match=f"no language 'ko'; available: {languages}"):
             read_pairs(name, "train", source, "ko")
 
 
@@ -109,12 +109,12 @@ def test_generated_data_set(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     pairs = read_pairs("english_korean", "test", "en", "ko")
     assert len(pairs) == 1000
-    with pytest.raises(DataError, match="no split 'dev'; splits there: test, train, validation"):
+    with pytest.raises(DataError, match="no split 'dev'; available splits: test, train, validation"):
         read_pairs("english_korean", "dev", "en", "ko")
 
 
 def test_tfds_name_without_sentence_pairs():
-    with pytest.raises(DataError, match="'mnist' holds no sentence pairs"):
+    with pytest.raises(DataError, match="'mnist' has no sentence pairs"):
         read_pairs("mnist", "train", "de", "en")
 
 
@@ -143,7 +143,7 @@ def test_a_file_of_pairs_is_split_by_its_first_sentences(tmp_path):
     ("content", "split", "message"),
     [
         ("Go.\tVa !\nHi.\n", "train", "line 2: no tab"),
-        ("Go.\tVa !\n", "dev2", "no split 'dev2'; splits there: test, train, validation"),
+        ("Go.\tVa !\n", "dev2", "no split 'dev2'; available splits: test, train, validation"),
         ("Go.\tVa !\n", "test", "too few pairs"),
         ("", "train", "empty"),
     ],

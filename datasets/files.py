@@ -1,0 +1,95 @@
+"""Folders and text files."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from .errors import DataError
+
+
+def find_folder(data: str | Path, expected: str) -> Path | None:
+    """Returns the folder that `data` names.
+
+    Args:
+        data: A folder, or the name of a data set.
+        expected: What the folder must contain, for the error message.
+
+    Returns:
+        The folder, or None if there is no such path, so that `data` can only be a name.
+
+    Raises:
+        DataError: If `data` is a file.
+    """
+    path = Path(data).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise DataError(f"{data} is a file; expected a folder with {expected}, or the name of a TFDS data set")
+    return None
+
+
+def list_files(folder: Path) -> dict[str, Path]:
+    """Returns the files of a folder, keyed by name without `.gz`; a plain file precedes its gzipped copy."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            files.setdefault(path.name.removesuffix(".gz"), path)
+    return files
+
+
+def split_files(folder: Path, suffix: str) -> dict[str, Path]:
+    """Returns the files `{split}{suffix}` and `{split}{suffix}.gz` of a folder, keyed by split."""
+    return {name.removesuffix(suffix): path for name, path in list_files(folder).items() if name.endswith(suffix)}
+
+
+def read_lines(path: Path) -> list[str]:
+    """Reads the lines of a UTF-8 text file, without line ends.
+
+    A byte-order mark and CRLF are accepted. Only a line feed ends a line; other Unicode line separators are text.
+
+    Args:
+        path: The file, gzipped if its name ends in `.gz`.
+
+    Returns:
+        List of lines, at least one of which is not blank.
+
+    Raises:
+        DataError: If the file is empty, truncated or not UTF-8. The message names the file and the line.
+    """
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(f"{path}: not a complete gzip file ({error})") from error
+    lines = decode_lines(content, path)
+    if not any(line.strip() for line in lines):
+        raise DataError(f"{path}: the file is empty")
+    return lines
+
+
+def decode_lines(content: bytes, path: str | Path) -> list[str]:
+    r"""Decodes UTF-8 bytes into lines, without line ends.
+
+    Args:
+        content: The bytes. A byte-order mark and CRLF are accepted.
+        path: Where the bytes come from, for the error message.
+
+    Returns:
+        List of lines; empty if there are no bytes.
+
+    Raises:
+        DataError: If the bytes are not UTF-8. The message names the line.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.files import decode_lines
+    >>> decode_lines(b"a dog\r\na cat\n", "standard input")
+    ['a dog', 'a cat']
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x})") from error
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
