@@ -1,1 +1,1 @@
-"""Drawn scenes with captions and questions; only the builder needs TensorFlow."""
+"""Generated images of shapes with captions and questions; only the builder imports TensorFlow."""

@@ -1,4 +1,4 @@
-"""Pictures of scenes."""
+"""Images of scenes."""
 
 import functools
 import math
@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from .scene import RADII, SIDE, Scene
 
-GROUND = (228, 228, 228)
+BACKGROUND = (228, 228, 228)
 COLOURS = {
     "red": (208, 22, 40),
     "orange": (246, 122, 0),
@@ -18,21 +18,21 @@ COLOURS = {
     "purple": (140, 44, 170),
     "black": (24, 24, 24),
 }
-_FINER = 8  # A mask is drawn so many times larger, which smooths its edges.
-_OUTLINES = {"small": 1.3, "large": 2.0}
-_PERIOD = 4  # from one stripe to the next: as wide as two pixels each, stripes and gaps stay sharp
+_OVERSAMPLING = 8  # masks are drawn larger and reduced by this factor, which smooths their edges
+_OUTLINES = {"small": 1.3, "large": 2.0}  # widths of outlines
+_PERIOD = 4  # of the stripes; stripes and gaps are two pixels each, which stay sharp
 
 
 def _star() -> list[tuple[float, float]]:
     angles = [math.pi * (corner / 5 - 0.5) for corner in range(10)]
     radii = [1.05, 0.5] * 5
-    # Lower by a little, as its lowest points are not opposite its highest.
+    # Shifted down a little to centre it vertically: no point is opposite the top one.
     return [(r * math.cos(angle), r * math.sin(angle) + 0.06) for r, angle in zip(radii, angles, strict=True)]
 
 
-_ARM = 0.38  # half the width of a cross's arm
-# Corners of the shapes in a square from -1 to 1, by which they look equally large; downwards is positive.
-_CORNERS = {
+_ARM = 0.38  # half the width of an arm of a cross
+# Corners of the shapes in a square from -1 to 1, with y pointing down, scaled so that all shapes look equally large.
+_CORNERS: dict[str, list[tuple[float, float]]] = {
     "square": [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
     "triangle": [(0, -1), (1, 0.85), (-1, 0.85)],
     "diamond": [(0, -1), (0.86, 0), (0, 1), (-0.86, 0)],
@@ -45,20 +45,35 @@ _CORNERS = {
 
 
 def draw(scene: Scene, side: int = SIDE) -> Image.Image:
-    """Returns the RGB picture of a scene, `side` pixels wide and high; `side` is a multiple of 64."""
+    """Draws a scene.
+
+    Args:
+        scene: A `Scene`.
+        side: Width and height of the image in pixels, a multiple of 64.
+
+    Returns:
+        RGB image of Pillow.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.shapes.drawing import draw
+    >>> from keras_recurrent.datasets.shapes.splits import scenes
+    >>> np.asarray(draw(scenes("test", 1)[0])).shape
+    (64, 64, 3)
+    """
     scale = side // SIDE
-    picture = Image.new("RGB", (side, side), GROUND)
-    for one in scene.objects:
-        mask = _mask(one.size, one.fill, one.shape, scale)
-        corner = tuple(centre * scale - mask.width // 2 for centre in (one.x, one.y))
-        picture.paste(COLOURS[one.colour], corner, mask)
-    return picture
+    image = Image.new("RGB", (side, side), BACKGROUND)
+    for obj in scene.objects:
+        mask = _mask(obj.size, obj.fill, obj.shape, scale)
+        corner = (obj.x * scale - mask.width // 2, obj.y * scale - mask.height // 2)
+        image.paste(COLOURS[obj.colour], corner, mask)
+    return image
 
 
 @functools.cache
 def _mask(size: str, fill: str, shape: str, scale: int) -> Image.Image:
-    """Returns how much of each pixel is covered, from 0 to 255, in a square around the object's centre."""
-    unit = scale * _FINER
+    """Returns the coverage of each pixel, from 0 to 255, in a square around the centre of an object."""
+    unit = scale * _OVERSAMPLING
     half, radius = math.ceil(RADII[size]) * unit, RADII[size] * unit
     mask = _area(shape, half, radius)
     if fill == "hollow":
@@ -66,7 +81,7 @@ def _mask(size: str, fill: str, shape: str, scale: int) -> Image.Image:
     if fill == "striped":
         border = _border(shape, half, radius, _OUTLINES[size] * unit)
         mask = ImageChops.multiply(mask, ImageChops.lighter(border, _stripes(half, _PERIOD * unit)))
-    return mask.reduce(_FINER)
+    return mask.reduce(_OVERSAMPLING)
 
 
 def _area(shape: str, half: int, radius: float) -> Image.Image:
@@ -79,7 +94,7 @@ def _area(shape: str, half: int, radius: float) -> Image.Image:
 
 
 def _border(shape: str, half: int, radius: float, width: float) -> Image.Image:
-    """Returns a line along the shape's border, half of it inside."""
+    """Returns a line along the outline of a shape, half of its width inside the shape."""
     border = Image.new("L", (2 * half, 2 * half))
     if shape == "circle":
         ImageDraw.Draw(border).ellipse(_circle(half, radius + width / 2), outline=255, width=round(width))
@@ -90,17 +105,17 @@ def _border(shape: str, half: int, radius: float, width: float) -> Image.Image:
 
 
 def _circle(half: int, radius: float) -> tuple[float, float, float, float]:
-    """Returns the box of a circle around the centre."""
-    # Pillow counts the pixel at a box's far edge in.
+    """Returns the bounding box of a circle around the centre."""
+    # Pillow includes the pixels at the far edges of a box.
     return half - radius, half - radius, half + radius - 1, half + radius - 1
 
 
 def _corners(shape: str, half: int, radius: float) -> list[tuple[float, float]]:
-    return [(half + radius * right, half + radius * down) for right, down in _CORNERS[shape]]
+    return [(half + radius * x, half + radius * y) for x, y in _CORNERS[shape]]
 
 
 def _stripes(half: int, period: int) -> Image.Image:
-    """Returns level stripes, one of which goes through the centre."""
+    """Returns horizontal stripes, one of them through the centre."""
     stripes = Image.new("L", (2 * half, 2 * half))
     drawing = ImageDraw.Draw(stripes)
     for top in range(half % period - period - period // 4, 2 * half, period):

@@ -1,6 +1,6 @@
-"""The forms of questions: what may be asked about a scene, with the right answers.
+"""The forms of questions: which questions can be asked about a scene, with their answers.
 
-"The red circle" is asked about only where there is exactly one.
+A definite noun phrase such as "the red circle" is only used if it fits exactly one object.
 """
 
 import collections
@@ -28,57 +28,66 @@ class Type(StrEnum):
 
     @property
     def relational(self) -> bool:
-        """Whether the answer depends on several objects together, in the sense of Sort-of-CLEVR."""
+        """Whether the answer depends on several objects together, as defined by Sort-of-CLEVR."""
         return self in (Type.COMPARISON, Type.RELATION)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form of questions: `ask` yields those that a scene allows, each with its answer."""
+    """A form of questions.
+
+    Args:
+        type: The type of the questions.
+        generate: Function from a scene to all questions of this form that can be asked about it, as pairs
+            `(question, answer)`.
+    """
 
     type: Type
-    ask: Callable[[Scene], Iterator[tuple[str, str]]]
+    generate: Callable[[Scene], Iterator[tuple[str, str]]]
 
 
-def _kinds(*attributes: str) -> list[Description]:
-    """Returns all kinds that have just those attributes."""
-    values = itertools.product(*(ATTRIBUTES[attribute] for attribute in attributes))
-    return [Description(**dict(zip(attributes, said, strict=True))) for said in values]
+def _descriptions(*attributes: str) -> list[Description]:
+    """Returns all descriptions by exactly these attributes."""
+    combinations = itertools.product(*(ATTRIBUTES[attribute] for attribute in attributes))
+    return [Description(**dict(zip(attributes, values, strict=True))) for values in combinations]
 
 
 _COMPARISONS = (("more", "than"), ("fewer", "than"), ("as many", "as"))
 _PAIRS = tuple(itertools.combinations(ATTRIBUTES, 2))
-_SINGLE = [_kinds(attribute) for attribute in ATTRIBUTES]
-_KINDS = list(itertools.chain(*_SINGLE, *(_kinds(*pair) for pair in _PAIRS)))
-# The questions that may be asked about any scene, with the kinds that they are about.
-_IS_THERE = [(f"is there {kind.indefinite}?", kind) for kind in _KINDS]
-_HOW_MANY = [(f"how many {kind.plural} are there?", kind) for kind in _KINDS]
-_COMPARED = [
-    (kind, other, *(f"are there {more} {kind.plural} {than} {other.plural}?" for more, than in _COMPARISONS))
-    for kinds in _SINGLE
-    for kind, other in itertools.permutations(kinds, 2)
+_SINGLE = [_descriptions(attribute) for attribute in ATTRIBUTES]
+_DESCRIPTIONS = list(itertools.chain(*_SINGLE, *(_descriptions(*pair) for pair in _PAIRS)))
+# The questions that can be asked about any scene, with the descriptions that they contain.
+_EXISTENCE_QUESTIONS = [(f"is there {description.indefinite}?", description) for description in _DESCRIPTIONS]
+_COUNT_QUESTIONS = [(f"how many {description.plural} are there?", description) for description in _DESCRIPTIONS]
+_COMPARISON_QUESTIONS = [
+    (first, second, [f"are there {more} {first.plural} {than} {second.plural}?" for more, than in _COMPARISONS])
+    for descriptions in _SINGLE
+    for first, second in itertools.permutations(descriptions, 2)
 ]
 
 
 @functools.cache
-def _kinds_of(look: tuple[str, ...]) -> list[Description]:
-    """Returns the kinds with one or two attributes to which an object of that look belongs."""
-    said = dict(zip(ATTRIBUTES, look, strict=True))
+def _descriptions_of(appearance: tuple[str, ...]) -> list[Description]:
+    """Returns the descriptions by one or two attributes that fit an object of this appearance."""
+    values = dict(zip(ATTRIBUTES, appearance, strict=True))
     subsets = [*((attribute,) for attribute in ATTRIBUTES), *_PAIRS]
-    return [Description(**{attribute: said[attribute] for attribute in subset}) for subset in subsets]
+    return [Description(**{attribute: values[attribute] for attribute in subset}) for subset in subsets]
 
 
-@functools.lru_cache(maxsize=1)  # each form asks it of the same scene
-def _census(scene: Scene) -> collections.Counter[Description]:
-    """Returns the number of objects of each kind that is there."""
-    return collections.Counter(kind for one in scene.objects for kind in _kinds_of(one.look))
+@functools.lru_cache(maxsize=1)  # all forms count the objects of the same scene
+def _counts(scene: Scene) -> collections.Counter[Description]:
+    """Returns the number of objects that each description fits."""
+    return collections.Counter(description for obj in scene.objects for description in _descriptions_of(obj.appearance))
 
 
-@functools.lru_cache(maxsize=1)  # each form asks it of the same scene
+@functools.lru_cache(maxsize=1)  # all forms use the names of the same scene
 def _names(scene: Scene) -> dict[Object, list[Description]]:
-    """Returns the kinds to which each object alone belongs."""
-    census = _census(scene)
-    return {one: [kind for kind in _kinds_of(one.look) if census[kind] == 1] for one in scene.objects}
+    """Returns the descriptions that fit each object and no other."""
+    counts = _counts(scene)
+    return {
+        obj: [description for description in _descriptions_of(obj.appearance) if counts[description] == 1]
+        for obj in scene.objects
+    }
 
 
 def _yes_or_no(fact: bool) -> str:
@@ -86,63 +95,63 @@ def _yes_or_no(fact: bool) -> str:
 
 
 def _existence(scene: Scene) -> Iterator[tuple[str, str]]:
-    census = _census(scene)
-    for text, kind in _IS_THERE:
-        yield text, _yes_or_no(census[kind] > 0)
+    counts = _counts(scene)
+    for text, description in _EXISTENCE_QUESTIONS:
+        yield text, _yes_or_no(counts[description] > 0)
 
 
 def _count(scene: Scene) -> Iterator[tuple[str, str]]:
-    census = _census(scene)
-    for text, kind in _HOW_MANY:
-        yield text, NUMBERS[census[kind]]
+    counts = _counts(scene)
+    for text, description in _COUNT_QUESTIONS:
+        yield text, NUMBERS[counts[description]]
 
 
 def _attribute(scene: Scene, attribute: str) -> Iterator[tuple[str, str]]:
-    for one, names in _names(scene).items():
+    for obj, names in _names(scene).items():
         for name in names:
             if not getattr(name, attribute):
-                yield f"what {attribute} is {name.definite}?", getattr(one, attribute)
+                yield f"what {attribute} is {name.definite}?", getattr(obj, attribute)
 
 
 def _comparison(scene: Scene) -> Iterator[tuple[str, str]]:
-    census = _census(scene)
-    for kind, other, is_more, is_fewer, is_as_many in _COMPARED:
-        more = census[kind] - census[other]
-        if census[kind] or census[other]:  # It says little that there are as many of none as of none.
-            yield is_more, _yes_or_no(more > 0)
-            yield is_fewer, _yes_or_no(more < 0)
-            yield is_as_many, _yes_or_no(more == 0)
+    counts = _counts(scene)
+    for first, second, (more, fewer, as_many) in _COMPARISON_QUESTIONS:
+        difference = counts[first] - counts[second]
+        if counts[first] or counts[second]:  # comparing nothing with nothing would be pointless
+            yield more, _yes_or_no(difference > 0)
+            yield fewer, _yes_or_no(difference < 0)
+            yield as_many, _yes_or_no(difference == 0)
 
 
 def _attribute_of_related(scene: Scene, attribute: str) -> Iterator[tuple[str, str]]:
-    for one, names in _names(scene).items():
-        places = {other: relation_between(other, one) for other in scene.objects if other != one}
-        if None in places.values():
-            continue  # One that is diagonally across might be taken to be meant.
-        numbers = collections.Counter(places.values())
-        for (other, where), name in itertools.product(places.items(), names):
-            if numbers[where] == 1:
-                yield f"what {attribute} is the object {where} {name.definite}?", getattr(other, attribute)
+    for reference, names in _names(scene).items():
+        relations = {obj: relation_between(obj, reference) for obj in scene.objects if obj != reference}
+        if None in relations.values():
+            continue  # the question might be understood to mean an object diagonally across
+        counts = collections.Counter(relations.values())
+        for (obj, relation), name in itertools.product(relations.items(), names):
+            if counts[relation] == 1:
+                yield f"what {attribute} is the object {relation} {name.definite}?", getattr(obj, attribute)
 
 
 def _relation(scene: Scene) -> Iterator[tuple[str, str]]:
-    # One of several names would do; with all, there would be more questions than could ever be balanced.
-    names = {one: name.definite for one, names in _names(scene).items() for name in names if name.colour and name.shape}
-    for one, where, other in scene.related():
-        if one in names and other in names:
-            for asked in Relation:
-                yield f"is {names[one]} {asked} {names[other]}?", _yes_or_no(asked == where)
+    # One name per object: with all names, there would be too many questions to balance their answers.
+    names = {obj: name.definite for obj, names in _names(scene).items() for name in names if name.colour and name.shape}
+    for subject, actual, reference in scene.relations():
+        if subject in names and reference in names:
+            for relation in Relation:
+                yield f"is {names[subject]} {relation} {names[reference]}?", _yes_or_no(relation == actual)
 
 
-def _likeness(scene: Scene) -> Iterator[tuple[str, str]]:
+def _same_attribute(scene: Scene) -> Iterator[tuple[str, str]]:
     for attribute in ("size", "colour", "shape"):
-        numbers = collections.Counter(getattr(one, attribute) for one in scene.objects)
-        for one, names in _names(scene).items():
-            value = getattr(one, attribute)
+        counts = collections.Counter(getattr(obj, attribute) for obj in scene.objects)
+        for obj, names in _names(scene).items():
+            value = getattr(obj, attribute)
             for name in names:
                 if not getattr(name, attribute):
                     text = f"how many other objects have the same {attribute} as {name.definite}?"
-                    yield text, NUMBERS[numbers[value] - 1]
+                    yield text, NUMBERS[counts[value] - 1]
 
 
 FORMS = (
@@ -156,5 +165,5 @@ FORMS = (
     Form(Type.RELATION, functools.partial(_attribute_of_related, attribute="colour")),
     Form(Type.RELATION, functools.partial(_attribute_of_related, attribute="shape")),
     Form(Type.RELATION, _relation),
-    Form(Type.RELATION, _likeness),
+    Form(Type.RELATION, _same_attribute),
 )

@@ -1,13 +1,14 @@
-"""Questions about scenes, with their answers, chosen so that a question's text tells little about its answer.
+"""Questions about scenes, chosen so that the text of a question reveals little about its answer.
 
-A scene allows dozens of questions of each form. It is asked one whose answer is not the commonest of that same text so
-far, and of these one that was seldom; CLEVR does likewise by rejection. So "is there a red circle?" is answered by yes
-as often as by no, and what is there in no scene is hardly asked about.
+A scene allows dozens of questions of each form. Of these, one is chosen whose answer is not yet the most frequent one
+for the same text, and among these one with a rare answer, similar to CLEVR's rejection sampling. For example, "is there
+a red circle?" is answered "yes" as often as "no", and objects that occur in no scene are hardly ever asked about.
 """
 
 import collections
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..draw import Draw
 from .forms import FORMS, Form, Type
@@ -18,13 +19,26 @@ __all__ = ["Question", "Type", "questions"]
 _SEED = 5
 
 
+class QuestionType(Protocol):
+    """The type of a question: a string enumeration with a property `relational`."""
+
+    @property
+    def relational(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with its answer, one word."""
+    """A question about a scene.
+
+    Args:
+        text: The question.
+        answer: The answer, a single word.
+        type: The type of the question.
+    """
 
     text: str
     answer: str
-    type: Type
+    type: QuestionType
 
     @property
     def relational(self) -> bool:
@@ -33,9 +47,23 @@ class Question:
 
 
 def questions(scenes: Iterable[Scene]) -> list[tuple[Question, ...]]:
-    """Returns the questions of each scene, one of each form that it allows: ten or eleven as a rule.
+    """Returns the questions about each scene, at most one of each form, usually ten or eleven.
 
-    What a scene is asked depends on the scenes before it, too, as the answers are balanced over all of them.
+    Answers are balanced over all scenes, so the questions about a scene also depend on the scenes before it.
+
+    Args:
+        scenes: The scenes of a split, in order.
+
+    Returns:
+        List with a tuple of `Question`s for each scene.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.shapes.questions import questions
+    >>> from keras_recurrent.datasets.shapes.splits import scenes
+    >>> first, *_ = questions(scenes("test", 10))
+    >>> first[0].text, first[0].answer
+    ('is there a striped circle?', 'no')
     """
     draw = Draw(_SEED)
     balances = [_Balance(form) for form in FORMS]
@@ -43,30 +71,31 @@ def questions(scenes: Iterable[Scene]) -> list[tuple[Question, ...]]:
 
 
 class _Balance:
-    """The answers that the questions of a form have had so far."""
+    """Chooses questions of a form and keeps count of their answers."""
 
     def __init__(self, form: Form):
         self._form = form
-        self._given = collections.Counter()  # how often each answer was given to any text
-        self._given_to = collections.defaultdict(collections.Counter)  # the same by text
-        self._commonest = {}  # of each text the answer that was given most often, if there is just one
+        self._counts: collections.Counter[str] = collections.Counter()  # of each answer
+        # Of each answer, by the text of the question.
+        self._counts_by_text: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        self._most_common: dict[str, str | None] = {}  # the answer to each text; None if two are equally frequent
 
     def choose(self, scene: Scene, draw: Draw) -> Question | None:
-        """Returns a question whose answer is most wanted, if the form has any for the scene."""
-        candidates = [(self._excess(*candidate), candidate) for candidate in self._form.ask(scene)]
+        """Returns a question about the scene with the least frequent answer, None if the form has no question."""
+        candidates = [(self._excess(*candidate), candidate) for candidate in self._form.generate(scene)]
         if not candidates:
             return None
         least, _ = min(candidates)
         text, answer = draw.choice([candidate for excess, candidate in candidates if excess == least])
-        self._given[answer] += 1
-        given = self._given_to[text]
-        given[answer] += 1
-        (first, most), *others = given.most_common(2)
-        self._commonest[text] = first if not others or most > others[0][1] else None
+        self._counts[answer] += 1
+        counts = self._counts_by_text[text]
+        counts[answer] += 1
+        (first, most), *others = counts.most_common(2)
+        self._most_common[text] = first if not others or most > others[0][1] else None
         return Question(text, answer, self._form.type)
 
     def _excess(self, text: str, answer: str) -> tuple[bool, int, int]:
-        """Whether the answer alone is the text's commonest; how often it was given to the text, and to any."""
-        if text not in self._given_to:
-            return False, 0, self._given[answer]
-        return self._commonest[text] == answer, self._given_to[text][answer], self._given[answer]
+        """Returns whether the answer is the most common one to this text, its count for the text, and in total."""
+        if text not in self._counts_by_text:
+            return False, 0, self._counts[answer]
+        return self._most_common[text] == answer, self._counts_by_text[text][answer], self._counts[answer]

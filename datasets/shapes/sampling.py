@@ -1,39 +1,54 @@
 """Random scenes."""
 
 from ..draw import Draw
-from .scene import ATTRIBUTES, MARGIN, RADII, SIDE, TOLD, Object, Scene
+from .scene import ATTRIBUTES, CAPTION_RATIO, MARGIN, RADII, SIDE, Object, Scene
 
-# The chance that an object takes an attribute from one that is there already, so that there is something to count.
-_ALIKE = 0.3
-_TRIALS = 20  # places tried for an object before the scene is drawn anew
+# The probability that an object copies an attribute of an earlier object, so that there is something to count.
+_COPY_PROBABILITY = 0.3
+_TRIALS = 20  # positions tried for an object before the scene is redrawn
 
 
-def draw_scene(draw: Draw, number: int) -> Scene:
-    """Returns a random scene of so many objects, no two of which look alike; at least two have a relation to tell."""
+def draw_scene(draw: Draw, count: int) -> Scene:
+    """Returns a random scene in which no two objects look alike and at least two have a relation for a caption.
+
+    Args:
+        draw: Source of random choices.
+        count: Number of objects.
+    """
     while True:
-        objects = []
-        while len(objects) < number and (drawn := place(draw, _look(draw, objects), objects)):
-            objects.append(drawn)
+        objects: list[Object] = []
+        while len(objects) < count and (placed := place(draw, _draw_appearance(draw, objects), objects)):
+            objects.append(placed)
         scene = Scene(tuple(objects))
-        if len(objects) == number == len({one.look for one in objects}) and scene.related(TOLD):
+        are_distinct = len({obj.appearance for obj in objects}) == len(objects) == count
+        if are_distinct and scene.relations(CAPTION_RATIO):
             return scene
 
 
-def _look(draw: Draw, others: list[Object]) -> dict[str, str]:
-    def value(attribute):
-        if others and draw.chance(_ALIKE):
+def _draw_appearance(draw: Draw, others: list[Object]) -> dict[str, str]:
+    def value(attribute: str) -> str:
+        if others and draw.chance(_COPY_PROBABILITY):
             return getattr(draw.choice(others), attribute)
         return draw.choice(ATTRIBUTES[attribute])
 
     return {attribute: value(attribute) for attribute in ATTRIBUTES}
 
 
-def place(draw: Draw, look: dict[str, str], others: list[Object]) -> Object | None:
-    """Returns an object of that look where there is room for it, or none if there seems to be no such place."""
-    edge = RADII[look["size"]] + MARGIN
-    places = [place for place in range(SIDE) if edge <= place <= SIDE - edge]
+def place(draw: Draw, appearance: dict[str, str], others: list[Object]) -> Object | None:
+    """Places an object at a random position with enough distance from the others and from the edge.
+
+    Args:
+        draw: Source of random choices.
+        appearance: Value of each attribute in `ATTRIBUTES`.
+        others: Objects that are already placed.
+
+    Returns:
+        The object, or None if a number of random positions were all too close to another object.
+    """
+    edge = RADII[appearance["size"]] + MARGIN
+    positions = [position for position in range(SIDE) if edge <= position <= SIDE - edge]
     for _ in range(_TRIALS):
-        candidate = Object(**look, x=draw.choice(places), y=draw.choice(places))
+        candidate = Object(**appearance, x=draw.choice(positions), y=draw.choice(positions))
         if all(map(candidate.is_clear_of, others)):
             return candidate
     return None

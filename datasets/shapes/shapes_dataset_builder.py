@@ -15,35 +15,42 @@ from .drawing import draw
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
-    """The pictures' width and height in pixels, a multiple of 64, and the modules with the scenes and the questions."""
+    """A configuration of the data set.
+
+    Args:
+        side: Width and height of the images in pixels, a multiple of 64.
+        scene_module: Module with the sizes of the splits and their scenes.
+        question_module: Module with the questions.
+    """
 
     side: int = 64
-    drawn: ModuleType = splits
-    asked: ModuleType = questions
+    scene_module: ModuleType = splits
+    question_module: ModuleType = questions
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Drawn scenes of two to five shapes with captions and questions; nothing is downloaded.
+    """Generated images of two to five shapes with captions and questions; nothing is downloaded.
 
-    Each scene has five captions and ten or eleven questions. `scene` is what the picture shows, for `Scene.from_json`.
-    The configuration `relational` has scenes of six shapes with twenty questions in the manner of Sort-of-CLEVR.
+    Each image has five captions and usually ten or eleven questions. The feature `scene` describes the image in JSON,
+    which `Scene.from_json` reads. The configuration `relational` has images of six shapes with twenty questions similar
+    to Sort-of-CLEVR.
     """
 
     VERSION = tfds.core.Version("1.4.0")
-    RELEASE_NOTES = {  # noqa: RUF012, as tfds has it
-        "1.0.0": "10,000 training, 1,000 validation and 1,000 test scenes, and 1,000 with unseen pairs.",
-        "1.1.0": "40,000 training scenes; `relational` has 10,000, as before.",
-        "1.2.0": "Captions tell relations only where they are clearer than they must be to be true.",
-        "1.3.0": "120,000 training scenes; `relational` as before.",
-        "1.4.0": "A scene is asked about an object's fill, too; `relational` as before.",
+    RELEASE_NOTES = {  # noqa: RUF012, as TFDS declares it
+        "1.0.0": "10,000 training, 1,000 validation and 1,000 test scenes, and 1,000 scenes with unseen pairs.",
+        "1.1.0": "40,000 training scenes; `relational` keeps its 10,000.",
+        "1.2.0": "Captions only mention relations that are clearer than required for being true.",
+        "1.3.0": "120,000 training scenes; `relational` is unchanged.",
+        "1.4.0": "Questions about the fill of an object; `relational` is unchanged.",
     }
     BUILDER_CONFIGS = [  # noqa: RUF012
-        *(Config(name=str(side), description=f"Pictures of {side} by {side} pixels.", side=side) for side in (64, 128)),
+        *(Config(name=str(side), description=f"Images of {side} by {side} pixels.", side=side) for side in (64, 128)),
         Config(
             name="relational",
-            description="Six circles and squares, with questions like Sort-of-CLEVR's.",
-            drawn=relational,
-            asked=relational,
+            description="Six circles and squares, with questions similar to Sort-of-CLEVR.",
+            scene_module=relational,
+            question_module=relational,
         ),
     ]
 
@@ -62,12 +69,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        return {split: self._generate_examples(split) for split in self.builder_config.drawn.SIZES}
+        return {split: self._generate_examples(split) for split in self.builder_config.scene_module.SIZES}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         config = self.builder_config
-        scenes = config.drawn.scenes(split)
-        for index, (scene, asked) in enumerate(zip(scenes, config.asked.questions(scenes), strict=True)):
+        scenes = config.scene_module.scenes(split)
+        for index, (scene, scene_questions) in enumerate(
+            zip(scenes, config.question_module.questions(scenes), strict=True)
+        ):
             yield (
                 index,
                 {
@@ -77,7 +86,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     "scene": scene.to_json(),
                     "questions": [
                         {"question": question.text, "answer": question.answer, "type": question.type}
-                        for question in asked
+                        for question in scene_questions
                     ],
                 },
             )

@@ -1,8 +1,8 @@
 """The scenes of each split.
 
-One in eight pairs of a shape and a colour is held out, such as yellow circles: no object of the training, validation
-and test scenes is of such a pair, and every scene of `test_unseen` has one that is. What a model says of a yellow
-circle, it can only have put together from other yellow objects and other circles.
+One in eight pairs of a shape and a colour is held out, such as yellow circles. No object of the training, validation
+and test scenes is such a pair; every scene of `test_unseen` contains at least one. A model can therefore only describe
+a yellow circle by combining what it learned from other yellow objects and from other circles.
 """
 
 import functools
@@ -25,26 +25,41 @@ HELD_OUT = frozenset(
     }
 )
 _SEEDS = {"train": 1, "validation": 2, "test": 3, "test_unseen": 4}
-_NUMBERS = (2, 3, 4, 5)
+_OBJECT_COUNTS = (2, 3, 4, 5)
 
 
-def is_held_out(one: Object) -> bool:
-    """Whether the object's shape and colour together are kept for the split `test_unseen`."""
-    return (one.shape, one.colour) in HELD_OUT
+def is_held_out(obj: Object) -> bool:
+    """Whether the shape and colour of the object only occur together in the split `test_unseen`."""
+    return (obj.shape, obj.colour) in HELD_OUT
 
 
 @functools.cache
-def scenes(split: str) -> tuple[Scene, ...]:
-    """Returns the scenes of a split, of two, three, four and five objects in turn."""
+def scenes(split: str, count: int | None = None) -> tuple[Scene, ...]:
+    """Returns the scenes of a split, which have two, three, four and five objects in turn.
+
+    Args:
+        split: One of `SIZES`.
+        count: Number of scenes from the start of the split; all by default. Drawing the 120,000 training scenes takes
+            about half a minute.
+
+    Raises:
+        ValueError: If there is no such split.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.shapes.splits import scenes
+    >>> [len(scene.objects) for scene in scenes("train", 4)]
+    [2, 3, 4, 5]
+    """
     if split not in SIZES:
         raise ValueError(f"the splits are {', '.join(SIZES)}, not {split!r}")
-    return tuple(itertools.islice(_drawn(split), SIZES[split]))
+    return tuple(itertools.islice(_draw_scenes(split), SIZES[split] if count is None else count))
 
 
-def _drawn(split: str) -> Iterator[Scene]:
+def _draw_scenes(split: str) -> Iterator[Scene]:
     draw = Draw(_SEEDS[split])
-    for number in itertools.cycle(_NUMBERS):
-        scene = draw_scene(draw, number)
+    for count in itertools.cycle(_OBJECT_COUNTS):
+        scene = draw_scene(draw, count)
         while any(map(is_held_out, scene.objects)) != (split == "test_unseen"):
-            scene = draw_scene(draw, number)
+            scene = draw_scene(draw, count)
         yield scene

@@ -1,4 +1,4 @@
-"""The drawn scenes, their captions and questions, and the data set that TensorFlow Datasets makes of them."""
+"""The generated scenes with their images, captions and questions, and the TFDS data set built from them."""
 
 import collections
 import hashlib
@@ -15,15 +15,15 @@ import pytest
 from keras_recurrent.datasets.draw import Draw
 from keras_recurrent.datasets.shapes import splits
 from keras_recurrent.datasets.shapes.captions import captions, is_true, parse
-from keras_recurrent.datasets.shapes.drawing import COLOURS, GROUND, draw
+from keras_recurrent.datasets.shapes.drawing import BACKGROUND, COLOURS, draw
 from keras_recurrent.datasets.shapes.phrases import NUMBERS, Description
 from keras_recurrent.datasets.shapes.questions import Type, questions
 from keras_recurrent.datasets.shapes.sampling import draw_scene
 from keras_recurrent.datasets.shapes.scene import (
     ATTRIBUTES,
-    CLEARLY,
+    CAPTION_RATIO,
+    CLEAR_RATIO,
     SHAPES,
-    TOLD,
     Object,
     Relation,
     Scene,
@@ -36,19 +36,30 @@ BLUE_SQUARE = Object("small", "hollow", "blue", "square", 50, 16)
 RED_SQUARE = Object("small", "striped", "red", "square", 14, 50)
 SCENE = Scene((RED_CIRCLE, BLUE_SQUARE, RED_SQUARE))
 VALUES = {value for values in ATTRIBUTES.values() for value in values}
-ASKED = 10_000  # scenes of a split, at most, whose questions are looked at
 OPPOSITES = {"left": "right", "right": "left", "above": "below", "below": "above"}
 
 
-@pytest.fixture(scope="module")
-def scenes():
-    return {split: splits.scenes(split) for split in splits.SIZES}
+# The whole data set, and a part of it, which holds the first scenes of each split.
+SIZES = {
+    "part": {"train": 1200, "validation": 100, "test": 400, "test_unseen": 400},
+    "whole": {"train": 120_000, "validation": 1000, "test": 1000, "test_unseen": 1000},
+}
+
+
+@pytest.fixture(scope="module", params=["part", pytest.param("whole", marks=pytest.mark.rest)])
+def sizes(request):
+    return SIZES[request.param]
 
 
 @pytest.fixture(scope="module")
-def asked(scenes):
-    # Those of the first scenes do not depend on the rest.
-    return {split: questions(scenes[split][:ASKED]) for split in splits.SIZES}
+def scenes(sizes):
+    return {split: splits.scenes(split, size) for split, size in sizes.items()}
+
+
+@pytest.fixture(scope="module")
+def scene_questions(scenes):
+    # The questions about the first scenes do not depend on later scenes.
+    return {split: questions(of_split[:10_000]) for split, of_split in scenes.items()}
 
 
 def pixels(*objects, side=64):
@@ -56,20 +67,20 @@ def pixels(*objects, side=64):
 
 
 def covered(picture):
-    return (picture != GROUND).any(axis=-1)
+    return (picture != BACKGROUND).any(axis=-1)
 
 
 # Scenes and splits
 
 
-def test_sizes_and_numbers_of_objects(scenes):
-    sizes = {"train": 120_000, "validation": 1000, "test": 1000, "test_unseen": 1000}
-    assert {split: len(drawn) for split, drawn in scenes.items()} == sizes
+def test_sizes_and_numbers_of_objects(scenes, sizes):
+    assert SIZES["whole"] == splits.SIZES
+    assert {split: len(of_split) for split, of_split in scenes.items()} == sizes
     for drawn in scenes.values():
         assert collections.Counter(len(scene.objects) for scene in drawn) == dict.fromkeys((2, 3, 4, 5), len(drawn) / 4)
 
 
-def test_no_scene_is_there_twice(scenes):
+def test_no_scene_occurs_twice(scenes):
     everything = [frozenset(scene.objects) for drawn in scenes.values() for scene in drawn]
     assert len(set(everything)) == len(everything)
 
@@ -80,24 +91,24 @@ def test_pairs_of_shape_and_colour_are_held_out(scenes):
     assert len(splits.HELD_OUT) / len(possible) == 1 / 8
     for split, drawn in scenes.items():
         for scene in drawn:
-            unseen = [one for one in scene.objects if (one.shape, one.colour) in splits.HELD_OUT]
+            unseen = [obj for obj in scene.objects if (obj.shape, obj.colour) in splits.HELD_OUT]
             assert bool(unseen) == (split == "test_unseen")
             assert unseen == list(filter(splits.is_held_out, scene.objects))
-    trained = collections.Counter((one.shape, one.colour) for scene in scenes["train"] for one in scene.objects)
+    trained = collections.Counter((obj.shape, obj.colour) for scene in scenes["train"] for obj in scene.objects)
     assert set(trained) == set(possible) - splits.HELD_OUT
-    assert min(trained.values()) > 400
+    assert min(trained.values()) > len(scenes["train"]) / 24  # 1/12 on average
 
 
 def test_every_attribute_is_about_as_frequent(scenes):
     for attribute, values in ATTRIBUTES.items():
-        counts = collections.Counter(getattr(one, attribute) for scene in scenes["train"] for one in scene.objects)
+        counts = collections.Counter(getattr(obj, attribute) for scene in scenes["train"] for obj in scene.objects)
         assert set(counts) == set(values)
         assert max(counts.values()) < 1.6 * min(counts.values())
 
 
 def test_objects_do_not_touch_each_other_or_the_edge(scenes):
     for scene in scenes["train"][:300]:
-        alone = np.stack([covered(pixels(one)) for one in scene.objects])
+        alone = np.stack([covered(pixels(obj)) for obj in scene.objects])
         assert alone.sum(axis=0).max() == 1
         assert (alone.any(axis=0) == covered(pixels(*scene.objects))).all()
         inside = np.zeros((64, 64), bool)
@@ -108,8 +119,8 @@ def test_objects_do_not_touch_each_other_or_the_edge(scenes):
 def test_no_two_objects_look_alike_and_two_have_a_relation(scenes):
     for drawn in scenes.values():
         for scene in drawn:
-            assert len({(one.size, one.fill, one.colour, one.shape) for one in scene.objects}) == len(scene.objects)
-            assert scene.related()
+            assert len({(obj.size, obj.fill, obj.colour, obj.shape) for obj in scene.objects}) == len(scene.objects)
+            assert scene.relations()
 
 
 def test_relations():
@@ -120,7 +131,7 @@ def test_relations():
     assert relation_between(at(40, 30), at(10, 30)) == Relation.RIGHT
     assert relation_between(at(30, 10), at(30, 40)) == Relation.ABOVE
     assert relation_between(at(30, 40), at(30, 10)) == Relation.BELOW
-    assert CLEARLY == 1.5
+    assert CLEAR_RATIO == 1.5
     assert relation_between(at(10, 10), at(41, 30)) == Relation.LEFT
     assert relation_between(at(10, 10), at(40, 30)) is None
     assert relation_between(at(10, 10), at(30, 40)) is None
@@ -138,12 +149,12 @@ def test_an_unknown_split_is_refused():
         splits.scenes("dev")
 
 
-# Another digest means another data set: then the builder's version must change, too.
+# If the digest changes, the data set changes, and the builder needs another version.
 DIGEST = "6dce1ed33e76723fdf7fbf5ffc8fd78dbaf26b3821df888dde9fd17463239573"
 DIGESTS = """
 import hashlib, sys
 from keras_recurrent.datasets.shapes import captions, drawing, questions, splits
-drawn = [scene for split in splits.SIZES for scene in splits.scenes(split)[:50]]
+drawn = [scene for split in splits.SIZES for scene in splits.scenes(split, 50)]
 texts = [(scene.to_json(), captions.captions(scene)) for scene in drawn]
 texts += [[(q.text, q.answer, str(q.type)) for q in asked] for asked in questions.questions(drawn)]
 print(hashlib.sha256(repr(texts).encode()).hexdigest())
@@ -152,10 +163,10 @@ print("tensorflow" in sys.modules)
 """
 
 
-def test_every_process_draws_and_writes_the_same_without_tensorflow(scenes):
-    environment = os.environ | {"PYTHONHASHSEED": "12345"}  # the digest was made with another one
+def test_data_is_the_same_in_every_process_and_needs_no_tensorflow():
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}  # the digest was computed with another one
     run = subprocess.run([sys.executable, "-c", DIGESTS], env=environment, capture_output=True, text=True, check=True)
-    pictures = b"".join(draw(scene).tobytes() for drawn in scenes.values() for scene in drawn[:50])
+    pictures = b"".join(draw(scene).tobytes() for split in splits.SIZES for scene in splits.scenes(split, 50))
     assert run.stdout.split() == [DIGEST, hashlib.sha256(pictures).hexdigest(), "False"]
 
 
@@ -167,7 +178,7 @@ def test_two_draws_of_a_seed_agree_and_of_two_seeds_do_not():
     assert drawn(1) == drawn(1) != drawn(2)
 
 
-# Pictures
+# Images
 
 
 @pytest.mark.parametrize("size", ATTRIBUTES["size"])
@@ -175,7 +186,7 @@ def test_two_draws_of_a_seed_agree_and_of_two_seeds_do_not():
 def test_the_centre_shows_colour_and_fill(size, shape):
     for colour, fill in itertools.product(ATTRIBUTES["colour"], ATTRIBUTES["fill"]):
         picture = pixels(Object(size, fill, colour, shape, 20, 30))
-        expected = GROUND if fill == "hollow" else COLOURS[colour]
+        expected = BACKGROUND if fill == "hollow" else COLOURS[colour]
         assert np.abs(picture[29:31, 19:21] - expected).max() <= (40 if fill == "hollow" else 0)
 
 
@@ -189,14 +200,14 @@ def test_objects_are_where_the_scene_says():
 def test_looks_are_clearly_distinct():
     looks = list(itertools.product(("small", "large"), ATTRIBUTES["fill"], SHAPES))
     masks = [(228 - pixels(Object(size, fill, "black", shape, 32, 32))[..., 0]) / 204 for size, fill, shape in looks]
-    for (one, mask), (other, other_mask) in itertools.combinations(zip(looks, masks, strict=True), 2):
+    for (obj, mask), (other, other_mask) in itertools.combinations(zip(looks, masks, strict=True), 2):
         difference = np.abs(mask - other_mask).sum()  # in pixels
-        assert difference > 10, (one, other)
+        assert difference > 10, (obj, other)
 
 
 def test_colours_are_clearly_distinct():
-    for one, other in itertools.combinations([GROUND, *COLOURS.values()], 2):
-        assert np.linalg.norm(np.subtract(one, other)) > 100
+    for obj, other in itertools.combinations([BACKGROUND, *COLOURS.values()], 2):
+        assert np.linalg.norm(np.subtract(obj, other)) > 100
 
 
 def test_both_sizes_of_a_picture_show_the_same(scenes):
@@ -348,39 +359,40 @@ def test_five_different_true_captions(scenes):
             assert all(re.fullmatch("[a-z]+,?( [a-z]+,?)*[a-z]", caption) for caption in written)
 
 
-def test_captions_tell_relations_that_are_clearer_than_they_must_be(scenes):
-    assert CLEARLY < TOLD
+def test_captions_only_mention_the_clearest_relations(scenes):
+    assert CLEAR_RATIO < CAPTION_RATIO
     for scene in scenes["train"][:1000]:
-        for told in filter(lambda statement: isinstance(statement, Related), map(parse, captions(scene))):
+        for statement in filter(lambda statement: isinstance(statement, Related), map(parse, captions(scene))):
             assert any(
-                told.subject.fits(one) and told.reference.fits(other) and where == told.relation
-                for one, where, other in scene.related(TOLD)
+                statement.subject.fits(obj) and statement.reference.fits(other) and where == statement.relation
+                for obj, where, other in scene.relations(CAPTION_RATIO)
             )
 
 
 def test_captions_have_every_word_of_the_grammar(scenes):
-    written = itertools.chain(*map(captions, scenes["train"][:ASKED]))
+    described = scenes["train"][:10_000]
+    written = itertools.chain(*map(captions, described))
     counts = collections.Counter(word for caption in written for word in re.findall(r"\w+", caption))
     words = VALUES | {word for relation in Relation for word in relation.split()} | set(NUMBERS[1:6])
     words |= {shape + "s" for shape in SHAPES if shape != "cross"} | {"crosses", "objects", "both", "all", "exactly"}
     assert words <= set(counts)
-    assert min(counts[word] for word in words) > 100
+    assert min(counts[word] for word in words) > len(described) / 100
 
 
-def fits(one, words):
+def fits(obj, words):
     """Whether the object is what a noun phrase names; written apart from the data set's own code."""
     singular = [re.sub("(?<!s)s$|(?<=ss)es$", "", word) for word in words.split()]
-    return all(word in (one.size, one.fill, one.colour, one.shape) for word in singular if word in VALUES)
+    return all(word in (obj.size, obj.fill, obj.colour, obj.shape) for word in singular if word in VALUES)
 
 
 def named(scene, words):
-    return [one for one in scene.objects if fits(one, words)]
+    return [obj for obj in scene.objects if fits(obj, words)]
 
 
-def is_beyond(one, where, other):
+def is_beyond(obj, where, other):
     """Whether `one` is within 33.7 degrees of the axis to that side of `other`."""
     axis = {"left": 180, "right": 0, "above": 90, "below": 270}[where]
-    angle = math.degrees(math.atan2(other.y - one.y, one.x - other.x))
+    angle = math.degrees(math.atan2(other.y - obj.y, obj.x - other.x))
     return abs((angle - axis + 180) % 360 - 180) < math.degrees(math.atan(1 / 1.5))
 
 
@@ -392,7 +404,7 @@ def test_the_named_objects_are_where_the_caption_says(scenes):
         for caption in captions(scene)[:2]:
             before, where, after = re.fullmatch(f"(.*) {RELATION} (an? .*)", caption).groups()
             pairs = itertools.product(named(scene, before), named(scene, after))
-            assert any(is_beyond(one, where, other) for one, other in pairs)
+            assert any(is_beyond(obj, where, other) for obj, other in pairs)
 
 
 def mutations(caption):
@@ -408,14 +420,14 @@ def mutations(caption):
             yield "relation", caption.replace(word, OPPOSITES[word])
     statement = parse(caption)
     if isinstance(statement, Counted | Shared):
-        for number in {statement.number - 1, statement.number + 1} & {1, 2, 3, 4, 5}:
+        for number in {statement.count - 1, statement.count + 1} & {1, 2, 3, 4, 5}:
             if isinstance(statement, Counted) or number <= statement.total:
-                yield "number", replace(statement, number=number).wordings()[0]
+                yield "number", replace(statement, count=number).wordings()[0]
 
 
 def test_few_captions_with_a_change_are_true(scenes):
     changed, still_true = collections.Counter(), collections.Counter()
-    for scene in scenes["test"]:
+    for scene in scenes["test"][::4]:
         for caption in captions(scene):
             for change, mutation in mutations(caption):
                 assert parse(mutation), (caption, mutation)
@@ -436,46 +448,46 @@ def answer(text, scene):
     if match := re.fullmatch("is there (an? .*)\\?", text):
         return "yes" if named(scene, match[1]) else "no"
     if match := re.fullmatch("how many other objects have the same (.*) as (the .*)\\?", text):
-        (one,) = named(scene, match[2])
-        alike = [other for other in scene.objects if getattr(other, match[1]) == getattr(one, match[1])]
+        (obj,) = named(scene, match[2])
+        alike = [other for other in scene.objects if getattr(other, match[1]) == getattr(obj, match[1])]
         return NUMBERS[len(alike) - 1]
     if match := re.fullmatch("how many (.*) are there\\?", text):
         return NUMBERS[len(named(scene, match[1]))]
     if match := re.fullmatch("are there (more|fewer|as many) (.*) (?:than|as) (.*)\\?", text):
-        one, other = (len(named(scene, words)) for words in match.groups()[1:])
-        assert one or other
-        return "yes" if {"more": one > other, "fewer": one < other, "as many": one == other}[match[1]] else "no"
+        obj, other = (len(named(scene, words)) for words in match.groups()[1:])
+        assert obj or other
+        return "yes" if {"more": obj > other, "fewer": obj < other, "as many": obj == other}[match[1]] else "no"
     if match := re.fullmatch(f"what (.*) is the object {RELATION} (the .*)\\?", text):
-        (one,) = named(scene, match[3])
-        others = [other for other in scene.objects if other != one]
-        (meant,) = (other for other in others if is_beyond(other, match[2], one))
-        assert all(any(is_beyond(other, where, one) for where in OPPOSITES) for other in others)
+        (obj,) = named(scene, match[3])
+        others = [other for other in scene.objects if other != obj]
+        (meant,) = (other for other in others if is_beyond(other, match[2], obj))
+        assert all(any(is_beyond(other, where, obj) for where in OPPOSITES) for other in others)
         return getattr(meant, match[1])
     if match := re.fullmatch(f"is (the .*) {RELATION} (the .*)\\?", text):
-        (one,), (other,) = named(scene, match[1]), named(scene, match[3])
-        assert any(is_beyond(one, where, other) for where in OPPOSITES)
-        return "yes" if is_beyond(one, match[2], other) else "no"
+        (obj,), (other,) = named(scene, match[1]), named(scene, match[3])
+        assert any(is_beyond(obj, where, other) for where in OPPOSITES)
+        return "yes" if is_beyond(obj, match[2], other) else "no"
     match = re.fullmatch("what (.*) is (the .*)\\?", text)
-    (one,) = named(scene, match[2])
-    return getattr(one, match[1])
+    (obj,) = named(scene, match[2])
+    return getattr(obj, match[1])
 
 
-def test_every_answer_is_right(scenes, asked):
-    for split in splits.SIZES:
-        for scene, about in zip(scenes[split][:ASKED], asked[split], strict=True):
+def test_every_answer_is_right(scenes, scene_questions):
+    for split, of_split in scene_questions.items():
+        for scene, about in zip(scenes[split], of_split, strict=False):
             for question in about:
                 assert answer(question.text, scene) == question.answer, (scene, question)
 
 
-def test_questions_are_of_every_type(asked):
-    for about in asked.values():
+def test_questions_are_of_every_type(scene_questions):
+    for about in scene_questions.values():
         numbers = [len(questions) for questions in about]
         assert 10 < np.mean(numbers) < 11
         assert min(numbers) >= 4
         counts = collections.Counter(question.type for questions in about for question in questions)
         assert set(counts) == set(Type)
         assert min(counts.values()) > 0.95 * len(about)
-    about = [question for questions in asked["test"] for question in questions]
+    about = [question for questions in scene_questions["test"] for question in questions]
     assert {question.type for question in about if question.relational} == {"comparison", "relation"}
     assert 0.4 < np.mean([question.relational for question in about]) < 0.6
 
@@ -505,14 +517,14 @@ def form(question):
     )
 
 
-def test_no_question_is_answered_much_better_than_by_chance_without_its_picture(asked):
+def test_no_question_is_answered_much_better_than_by_chance_without_its_picture(scene_questions):
     by_text, by_form = collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter)
-    for question in itertools.chain(*asked["train"]):
+    for question in itertools.chain(*scene_questions["train"]):
         by_text[question.text][question.answer] += 1
         by_form[form(question)][question.answer] += 1
     for split in ("test", "test_unseen"):
         about = collections.defaultdict(list)
-        for question in itertools.chain(*asked[split]):
+        for question in itertools.chain(*scene_questions[split]):
             about[form(question)].append(question)
         assert set(about) == set(BOUNDS)
         for name, of_form in about.items():
@@ -524,8 +536,8 @@ def test_no_question_is_answered_much_better_than_by_chance_without_its_picture(
             assert np.mean([question.answer == commonest for question in of_form]) < BOUNDS[name], (split, name)
 
 
-def test_yes_and_no_are_balanced_for_each_text(asked):
-    for split, about in asked.items():
+def test_yes_and_no_are_balanced_for_each_text(scene_questions):
+    for split, about in scene_questions.items():
         counts = collections.defaultdict(collections.Counter)
         for question in itertools.chain(*about):
             if question.answer in ("yes", "no"):
@@ -534,15 +546,17 @@ def test_yes_and_no_are_balanced_for_each_text(asked):
         assert not uneven, split
 
 
-def test_training_does_not_teach_that_held_out_pairs_never_are(asked):
-    texts = collections.Counter(question.text for question in itertools.chain(*asked["train"]))
+def test_training_does_not_teach_that_held_out_pairs_never_are(scene_questions):
+    texts = collections.Counter(question.text for question in itertools.chain(*scene_questions["train"]))
     for shape, colour in splits.HELD_OUT:
         assert texts[f"is there a{'n' * (colour == 'orange')} {colour} {shape}?"] <= 1
-    assert texts["is there a red circle?"] > 50
+    assert texts["is there a red circle?"] > len(scene_questions["train"]) / 200
 
 
-def test_questions_vary(asked):
-    texts = collections.Counter((question.type, question.text) for question in itertools.chain(*asked["train"]))
+def test_questions_vary(scene_questions):
+    texts = collections.Counter(
+        (question.type, question.text) for question in itertools.chain(*scene_questions["train"])
+    )
     for kind in Type:
         counts = [count for (type_, _), count in texts.items() if type_ == kind]
         assert len(counts) > 40
@@ -553,10 +567,11 @@ def test_questions_vary(asked):
 
 
 @pytest.mark.parametrize("side", [64, 128])
-def test_the_data_set_holds_the_scenes(scenes, side, tmp_path, monkeypatch):
+def test_the_data_set_holds_the_scenes(side, tmp_path, monkeypatch):
     from keras_recurrent.datasets.shapes.shapes_dataset_builder import Builder
 
-    monkeypatch.setattr(splits, "scenes", lambda split: scenes[split][:6])
+    scenes = {split: splits.scenes(split, 6) for split in splits.SIZES}
+    monkeypatch.setattr(splits, "scenes", scenes.get)
     assert Builder(data_dir=tmp_path).builder_config.name == "64"
     builder = Builder(config=str(side), data_dir=tmp_path)
     assert builder.name == "shapes"
@@ -565,7 +580,7 @@ def test_the_data_set_holds_the_scenes(scenes, side, tmp_path, monkeypatch):
     for split in splits.SIZES:
         rows = list(builder.as_dataset(split=split).as_numpy_iterator())
         assert sorted(row["image/filename"].decode() for row in rows) == [f"{split}-0000{i}.png" for i in range(6)]
-        about = questions(scenes[split][:6])
+        about = questions(scenes[split])
         for row in rows:
             index = int(row["image/filename"].decode()[-9:-4])
             scene = scenes[split][index]
