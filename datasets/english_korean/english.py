@@ -1,4 +1,4 @@
-"""Sentences in English."""
+"""Wording of sentences in English."""
 
 from .lexicon import NUMERALS, Noun, Tense
 from .sentence import Kind, Mood, Question, Sentence
@@ -11,7 +11,7 @@ _THIRD_PERSON = {"have": "has"}
 
 
 def english(sentence: Sentence) -> str:
-    """Returns the sentence in English, such as "Minsu did not read two books at home yesterday."."""
+    """Returns the English wording of a sentence, such as "Minsu did not read two books at home yesterday."."""
     text = _clause(sentence)
     if sentence.clause:
         text += f" when {_clause(sentence.clause)}"
@@ -19,7 +19,7 @@ def english(sentence: Sentence) -> str:
 
 
 def reads_as_past(sentence: Sentence) -> bool:
-    """Whether a present tense looks like a past one: "I read a book" does, "she reads" and "I do not read" do not."""
+    """Whether a sentence in the present tense looks like the past: "I read a book", but not "I do not read"."""
     verb = sentence.verb
     if verb is None or sentence.tense != Tense.PRESENT or _auxiliary(sentence):
         return False
@@ -31,8 +31,8 @@ def _clause(sentence: Sentence) -> str:
     negation = "not" if sentence.negated and sentence.kind != Kind.EXISTENCE else ""
     predicate = [negation, _main_verb(sentence), _complement(sentence)]
     if _is_inverted(sentence):
-        asked = "" if sentence.question == Question.YES_NO else sentence.question
-        parts = [asked, auxiliary, _subject(sentence), *predicate]
+        question_word = "" if sentence.question in (None, Question.YES_NO) else sentence.question
+        parts = [question_word, auxiliary, _subject(sentence), *predicate]
     else:
         parts = [_subject(sentence), auxiliary, *predicate]
     return " ".join(filter(None, [*parts, *_adjuncts(sentence)])).replace("can not", "cannot")
@@ -43,7 +43,7 @@ def _is_inverted(sentence: Sentence) -> bool:
 
 
 def _auxiliary(sentence: Sentence) -> str:
-    """Returns the verb that takes the negation and precedes the subject in a question; none in "She reads"."""
+    """Returns the verb that is negated and that precedes the subject in a question; empty for "She reads"."""
     if sentence.mood == Mood.ABILITY:
         return "could" if sentence.tense == Tense.PAST else "can"
     if sentence.tense == Tense.FUTURE:
@@ -72,7 +72,7 @@ def _main_verb(sentence: Sentence) -> str:
 
 
 def _agreement(sentence: Sentence) -> str:
-    """Returns which form of "be" the subject takes: that of "I", of a singular or of a plural."""
+    """Returns the form of the verb that the subject requires: "I", "singular" or "plural"."""
     if sentence.kind == Kind.EXISTENCE:
         return "plural" if sentence.number > 1 else "singular"
     if sentence.kind == Kind.DESCRIPTION:
@@ -87,12 +87,14 @@ def _subject(sentence: Sentence) -> str:
     if sentence.kind == Kind.EXISTENCE:
         return "there"
     if sentence.kind == Kind.DESCRIPTION:
+        assert sentence.determiner
         return f"{sentence.determiner.english} {sentence.objects[0].english}"
     return " and ".join(subject.english for subject in sentence.subjects)
 
 
 def _complement(sentence: Sentence) -> str:
     if sentence.kind == Kind.DESCRIPTION:
+        assert sentence.adjective
         return sentence.adjective.english
     return " and ".join(_object(sentence, noun) for noun in sentence.objects)
 
@@ -102,10 +104,10 @@ def _object(sentence: Sentence, noun: Noun) -> str:
         return f"no {noun.english}"
     if sentence.number:
         return counted(noun, sentence.number)
-    several_are = sentence.kind == Kind.IDENTITY and sentence.subjects[0].plural
+    is_plural_identity = sentence.kind == Kind.IDENTITY and sentence.subjects[0].plural
     if noun.bare:
         return noun.english
-    if several_are or (sentence.verb is not None and sentence.verb.generic):
+    if is_plural_identity or (sentence.verb is not None and sentence.verb.generic):
         return plural(noun)
     return f"{'an' if noun.english[0] in 'aeiou' else 'a'} {noun.english}"
 
@@ -121,7 +123,7 @@ def _adjuncts(sentence: Sentence) -> list[str]:
 
 
 def counted(noun: Noun, number: int) -> str:
-    """Returns the noun with its number: "three apples", "one cup of coffee"."""
+    """Returns a noun with a number: "three apples", "one cup of coffee"."""
     numeral = NUMERALS[number].english
     if noun.measure:
         return f"{numeral} {noun.measure if number == 1 else _with_s(noun.measure)} of {noun.english}"
@@ -134,7 +136,7 @@ def plural(noun: Noun) -> str:
 
 
 def third_person(verb: str) -> str:
-    """Returns the third person singular of a verb, whose first word alone changes: "waits for", "studies", "has"."""
+    """Returns the third person singular of a verb, of which only the first word changes: "waits for", "studies"."""
     first, *rest = verb.split(" ")
     return " ".join([_THIRD_PERSON.get(first) or _with_s(first), *rest])
 

@@ -1,11 +1,11 @@
-"""Korean particles, whose form depends on the last letter of the word that they are attached to."""
+"""Korean particles, whose form depends on the last letter of the word to which they are attached."""
 
-_FIRST_SYLLABLE = 0xAC00  # 가; Unicode orders the syllables by first consonant, then vowel, then final consonant.
+_FIRST_SYLLABLE = 0xAC00  # 가; Unicode orders the syllables by initial consonant, vowel and final consonant
 _LAST_SYLLABLE = 0xD7A3  # 힣
-_FINAL_CONSONANTS = 28  # "none" and the 27 others
-_RIEUL = 8  # ㄹ among them
+_FINAL_CONSONANTS = 28  # including none
+_RIEUL = 8  # index of ㄹ
 
-# A particle is written "form after a consonant/form after a vowel".
+# Each particle is "form after a consonant/form after a vowel".
 TOPIC = "은/는"
 SUBJECT = "이/가"
 OBJECT = "을/를"
@@ -18,7 +18,17 @@ _CONTRACTED = {("저", SUBJECT): "제가", ("나", SUBJECT): "내가", ("누구"
 
 
 def final_consonant(word: str) -> int:
-    """Returns the number of the word's last consonant, 0 where it ends in a vowel: 책 gives 1, 사과 gives 0."""
+    """Returns the index of the final consonant of a word, 0 if it ends in a vowel.
+
+    Raises:
+        ValueError: If the word does not end in a Hangul syllable.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.english_korean.hangul import final_consonant
+    >>> final_consonant("책"), final_consonant("사과")
+    (1, 0)
+    """
     code = ord(word[-1])
     if not _FIRST_SYLLABLE <= code <= _LAST_SYLLABLE:
         raise ValueError(f"{word!r} does not end in a Hangul syllable")
@@ -26,7 +36,21 @@ def final_consonant(word: str) -> int:
 
 
 def attach(word: str, particle: str) -> str:
-    """Returns the word with the form of the particle that fits it: attach("책", OBJECT) is 책을."""
+    """Attaches a particle to a word, in the form that the last letter of the word requires.
+
+    Args:
+        word: A Korean word.
+        particle: One of the particles of this module.
+
+    Raises:
+        ValueError: If the word does not end in a Hangul syllable.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.english_korean.hangul import OBJECT, attach
+    >>> attach("책", OBJECT), attach("사과", OBJECT)
+    ('책을', '사과를')
+    """
     if contracted := _CONTRACTED.get((word, particle)):
         return contracted
     after_consonant, after_vowel = particle.split("/")

@@ -1,4 +1,4 @@
-"""Sentences in Korean, in the polite style of 해요."""
+"""Wording of sentences in Korean, in the polite style (해요체)."""
 
 from . import hangul
 from .hangul import attach
@@ -6,22 +6,22 @@ from .lexicon import LISTENER, NUMERALS, WHO, Noun, Tense
 from .predicates import EXIST, NOT, WISH_OF_OTHERS, WISH_OF_SPEAKERS, Conjugation
 from .sentence import Kind, Mood, Question, Sentence
 
-_ASKED_PLACE = "어디"
-_ASKED_TIME = "언제"
-_ASKED_THING = "무엇"
+_WHERE = "어디"
+_WHEN = "언제"
+_WHAT = "무엇"
 
 
 def korean(sentence: Sentence) -> str:
-    """Returns the sentence in Korean, such as 민수는 어제 집에서 책 두 권을 읽지 않았어요."""
+    """Returns the Korean wording of a sentence, such as 민수는 어제 집에서 책 두 권을 읽지 않았어요."""
     parts = [*_arguments(sentence, hangul.TOPIC), _predicate(sentence)]
     if sentence.clause:
-        # Within the clause the subject is no topic: 제가 집에 왔을 때 민수는 ...
+        # The subject of the clause is not the topic: 제가 집에 왔을 때 민수는 ...
         parts = [*_arguments(sentence.clause, hangul.SUBJECT), _when(sentence.clause), *parts]
     return " ".join(filter(None, parts)) + ("?" if sentence.question else ".")
 
 
 def _arguments(sentence: Sentence, particle: str) -> list[str]:
-    """Returns all that stands before the predicate; `particle` marks the subject."""
+    """Returns the constituents before the predicate; `particle` marks the subject."""
     return [
         _subject(sentence, particle),
         _time(sentence),
@@ -36,20 +36,21 @@ def _subject(sentence: Sentence, particle: str) -> str:
     if sentence.kind == Kind.EXISTENCE or sentence.subjects == (LISTENER,):
         return ""
     if sentence.kind == Kind.DESCRIPTION:
+        assert sentence.determiner
         return attach(f"{sentence.determiner.korean} {sentence.objects[0].korean}", particle)
     if sentence.subjects == (WHO,):
-        particle = hangul.SUBJECT  # A question word is never the topic.
+        particle = hangul.SUBJECT  # a question word is never the topic
     return attach(_joined([subject.korean for subject in sentence.subjects]), particle)
 
 
 def _time(sentence: Sentence) -> str:
     if sentence.question == Question.WHEN:
-        return _ASKED_TIME
+        return _WHEN
     return sentence.time.korean if sentence.time else ""
 
 
 def _place(sentence: Sentence) -> str:
-    word = _ASKED_PLACE if sentence.question == Question.WHERE else sentence.place and sentence.place.korean
+    word = _WHERE if sentence.question == Question.WHERE else sentence.place and sentence.place.korean
     if not word:
         return ""
     return word + ("에" if sentence.moves or sentence.kind == Kind.EXISTENCE else "에서")
@@ -57,7 +58,8 @@ def _place(sentence: Sentence) -> str:
 
 def _object(sentence: Sentence) -> str:
     if sentence.question == Question.WHAT:
-        return attach(_ASKED_THING, sentence.verb.particle)
+        assert sentence.verb
+        return attach(_WHAT, sentence.verb.particle)
     if not sentence.objects or sentence.kind == Kind.DESCRIPTION or _is_copular(sentence):
         return ""
     words = _joined([_counted(noun, sentence.number) for noun in sentence.objects])
@@ -69,7 +71,7 @@ def _counted(noun: Noun, number: int) -> str:
 
 
 def _joined(words: list[str]) -> str:
-    """Joins words by 과 or 와: 민수와 지수."""
+    """Joins words with 과 or 와: 민수와 지수."""
     *others, last = words
     return " ".join([*(attach(word, hangul.AND) for word in others), last])
 
@@ -85,8 +87,7 @@ def _predicate(sentence: Sentence) -> str:
     if sentence.mood == Mood.ABILITY:
         return f"{_conjugation(sentence).prospective} 수 {_conjugate(EXIST, tense, negated)}"
     if sentence.mood == Mood.WISH:
-        own = sentence.subjects[0].person != 3
-        wish = WISH_OF_SPEAKERS if own else WISH_OF_OTHERS
+        wish = WISH_OF_OTHERS if sentence.subjects[0].person == 3 else WISH_OF_SPEAKERS
         return f"{_conjugation(sentence).stem}고 {_conjugate(wish, tense, negated)}"
     return _conjugate(_conjugation(sentence), tense, negated)
 
@@ -98,7 +99,7 @@ def _conjugation(sentence: Sentence) -> Conjugation:
 
 
 def _conjugate(predicate: Conjugation, tense: Tense, negated: bool) -> str:
-    """Returns a form of the predicate: 먹었어요, 먹지 않았어요."""
+    """Returns the predicate in a tense: 먹었어요, 먹지 않았어요."""
     if negated and predicate.opposite:
         return _conjugate(predicate.opposite, tense, negated=False)
     if negated:
@@ -116,5 +117,5 @@ def _copula(sentence: Sentence) -> str:
 
 
 def _when(clause: Sentence) -> str:
-    """Returns the predicate of a clause of time: 왔을 때 from 왔어요."""
+    """Returns the predicate of a subordinate clause: 왔을 때 from 왔어요."""
     return f"{_conjugation(clause).past.removesuffix('어요')}을 때"

@@ -1,10 +1,12 @@
-"""The nouns, persons, places and times of the grammar, in both languages."""
+"""The nouns, subjects, places and times of the grammar, in both languages."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Tense(StrEnum):
+    """The tenses."""
+
     PAST = "past"
     PRESENT = "present"
     FUTURE = "future"
@@ -12,10 +14,15 @@ class Tense(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """A thing or a person; `counter` is the Korean word it is counted with, none where it is not counted.
+    """A thing or a person.
 
-    `measure` is the English word it is counted with: two cups of coffee. A noun without an article (`bare`), such as
-    "water" or "the radio", is its own noun phrase.
+    Args:
+        english: The noun in English.
+        korean: The noun in Korean.
+        counter: The Korean word that counts it, such as 권 for books; empty if it is not countable.
+        plural: The English plural; by default it is formed regularly.
+        measure: The English word that counts it, such as "cup" in "two cups of coffee".
+        bare: Whether it takes no article, such as "water" or "the radio".
     """
 
     english: str
@@ -28,7 +35,14 @@ class Noun:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who acts. "You" has no Korean word: a Korean question to the listener leaves its subject out."""
+    """The subject of a verb.
+
+    Args:
+        english: The subject in English.
+        korean: The subject in Korean. It is empty for "you", because a Korean question to the listener omits it.
+        person: 1, 2 or 3.
+        plural: Whether it is a plural.
+    """
 
     english: str
     korean: str
@@ -38,7 +52,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Determiner:
-    """What stands before a noun to say which one it is: this, my, Minsu's."""
+    """A determiner of a noun: this, my, Minsu's."""
 
     english: str
     korean: str
@@ -46,7 +60,13 @@ class Determiner:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place; `english` says where something happens, `to` where somebody goes."""
+    """A place.
+
+    Args:
+        english: The English phrase for where something happens, such as "at school".
+        to: The English phrase for where somebody goes, such as "to school".
+        korean: The Korean noun, without a particle.
+    """
 
     english: str
     to: str
@@ -55,7 +75,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Adverbial:
-    """A time or a means of transport: yesterday, by bus. The Korean of a means has no particle yet."""
+    """A time or a means of transport: yesterday, by bus. The Korean word for a means has no particle."""
 
     english: str
     korean: str
@@ -114,16 +134,22 @@ DETERMINERS = (
 
 
 def _counted(counter: str, words: str) -> tuple[Noun, ...]:
-    """Returns the nouns of "english korean, ..." that are counted with the counter."""
-    return tuple(Noun(*pair.split(), counter) for pair in words.split(", "))
+    """Returns the nouns of "english korean, ...", which share a counter."""
+    return tuple(Noun(english, korean, counter) for english, korean in _pairs(words))
 
 
 def _uncounted(words: str) -> tuple[Noun, ...]:
-    return tuple(Noun(*pair.rsplit(" ", 1), bare=True) for pair in words.split(", "))
+    return tuple(Noun(english, korean, bare=True) for english, korean in _pairs(words))
 
 
 def _drinks(measure: str, words: str) -> tuple[Noun, ...]:
-    return tuple(Noun(*pair.split(), "잔", measure=measure, bare=True) for pair in words.split(", "))
+    return tuple(Noun(english, korean, "잔", measure=measure, bare=True) for english, korean in _pairs(words))
+
+
+def _pairs(words: str) -> list[tuple[str, str]]:
+    """Splits "english korean, ..." into pairs; the English may contain spaces."""
+    pairs = (pair.rpartition(" ") for pair in words.split(", "))
+    return [(english, korean) for english, _, korean in pairs]
 
 
 FOODS = (
@@ -214,7 +240,7 @@ _NEXT_WEEK = Adverbial("next week", "다음 주에")
 _NEXT_MONTH = Adverbial("next month", "다음 달에")
 _NEXT_YEAR = Adverbial("next year", "내년에")
 
-# When something happens.
+# Times of events.
 EVENT_TIMES = {
     Tense.PAST: (
         _YESTERDAY,
@@ -242,7 +268,7 @@ EVENT_TIMES = {
         Adverbial("tomorrow morning", "내일 아침에"),
     ),
 }
-# When something is so.
+# Times of states.
 STATE_TIMES = {
     Tense.PAST: (_YESTERDAY, _LAST_WEEK, _LAST_MONTH, _LAST_YEAR),
     Tense.PRESENT: (_THESE_DAYS, Adverbial("now", "지금")),

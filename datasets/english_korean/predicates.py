@@ -1,4 +1,4 @@
-"""The verbs and adjectives of the grammar, with their forms and with the words that fit them."""
+"""The verbs and adjectives of the grammar, with their forms and the words that fit them."""
 
 from dataclasses import dataclass
 
@@ -29,8 +29,12 @@ from .lexicon import (
 class Conjugation:
     """The forms of a Korean predicate in the polite style, such as 먹, 먹어요, 먹었어요, 먹을.
 
-    The stem takes -지 않아요 (not) and -고 싶어요 (want to), the prospective 거예요 (will) and 수 있어요 (can).
-    `opposite` takes the place of -지 않아요 for the one verb that has one: 있어요, 없어요.
+    Args:
+        stem: The stem, to which -지 않아요 (not) and -고 싶어요 (want to) are attached.
+        present: The present.
+        past: The past.
+        prospective: The prospective, which precedes 거예요 (will) and 수 있어요 (can).
+        opposite: The predicate that replaces the negation with -지 않아요. Only 있어요 has one, 없어요.
     """
 
     stem: str
@@ -42,9 +46,16 @@ class Conjugation:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb, the objects and the places that fit it, and the particle of its Korean object.
+    """A verb.
 
-    The object is in the plural without a number where the verb speaks of all of its kind (`generic`): likes apples.
+    Args:
+        english: The English base form.
+        past: The English past.
+        korean: The Korean forms.
+        objects: Objects that fit the verb.
+        places: Places that fit the verb.
+        particle: Particle of the Korean object.
+        generic: Whether the verb refers to its object in general, which is then an English plural: "likes apples".
     """
 
     english: str
@@ -58,28 +69,44 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Adjective:
+    """An adjective.
+
+    Args:
+        english: The adjective in English.
+        korean: The Korean forms.
+        nouns: Nouns that fit the adjective.
+    """
+
     english: str
     korean: Conjugation
     nouns: tuple[Noun, ...]
 
 
 def nouns(names: str) -> tuple[Noun, ...]:
-    """Returns the nouns of a list of English words."""
+    """Returns the nouns of space-separated English words."""
     return tuple(NOUNS[name] for name in names.split())
 
 
 def places(names: str) -> tuple[Place, ...]:
-    """Returns the places of a list of names."""
+    """Returns the places of space-separated names."""
     return tuple(PLACES[name] for name in names.split())
 
 
-def _verb(english: str, past: str, korean: str, objects: tuple[Noun, ...], where: str = "", **options) -> Verb:
-    return Verb(english, past, Conjugation(*korean.split()), objects, places(where), **options)
+def _verb(
+    english: str, past: str, korean: str, objects: tuple[Noun, ...], where: str = "", generic: bool = False
+) -> Verb:
+    return Verb(english, past, _conjugation(korean), objects, places(where), generic=generic)
+
+
+def _conjugation(forms: str) -> Conjugation:
+    """Returns the conjugation of "stem present past prospective"."""
+    stem, present, past, prospective = forms.split()
+    return Conjugation(stem, present, past, prospective)
 
 
 _LACK = Conjugation("없", "없어요", "없었어요", "없을")
 EXIST = Conjugation("있", "있어요", "있었어요", "있을", opposite=_LACK)
-# One speaks of one's own wish with 싶다 and of somebody else's with 싶어 하다.
+# 싶다 expresses the wish of the speaker or listener, 싶어 하다 that of anybody else.
 WISH_OF_SPEAKERS = Conjugation("싶", "싶어요", "싶었어요", "싶을")
 WISH_OF_OTHERS = Conjugation("싶어 하", "싶어 해요", "싶어 했어요", "싶어 할")
 NOT = Conjugation("않", "않아요", "않았어요", "않을")
@@ -220,7 +247,7 @@ BECOME = Verb("become", "became", Conjugation("되", "돼요", "되었어요", "
 
 
 def _adjective(english: str, korean: str, names: str) -> Adjective:
-    return Adjective(english, Conjugation(*korean.split()), nouns(names))
+    return Adjective(english, _conjugation(korean), nouns(names))
 
 
 ADJECTIVES = (
@@ -247,7 +274,7 @@ ADJECTIVES = (
     _adjective("cute", "귀엽 귀여워요 귀여웠어요 귀여울", "cat dog bird rabbit pig"),
 )
 
-# What there is, and where.
+# What exists, and where.
 EXISTENCES = (
     (FOODS + DRINKS, places("home kitchen restaurant market store")),
     (ANIMALS, places("home park farm market")),

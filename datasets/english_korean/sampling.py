@@ -36,17 +36,29 @@ _ACTIONS_ON_THINGS = tuple(verb for verb in ACTIONS if not set(verb.objects) & s
 
 
 class Sampler:
-    """Draws sentences; the same seed gives the same sentences under every version of Python."""
+    """Draws random sentences that are identical in every version of Python for the same seed.
+
+    Args:
+        seed: Seed of the random choices.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.english_korean.english import english
+    >>> from keras_recurrent.datasets.english_korean.sampling import Sampler
+    >>> from keras_recurrent.datasets.english_korean.sentence import Kind
+    >>> english(Sampler(seed=1).sentence(Kind.ACTION))
+    'Did you fix five chairs at school?'
+    """
 
     def __init__(self, seed: int):
         draw = Draw(seed)
         self._choice, self._chance = draw.choice, draw.chance
 
     def sentence(self, kind: Kind) -> Sentence:
-        """Returns a random sentence of the type, drawn by the method named after it."""
+        """Returns a random sentence of a type, drawn by the method named after the type."""
         draw = getattr(self, f"_{kind}")
         sentence = draw()
-        while reads_as_past(sentence):  # It would have two translations.
+        while reads_as_past(sentence):  # it would have two translations
             sentence = draw()
         return sentence
 
@@ -55,14 +67,14 @@ class Sampler:
         return first, self._choice([option for option in options if option != first])
 
     def _inflected(self, sentence: Sentence) -> Sentence:
-        """Returns the sentence as a statement, a negation or a question."""
+        """Turns a statement into a negation or a question, or leaves it unchanged."""
         if self._chance(0.25):
             return replace(sentence, question=Question.YES_NO)
         return replace(sentence, negated=self._chance(0.3))
 
     def _with_subject(self, sentence: Sentence, subjects: Sequence[Subject] = SUBJECTS) -> Sentence:
         subject = self._choice(subjects)
-        # One tells what "I" did and asks what "you" did.
+        # People make statements about themselves and ask questions about the listener.
         if sentence.question and subject == SPEAKER:
             subject = LISTENER
         return replace(sentence, subjects=(subject,))
@@ -79,7 +91,7 @@ class Sampler:
     def _action_of(
         self, kind: Kind, tenses: Sequence[Tense] = _ALL_TENSES, verbs: Sequence[Verb] = ACTIONS
     ) -> Sentence:
-        """Returns a verb with its object, its place and its time, for a subject to be added."""
+        """Returns an action with an object and perhaps a place and a time, without a subject."""
         tense, verb = self._choice(tenses), self._choice(verbs)
         noun = self._choice(verb.objects)
         return Sentence(
@@ -93,7 +105,7 @@ class Sampler:
         )
 
     def _movement_of(self, kind: Kind, tenses: Sequence[Tense], verbs: Sequence[Verb]) -> Sentence:
-        """Returns an activity or a motion with its place and its time, for a subject to be added."""
+        """Returns an activity or a motion with a place and perhaps a time, without a subject."""
         tense, verb = self._choice(tenses), self._choice(verbs)
         return Sentence(
             kind=kind,
@@ -115,6 +127,7 @@ class Sampler:
         sentence = self._completed(self._action_of(Kind.PAIR))
         if self._chance(0.5):
             return replace(sentence, subjects=self._two(NAMED_SUBJECTS))
+        assert sentence.verb
         return replace(sentence, objects=self._two(sentence.verb.objects), number=0)
 
     def _activity(self) -> Sentence:
@@ -137,7 +150,7 @@ class Sampler:
         return self._modal(Kind.ABILITY, Mood.ABILITY)
 
     def _modal(self, kind: Kind, mood: Mood) -> Sentence:
-        """Returns a wish or an ability, past or present; what is wished or possible at present lies in the future."""
+        """Returns a wish or an ability, in the past or present. A present one refers to a future event."""
         sentence = self._event_of(kind, (Tense.PAST, Tense.FUTURE))
         tense = Tense.PAST if sentence.tense == Tense.PAST else Tense.PRESENT
         return self._completed(replace(sentence, mood=mood, tense=tense))
@@ -185,7 +198,7 @@ class Sampler:
             objects=(self._choice(JOBS),),
             time=self._choice(STATE_TIMES[tense]) if self._chance(0.6) else None,
         )
-        # "The doctor is a doctor" would say nothing.
+        # Avoids sentences such as "The doctor is a doctor".
         return self._with_subject(self._inflected(sentence), PRONOUNS + NAMES + FAMILY)
 
     def _description(self) -> Sentence:
@@ -209,7 +222,7 @@ class Sampler:
         return self._with_subject(replace(sentence, objects=(), number=0, question=Question.WHAT))
 
     def _where(self) -> Sentence:
-        sentence = self._event_of(Kind.WHERE, _ALL_TENSES, motions=(GO,))  # One does not ask "Where did he come?".
+        sentence = self._event_of(Kind.WHERE, _ALL_TENSES, motions=(GO,))  # "Where did he come?" is unidiomatic
         return self._with_subject(replace(sentence, place=None, question=Question.WHERE))
 
     def _when(self) -> Sentence:

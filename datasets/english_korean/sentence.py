@@ -1,4 +1,4 @@
-"""What a sentence says, before it is put into either language."""
+"""The structure of a sentence, independent of the language."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +29,8 @@ class Kind(StrEnum):
 
 
 class Question(StrEnum):
+    """What a question asks for."""
+
     YES_NO = "yes or no"
     WHO = "who"
     WHAT = "what"
@@ -37,16 +39,36 @@ class Question(StrEnum):
 
 
 class Mood(StrEnum):
+    """Modifications of a verb: "want to" and "can"."""
+
     WISH = "wish"
     ABILITY = "ability"
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence as its type, its words and how they are used.
+    """A sentence as its type and its constituents.
 
-    Without a verb it speaks of what there is or of what something is like ("be" in English). In a question, what is
-    asked for is left out: "where" has no place. `clause` is the sentence in "... when I came home".
+    A sentence without a verb expresses existence, identity or a description ("be" in English). A question omits the
+    constituent that it asks for: one with "where" has no place.
+
+    Args:
+        kind: The sentence type.
+        tense: The tense.
+        verb: The verb, None for "be".
+        subjects: The subjects, joined by "and".
+        objects: The objects, joined by "and"; the noun itself in a description or a sentence of existence.
+        number: The number of objects, 0 if it is not given.
+        determiner: Determiner of the noun in a description.
+        adjective: Predicate of a description.
+        place: Where it happens, or the destination of a motion.
+        means: Means of transport.
+        companion: Who takes part, after "with".
+        time: When it happens.
+        mood: "Want to" or "can", if any.
+        negated: Whether the sentence is negated.
+        question: What the sentence asks for, None for a statement.
+        clause: The subordinate clause in "... when I came home".
     """
 
     kind: Kind
@@ -54,7 +76,7 @@ class Sentence:
     verb: Verb | None = None
     subjects: tuple[Subject, ...] = ()
     objects: tuple[Noun, ...] = ()
-    number: int = 0  # of the object; 0 says no number
+    number: int = 0
     determiner: Determiner | None = None
     adjective: Adjective | None = None
     place: Place | None = None
@@ -68,5 +90,5 @@ class Sentence:
 
     @property
     def moves(self) -> bool:
-        """Whether the place is where the subject goes, not where it is."""
+        """Whether the place is the destination of the subject."""
         return self.verb in MOTIONS

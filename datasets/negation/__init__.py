@@ -1,1 +1,1 @@
-"""Opinions about films whose first words may turn them round; `grammar` needs nothing outside the standard library."""
+"""Generated opinions about films that a negation at the beginning may invert; only the builder imports TensorFlow."""

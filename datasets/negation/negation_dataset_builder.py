@@ -8,10 +8,10 @@ from . import grammar
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Opinions about films, whose label depends on a negation far before; nothing is downloaded."""
+    """Opinions about films, whose labels depend on a distant negation; nothing is downloaded."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "10,000 training, 1,000 validation and 1,000 test sentences."}  # noqa: RUF012, as tfds has it
+    RELEASE_NOTES = {"1.0.0": "10,000 training, 1,000 validation and 1,000 test sentences."}  # noqa: RUF012, as TFDS declares it
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(

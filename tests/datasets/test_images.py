@@ -1,3 +1,5 @@
+"""Images with captions or questions, from folders and from TensorFlow Datasets."""
+
 import gzip
 import sys
 
@@ -6,21 +8,30 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from keras_recurrent.datasets import DataError
-from keras_recurrent.datasets.images import read_captions, read_questions, read_table
+from keras_recurrent.datasets.images import read_captions, read_questions
+from keras_recurrent.datasets.shapes import splits
+from keras_recurrent.datasets.shapes.captions import captions
+from keras_recurrent.datasets.shapes.drawing import draw
+from keras_recurrent.datasets.shapes.questions import questions
+from keras_recurrent.datasets.tables import read_table
 
 ROWS = 'image\tcaption\na.jpg\tA dog .\nb.jpg\ta cat\na.jpg\t a "quoted" hound \nb.jpg\t\nc.jpg\t \n'
 
 
-def found(data, split="train"):
+def names_and_captions(data, split="train"):
     return [(example.image.name, example.captions) for example in read_captions(data, split)]
 
 
 def test_rows_of_an_image_are_its_captions(tmp_path):
     (tmp_path / "train.tsv").write_text(ROWS)
-    assert found(tmp_path) == [("a.jpg", ["A dog .", 'a "quoted" hound']), ("b.jpg", ["a cat"]), ("c.jpg", [])]
+    assert names_and_captions(tmp_path) == [
+        ("a.jpg", ["A dog .", 'a "quoted" hound']),
+        ("b.jpg", ["a cat"]),
+        ("c.jpg", []),
+    ]
 
 
-def test_images_are_read_when_they_are_needed(tmp_path):
+def test_images_are_read_on_demand(tmp_path):
     (tmp_path / "train.tsv").write_text(ROWS)
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(b"content of a")
@@ -34,7 +45,7 @@ def test_images_are_read_when_they_are_needed(tmp_path):
 def test_gzip_byte_order_mark_crlf_and_other_columns_are_accepted(tmp_path):
     content = "\ufeffcaption\trating\timage\r\na dog\t5\ta.jpg\r\n"
     (tmp_path / "dev.tsv.gz").write_bytes(gzip.compress(content.encode()))
-    assert found(tmp_path, "validation") == [("a.jpg", ["a dog"])]
+    assert names_and_captions(tmp_path, "validation") == [("a.jpg", ["a dog"])]
     assert read_table(tmp_path, "dev", ("rating",)) == [("5",)]
 
 
@@ -72,7 +83,7 @@ def test_data_set_without_captions():
 
 
 def test_coco_captions_by_name(tmp_path):
-    """Of TFDS's mocks, the random examples have captions of unlike numbers of texts and ids, so these are made here."""
+    """Uses examples of its own, because the mock of TFDS generates unequal numbers of texts and ids."""
     pictures = [np.full((5 + n, 7, 3), 40 * n, "uint8") for n in range(3)]
     texts = [["a dog", "a hound "], ["two cats"], [""]]
 
@@ -81,11 +92,11 @@ def test_coco_captions_by_name(tmp_path):
         assert set(features) == {"image", "image/filename", "captions"}
 
         def generate():
-            for n, (picture, captions) in enumerate(zip(pictures, texts, strict=True)):
+            for n, (picture, of_picture) in enumerate(zip(pictures, texts, strict=True)):
                 yield {
                     "image": tf.io.encode_png(picture).numpy(),
                     "image/filename": f"{n}.png",
-                    "captions": {"text": captions, "id": list(range(len(captions)))},
+                    "captions": {"text": of_picture, "id": list(range(len(of_picture)))},
                 }
 
         strings, numbers = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int64)
@@ -101,13 +112,27 @@ def test_coco_captions_by_name(tmp_path):
         np.testing.assert_array_equal(tf.io.decode_png(example.image.read()), picture)
 
 
-ASKED = (
+def test_generated_images_by_name(tfds_folder, monkeypatch):
+    scenes = {split: splits.scenes(split, 3) for split in splits.SIZES}
+    monkeypatch.setattr(splits, "scenes", scenes.get)
+    examples = {example.image.name: example for example in read_captions("shapes", "test")}
+    with_questions = {example.image.name: example for example in read_questions("shapes", "test")}
+    assert sorted(examples) == sorted(with_questions) == ["test-00000.png", "test-00001.png", "test-00002.png"]
+    for name, scene, about in zip(sorted(examples), scenes["test"], questions(scenes["test"]), strict=True):
+        assert examples[name].captions == list(captions(scene))
+        assert examples[name].scene == scene.to_json()
+        np.testing.assert_array_equal(tf.io.decode_png(examples[name].image.read()), np.asarray(draw(scene)))
+        read = [(question.text, question.answers, question.kind) for question in with_questions[name].questions]
+        assert read == [(question.text, [question.answer], question.type) for question in about]
+
+
+QUESTIONS = (
     "image\tquestion\tanswer\na.jpg\tWhat is it?\tdog\na.jpg\tWhere?\tin the park\n"
     "a.jpg\tWhat is it?\thound\nb.jpg\tWhat is it?\t \n"
 )
 
 
-def asked(data, split="train"):
+def names_and_questions(data, split="train"):
     return [
         (image.image.name, [(question.text, question.answers, question.kind) for question in image.questions])
         for image in read_questions(data, split)
@@ -115,8 +140,8 @@ def asked(data, split="train"):
 
 
 def test_rows_of_an_image_and_question_are_its_annotators(tmp_path):
-    (tmp_path / "train.tsv").write_text(ASKED)
-    assert asked(tmp_path) == [
+    (tmp_path / "train.tsv").write_text(QUESTIONS)
+    assert names_and_questions(tmp_path) == [
         ("a.jpg", [("What is it?", ["dog", "hound"], None), ("Where?", ["in the park"], None)]),
         ("b.jpg", [("What is it?", [], None)]),
     ]
@@ -124,7 +149,7 @@ def test_rows_of_an_image_and_question_are_its_annotators(tmp_path):
 
 def test_types_and_splits_without_answers(tmp_path):
     (tmp_path / "test.tsv").write_text("type\tquestion\timage\ncolour\tWhich colour?\ta.jpg\n")
-    assert asked(tmp_path, "test") == [("a.jpg", [("Which colour?", [], "colour")])]
+    assert names_and_questions(tmp_path, "test") == [("a.jpg", [("Which colour?", [], "colour")])]
     with pytest.raises(DataError, match="no column 'question'"):
         (tmp_path / "train.tsv").write_text("image\tanswer\na.jpg\tyes\n")
         read_questions(tmp_path, "train")
@@ -164,6 +189,6 @@ def test_clevr_by_name():
         return tf.data.Dataset.from_generator(lambda: iter([example]), output_signature=signature)
 
     with tfds.testing.mock_data(as_dataset_fn=examples, policy=tfds.testing.MockPolicy.USE_CODE):
-        assert asked("clevr", "validation") == [
+        assert names_and_questions("clevr", "validation") == [
             ("CLEVR_1.png", [("Is it red?", ["no"], None), ("How many?", ["2"], None)])
         ]

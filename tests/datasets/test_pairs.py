@@ -1,8 +1,13 @@
+"""Sentence pairs from folders, from files of pairs and from TensorFlow Datasets."""
+
 import gzip
+import subprocess
+import sys
 
 import pytest
 import tensorflow_datasets as tfds
 from keras_recurrent.datasets import DataError, read_pairs, read_pairs_file
+from keras_recurrent.datasets.english_korean import grammar
 
 
 def write(folder, **files):
@@ -105,10 +110,11 @@ def test_tfds_name(name, source, target):
             read_pairs(name, "train", source, "ko")
 
 
-def test_generated_data_set(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+def test_generated_data_set(tfds_folder, monkeypatch):
+    monkeypatch.setattr(grammar, "pairs", lambda split: [(f"{split} {index}.", f"{index}요.") for index in range(3)])
     pairs = read_pairs("english_korean", "test", "en", "ko")
-    assert len(pairs) == 1000
+    assert sorted(pairs) == [("test 0.", "0요."), ("test 1.", "1요."), ("test 2.", "2요.")]
+    assert sorted(read_pairs("english_korean", "validation", "ko", "en"))[0] == ("0요.", "validation 0.")
     with pytest.raises(DataError, match="no split 'dev'; available splits: test, train, validation"):
         read_pairs("english_korean", "dev", "en", "ko")
 
@@ -157,3 +163,26 @@ def test_a_bad_file_of_pairs(tmp_path, content, split, message):
 def test_no_file_of_pairs(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_pairs_file(tmp_path / "pairs.txt", "train")
+
+
+WITHOUT_TFDS = """
+import sys
+sys.modules.update(tensorflow=None, tensorflow_datasets=None)
+from keras_recurrent.datasets import DataError, images, read_pairs, texts
+folder = sys.argv[1]
+assert read_pairs(folder, "train", "de", "en") == [("ja", "yes")]
+assert texts.read_texts(folder, "train") == [("ja", None)]
+assert len(images.read_captions(folder, "val")) == len(images.read_questions(folder, "val")) == 1
+try:
+    read_pairs("english_korean", "train", "en", "ko")
+except DataError as error:
+    print(error)
+"""
+
+
+def test_only_names_need_tensorflow_datasets(tmp_path):
+    write(tmp_path, train_de="ja\n", train_en="yes\n", train_txt="ja\n")
+    write(tmp_path, val_tsv="image\tcaption\tquestion\na.jpg\ta dog\tis it?\n")
+    command = [sys.executable, "-c", WITHOUT_TFDS, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == ("'english_korean' is not a folder; reading a data set by name requires tensorflow-datasets\n")

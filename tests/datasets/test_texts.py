@@ -4,6 +4,8 @@ import gzip
 
 import pytest
 from keras_recurrent.datasets import DataError
+from keras_recurrent.datasets.english_korean import grammar as english_korean
+from keras_recurrent.datasets.negation import grammar as negation
 from keras_recurrent.datasets.texts import read_texts
 
 
@@ -77,9 +79,12 @@ def test_no_folder(tmp_path):
         read_texts(str(tmp_path / "train.txt"), "train")
 
 
-def test_names():
-    assert read_texts("english_korean", "test", "en")[0][1] is None
-    assert read_texts("negation", "test")[0][1] in ("negative", "positive")
+def test_names(tfds_folder, monkeypatch):
+    examples = [("the film is dull .", "negative"), ("the film is a joy .", "positive")]
+    monkeypatch.setattr(negation, "examples", lambda split: examples)
+    monkeypatch.setattr(english_korean, "pairs", lambda split: [("Hello.", "안녕하세요.")])
+    assert sorted(read_texts("negation", "test")) == sorted(examples)
+    assert read_texts("english_korean", "validation", "ko") == [("안녕하세요.", None)]
     with pytest.raises(DataError, match="has the languages en, ko; its texts have no labels"):
         read_texts("english_korean", "test")
     with pytest.raises(DataError, match="there is no 'fr'"):
