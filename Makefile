@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/keras-recurrent translation train --data english_korean --source en --target ko --epochs 7 --output $(DEMO) --overwrite
 	$(BIN)/keras-recurrent translation evaluate $(DEMO) --split test
 	$(BIN)/keras-recurrent translation export $(DEMO) --overwrite
-	$(BIN)/python -P -m keras_recurrent.apps.demo $(DEMO)
+	$(BIN)/python -P -m keras_recurrent.apps.translation.demo $(DEMO)
 
 test: .venv/installed
 	$(BIN)/pytest

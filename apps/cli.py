@@ -4,33 +4,23 @@ import functools
 import importlib
 import inspect
 import itertools
-import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 import docstring_parser
 import jsonargparse
 
 from ..datasets import DataError
-from ..datasets.files import decode_lines
-from . import folders
-from .allocator import keep_freed_memory
-from .config import SearchConfig
-from .console import note
-from .extras import MissingExtra
+from . import APPS, load
+from .shared.allocator import keep_freed_memory
+from .shared.config import SearchConfig, plain
+from .shared.console import note
+from .shared.errors import ModelFolderError, TrainingError, UsageError
+from .shared.extras import MissingExtra
+from .shared.models import folders
 
-MISTAKES = (DataError, MissingExtra, folders.ModelFolderError, folders.TrainingError, folders.UsageError)
-
-APPS = {
-    "translation": "sentences of one language in, sentences of another out",
-    "captioning": "pictures in, sentences about them out",
-    "vqa": "pictures and questions in, answers out",
-    "classification": "texts in, labels out",
-    "generation": "characters in, what may follow them out",
-    "long_memory": "how far back recurrent networks can learn from, and why",
-}
+MISTAKES = (DataError, MissingExtra, ModelFolderError, TrainingError, UsageError)
 
 
 def main(arguments=None):
@@ -63,33 +53,6 @@ def _import_tensorflow():
         os.close(stderr)
 
 
-def report(folder, split, metrics, data=None):
-    """Ends an evaluation: metrics into the model's folder, and as one line of JSON on standard output.
-
-    Args:
-        folder: The model's folder.
-        split: The split's name.
-        metrics: Dictionary.
-        data: The data set, where that is another than the model's own.
-    """
-    folders.write_metrics(folder, split if data is None else f"{split} of {data}", metrics)
-    print(json.dumps(metrics, ensure_ascii=False), flush=True)
-
-
-def figure(folder, name, split, data=None):
-    """The path of a picture of an evaluation in the model's folder; `split` and `data` are those of `report`."""
-    of = "" if data is None else f"-of-{Path(data).name}"
-    return Path(folder) / "figures" / f"{name}-{split}{of}.png"
-
-
-def asked(texts, size=64):
-    """The texts of a command in batches; without any, the lines of standard input, which a person types one by one."""
-    if not texts and sys.stdin.isatty():
-        return ([line.rstrip("\n")] for line in sys.stdin)  # a person waits for each answer
-    lines = texts or decode_lines(sys.stdin.buffer.read(), "standard input")
-    return (lines[first : first + size] for first in range(0, len(lines), size))
-
-
 def _train(app, options):
     """Trains a model and writes its folder."""
     output, resume, overwrite, _ = (options.pop(name) for name in ("output", "resume", "overwrite", "config"))
@@ -117,9 +80,8 @@ def _train(app, options):
 def _export(app, options):
     """Writes a model as a SavedModel that needs nothing but TensorFlow."""
     to = options["to"] or os.path.join(options["model"], "export")
-    folders.read_config(options["model"], app.Config.app)
     folders.check_new(to, options["overwrite"], "saved_model.pb")
-    importlib.import_module(f"{app.__package__}.model").load(options["model"]).export(to)
+    load(options["model"]).export(to)
     note(f"the SavedModel is in {to}")
 
 
@@ -221,11 +183,11 @@ def _parse(arguments):
         epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options.",
         exit_on_error=False,
     )
-    helps = "; ".join(f"{name}: {what}" for name, what in APPS.items())
+    helps = "; ".join(f"{name}: {app.summary}" for name, app in APPS.items())
     parser.add_argument("app", choices=list(APPS), metavar="APP", help=helps)
     name = parser.parse_args(arguments[:1]).app
 
-    app = importlib.import_module(f".{name}.__main__", __package__)
+    app = importlib.import_module(f".{name}.commands", __package__)
     parser = jsonargparse.ArgumentParser(prog=f"keras-recurrent {name}", description=app.__doc__, exit_on_error=False)
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     parsers = {"train": (_train_parser(app), _train.__doc__)}
@@ -241,7 +203,9 @@ def _parse(arguments):
         verb_parser, _ = parsers[arguments[0]]
         arguments[1:] = _options_first(verb_parser, arguments[1:])
     chosen = parser.parse_args(arguments)
-    options = {name: folders.plain(value) for name, value in vars(chosen[chosen.verb]).items()}
+    options = {name: plain(value) for name, value in vars(chosen[chosen.verb]).items()}
+    if "model" in options:
+        folders.read_config(options["model"], app.Config.app)  # before TensorFlow is imported
     if chosen.verb in ("train", "export"):
         return functools.partial({"train": _train, "export": _export}[chosen.verb], app, options)
     function = getattr(app, chosen.verb)

@@ -24,13 +24,14 @@ import numpy as np
 import tensorflow as tf
 import timing
 from keras import layers, ops
-from keras_recurrent.apps.backbones import configured
 from keras_recurrent.apps.captioning import data
 from keras_recurrent.apps.captioning.config import Config
 from keras_recurrent.apps.captioning.model import Captioner, build
-from keras_recurrent.apps.images import decode_in_graph, pixel_reader
-from keras_recurrent.apps.text import END, WordTokenizer
-from keras_recurrent.apps.training import TokenCrossentropy
+from keras_recurrent.apps.shared.images.backbones import configured
+from keras_recurrent.apps.shared.images.graph import decode_in_graph
+from keras_recurrent.apps.shared.images.pixels import pixel_reader
+from keras_recurrent.apps.shared.text.tokenizers import END, WordTokenizer
+from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.datasets.images import CaptionedImage, Image
 from PIL import Image as Picture
 from timing import head, row, training_row

@@ -16,7 +16,8 @@ import json
 import time
 from pathlib import Path
 
-from keras_recurrent.apps import cli, folders
+from keras_recurrent.apps import cli
+from keras_recurrent.apps.shared.models import folders
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import build
 from keras_recurrent.datasets.images import read_questions

@@ -1,4 +1,4 @@
-"""Draws the gates, states and gradients of a classifier that learns a negation far before, with `apps/figures.py`.
+"""Draws the gates, states and gradients of a classifier that learns a negation far before, with `shared/figures.py`.
 
     python benchmarks/pictures.py                      # trains for a minute, and writes layers/figures/*.png
 
@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from keras_recurrent.apps import figures, folders
 from keras_recurrent.apps.classification import model
 from keras_recurrent.apps.classification.config import Config
-from keras_recurrent.apps.training import TokenCrossentropy
+from keras_recurrent.apps.shared import figures
+from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.layers import gate_activations, gradient_flow, state_norms
 
 TEXT = "nobody would say that the film , which my aunt did not see in rome , is wonderful ."

@@ -25,8 +25,9 @@ import numpy as np
 import tensorflow as tf
 import timing
 from keras import layers, ops
-from keras_recurrent.apps.text import END, SubwordTokenizer, pad
-from keras_recurrent.apps.training import TokenCrossentropy
+from keras_recurrent.apps.shared.text.batches import pad
+from keras_recurrent.apps.shared.text.tokenizers import END, SubwordTokenizer
+from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.apps.translation import data
 from keras_recurrent.apps.translation.config import Config
 from keras_recurrent.apps.translation.model import build

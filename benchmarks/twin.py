@@ -2,7 +2,7 @@
 
 import numpy as np
 from keras import layers, ops
-from keras_recurrent.apps.text import END, START
+from keras_recurrent.apps.shared.text.tokenizers import END, START
 from keras_recurrent.layers import beam_search
 
 

@@ -20,12 +20,13 @@ import numpy as np
 import tensorflow as tf
 import timing
 from keras import layers, ops
-from keras_recurrent.apps.answers import AnswerCrossentropy
-from keras_recurrent.apps.backbones import SMALL, backbone
-from keras_recurrent.apps.export import export
-from keras_recurrent.apps.images import decode_in_graph, pixel_reader
-from keras_recurrent.apps.text import WordTokenizer
+from keras_recurrent.apps.shared.images.backbones import SMALL, backbone
+from keras_recurrent.apps.shared.images.graph import decode_in_graph
+from keras_recurrent.apps.shared.images.pixels import pixel_reader
+from keras_recurrent.apps.shared.models.export import write_saved_model
+from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 from keras_recurrent.apps.vqa import data
+from keras_recurrent.apps.vqa.answers import AnswerCrossentropy
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import BEST, BYTES, Answerer, build
 from timing import head, row, training_row
@@ -93,7 +94,7 @@ class Twin:
             probabilities, places = tf.math.top_k(tf.nn.softmax(logits), min(BEST, len(answers)))
             return {"answers": tf.gather(tf.constant(answers), places), "probabilities": probabilities}
 
-        export(folder, {"serving_default": (best, BYTES)}, [self.model, tokenizer.tracked])
+        write_saved_model(folder, {"serving_default": (best, BYTES)}, [self.model, tokenizer.tracked])
 
 
 def training(sides, examples, tokenizer, answers, config, options, eyes):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from ..config import ImageConfig, Rate, SearchConfig, TrainingConfig, TwoOrMore, VocabularySize
+from ..shared.config import ImageConfig, Rate, SearchConfig, TrainingConfig, TwoOrMore, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)

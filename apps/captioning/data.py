@@ -10,9 +10,11 @@ from keras import ops
 
 from ...datasets.images import read_captions
 from ...layers.search import length_penalty
-from ..images import THREADS, images_at_once, usable
-from ..text import END, PADDING, length_batches, rows_of, teacher_forcing
-from ..training import EpochBatches, ahead, slices
+from ..shared.images.pixels import THREADS, images_at_once
+from ..shared.images.usable import usable
+from ..shared.text.batches import length_batches, rows_of, teacher_forcing
+from ..shared.text.tokenizers import END, PADDING
+from ..shared.training.batches import EpochBatches, ahead, slices
 
 
 def read(config, split):

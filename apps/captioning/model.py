@@ -11,18 +11,24 @@ import numpy as np
 import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, ImageEncoder
-from .. import export, folders, training
-from ..backbones import configured, grid, rates, unfreezer
-from ..console import note
-from ..features import image_readers
-from ..images import THREADS, at_least_one, decode_in_graph, look, pixel_reader, resize_in_graph
-from ..metrics import caption_metrics, caption_reward
-from ..splits import training_splits
-from ..text import fit_tokenizer
-from ..training import ahead, slices
-from ..writing import Writer, explained, load_parts
+from ..shared.console import note
+from ..shared.errors import NotANumberError, TrainingError
+from ..shared.images.backbones import configured, grid, rates, unfreezer
+from ..shared.images.features import image_readers
+from ..shared.images.graph import at_least_one, decode_in_graph, resize_in_graph
+from ..shared.images.pixels import THREADS, look, pixel_reader
+from ..shared.models import folders
+from ..shared.models.trained_model import TrainedModel
+from ..shared.text.tokenizers import fit_tokenizer
+from ..shared.text.writing import Writer, unpack
+from ..shared.training.batches import ahead, slices
+from ..shared.training.fit import fit
+from ..shared.training.losses import TokenCrossentropy
+from ..shared.training.optimizers import build_optimizer
+from ..shared.training.splits import training_splits
 from . import data
 from .config import Config
+from .metrics import caption_metrics, caption_reward
 
 # The signatures of functions of images: encoded, and as pixels.
 BYTES = [tf.TensorSpec([None], tf.string, name="image_bytes")]
@@ -59,7 +65,7 @@ def build(config, size, eyes=None):
     # What differs from the default was asked for, but for input feeding that is asked not to be.
     for option in ("attention", "score", "input_feeding", "attention_penalty", "coverage_penalty"):
         if not attends and getattr(config, option) not in (getattr(Config, option), False):
-            raise folders.TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
+            raise TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
     try:
         encoder = ImageEncoder(config.image_units, eyes, dropout=config.dropout, dtype=config.precision)
         decoder = Decoder(
@@ -80,35 +86,48 @@ def build(config, size, eyes=None):
         )
         return ConditionalLM(encoder, decoder, dtype=config.precision)
     except ValueError as error:
-        raise folders.TrainingError(str(error)) from error
+        raise TrainingError(str(error)) from error
 
 
-class Captioner(Writer):
-    """Says what is in images.
+class Captioner(TrainedModel):
+    """Captions images.
 
     Args:
         config: The `Config`.
-        tokenizer: The tokenizer of the captions.
         model: The `ConditionalLM` from pixels to captions.
+        captions: The tokenizer of the captions.
     """
 
-    def __init__(self, config, tokenizer, model):
-        super().__init__(config, tokenizer, model)
-        self._best = tf.function(self.best, input_signature=[self._squares])
-        self._nbest = tf.function(self.nbest, input_signature=[self._squares])
+    config_class = Config
+    tokenizers = ("captions",)
 
-    @property
-    def _squares(self):
-        size = self.config.image_size
-        return tf.TensorSpec([None, size, size, 3], tf.uint8)
+    def __init__(self, config, model, captions):
+        super().__init__(config, model, captions=captions)
+        self.writer = Writer(config, captions, model)
+        squares = [tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)]
+        self._best = tf.function(self.best, input_signature=squares)
+        self._nbest = tf.function(self.nbest, input_signature=squares)
+
+    @staticmethod
+    def sizes(model, assets):
+        return {"captions": model.decoder.vocabulary_size}
+
+    def signatures(self):
+        """Two signatures that return `text` and `score`, strings and floats `(batch,)`.
+
+        `serving_default` takes `image_bytes` `(batch,)`, JPEG or PNG files of any sizes; `pixels` takes uint8 images
+        `(batch, height, width, 3)`.
+        """
+        return {"serving_default": (self.answer, BYTES), "pixels": (self.answer_pixels, PIXELS)}
 
     def best(self, pixels):
-        found = super().best(at_least_one(pixels))
-        return {name: value[: tf.shape(pixels)[0]] for name, value in found.items()}
+        """The best captions of uint8 images `(batch, size, size, 3)`, in the graph: `text` and `score` `(batch,)`."""
+        outputs = self.writer.best(at_least_one(pixels))
+        return {name: value[: tf.shape(pixels)[0]] for name, value in outputs.items()}
 
     def nbest(self, pixels):
-        """The best captions of squares of pixels, in the graph, as `Writer.told` gives them."""
-        return self.told(pixels, self.search(pixels))
+        """The captions of uint8 images `(batch, size, size, 3)`, in the graph, as `Writer.describe` returns them."""
+        return self.writer.describe(pixels, self.writer.search(pixels))
 
     def answer(self, image_bytes):
         """The best captions of encoded JPEG and PNG images `(batch,)`, in the graph: `text` and `score`."""
@@ -145,7 +164,7 @@ class Captioner(Writer):
             yield from self.caption_pixels(pixels)
 
     def explain(self, contents):
-        """Several captions of each of a list of encoded images: lists of dictionaries as `writing.explained` has them.
+        """Several captions of each of a list of encoded images: lists of dictionaries as `writing.unpack` returns them.
 
         An `alignment` has a number for each cell of the feature map, row by row.
 
@@ -154,27 +173,14 @@ class Captioner(Writer):
         """
         if not contents:
             return []
-        told = {name: value.numpy() for name, value in self._nbest(look(contents, self.config.image_size)).items()}
-        return [explained(told, row) for row in range(len(contents))]
+        description = self._nbest(look(contents, self.config.image_size))
+        description = {name: value.numpy() for name, value in description.items()}
+        return [unpack(description, row) for row in range(len(contents))]
 
     @property
     def grid(self):
         """Rows and columns of the feature map."""
         return grid(self.model.encoder.backbone, self.config.image_size)
-
-    def save_assets(self, folder):
-        """Writes all but the weights into a model's folder."""
-        folders.write_config(folder, self.config)
-        self.target.save(Path(folder) / f"captions.{self.target.file}")
-
-    def export(self, folder):
-        """Writes a SavedModel that returns `text` and `score`, as strings and floats `(batch,)`.
-
-        `serving_default` takes `image_bytes` `(batch,)`, JPEG or PNG files of any sizes, `pixels` uint8 images `(batch,
-        height, width, 3)`.
-        """
-        signatures = {"serving_default": (self.answer, BYTES), "pixels": (self.answer_pixels, PIXELS)}
-        export.export(folder, signatures, [self.model, self.target.tracked])
 
 
 def train(config, folder):
@@ -188,7 +194,7 @@ def train(config, folder):
     # Options that do not go together are told before there is any work.
     eyes, begins = configured(config)
     build(config, config.vocabulary_size)
-    training.optimizer(config, steps=1)
+    build_optimizer(config, steps=1)
 
     folder = Path(folder)
     examples = training_splits(data.read, config)
@@ -202,7 +208,7 @@ def train(config, folder):
         split: data.batches(examples[split], readers[split], tokenizer, config, split, by_length=not begins)
         for split in examples
     }
-    Captioner(config, tokenizer, model).save_assets(folder)
+    Captioner(config, model, tokenizer).save_assets(folder)
 
     captions_of = tf.function(Writer(config, tokenizer, model).best)
 
@@ -212,9 +218,9 @@ def train(config, folder):
         texts = [text.decode() for part in found for text in part]
         return caption_metrics(texts, [example.captions for example in examples["validation"]])["cider_d"]
 
-    best = training.fit(
+    best = fit(
         model,
-        training.TokenCrossentropy(config.label_smoothing),
+        TokenCrossentropy(config.label_smoothing),
         batches["train"],
         batches["validation"].dataset,
         config,
@@ -242,7 +248,7 @@ def train(config, folder):
         model = _with_eyes(model, config, eyes)
         model.save(folder / "model.keras")
     shutil.rmtree(folder / "risk" / folders.STATES, ignore_errors=True)
-    return Captioner(config, tokenizer, model)
+    return Captioner(config, model, tokenizer)
 
 
 def _lower_risk(model, of_risk, validation, score, config, folder, read, eyes):
@@ -262,9 +268,9 @@ def _lower_risk(model, of_risk, validation, score, config, folder, read, eyes):
     config = dataclasses.replace(config, **stage)
     begun, weights = score(), model.get_weights()
     # Not divided by the sum of the weights, of which some are below 0.
-    loss = training.TokenCrossentropy(reduction="sum_over_batch_size")
+    loss = TokenCrossentropy(reduction="sum_over_batch_size")
     try:
-        best = training.fit(
+        best = fit(
             model,
             loss,
             of_risk,
@@ -276,7 +282,7 @@ def _lower_risk(model, of_risk, validation, score, config, folder, read, eyes):
             rates=rates(config, eyes),
         )
         reached = best[score.__name__]
-    except training.NotANumberError:
+    except NotANumberError:
         reached = -math.inf
     if reached > begun:
         (folder / "risk" / "model.keras").replace(folder / "model.keras")
@@ -293,18 +299,3 @@ def _with_eyes(reader, config, eyes):
     model.encoder.copy_reading(reader.encoder)
     model.decoder.set_weights(reader.decoder.get_weights())
     return model
-
-
-def load(folder, **options):
-    """Reads a captioner from its folder.
-
-    Args:
-        folder: What `train` wrote.
-        **options: Values of `Config` that replace the saved ones, such as `beam_size=1`; None replaces none.
-
-    Raises:
-        ModelFolderError: If the folder is incomplete or another app's.
-    """
-    sizes = {"captions": lambda model: model.decoder.vocabulary_size}
-    config, (tokenizer,), model = load_parts(folder, Config, sizes, options)
-    return Captioner(config, tokenizer, model)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
-from ..config import Rate, TrainingConfig, TwoOrMore, VocabularySize
+from ..shared.config import Rate, TrainingConfig, TwoOrMore, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)

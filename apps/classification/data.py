@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.texts import read_texts
-from ..console import note
-from ..text import length_batches, pad, rows_of, strings
-from ..training import EpochBatches
+from ..shared.console import note
+from ..shared.text.batches import length_batches, pad, rows_of
+from ..shared.text.tokenizers import strings
+from ..shared.training.batches import EpochBatches
 
 
 def read(config, split):

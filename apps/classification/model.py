@@ -1,6 +1,5 @@
 """The classifier: a tokenizer, an encoder, and one vector of all that it read."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -10,14 +9,16 @@ from keras import layers
 from ...layers import TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
-from .. import export, folders, training
-from ..splits import training_splits
-from ..text import END, SPECIAL, fit_tokenizer, sorted_batches, strings
-from ..writing import load_parts
+from ..shared.models.trained_model import TrainedModel
+from ..shared.text.batches import sorted_batches
+from ..shared.text.tokenizers import END, SPECIAL, fit_tokenizer, strings
+from ..shared.training.fit import fit
+from ..shared.training.losses import TokenCrossentropy
+from ..shared.training.optimizers import build_optimizer
+from ..shared.training.splits import training_splits
 from . import data
 from .config import Config
 
-LABELS = "labels.txt"
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 POOLINGS = {"last": last_pooling, "mean": mean_pooling, "max": max_pooling}
 
@@ -64,27 +65,38 @@ def build(config, size, labels):
     return keras.Model(tokens, logits)
 
 
-class Classifier:
-    """Says which label texts have.
+class Classifier(TrainedModel):
+    """Assigns labels to texts.
 
     Args:
         config: The `Config`.
-        tokenizer: The tokenizer.
+        model: The Keras model that `build` returns.
+        text: The tokenizer.
         labels: List of strings.
-        model: What `build` returns.
     """
 
-    def __init__(self, config, tokenizer, labels, model):
-        self.config = config
-        self.tokenizer = tokenizer
+    config_class = Config
+    tokenizers = ("text",)
+    lists = ("labels",)
+
+    def __init__(self, config, model, text, labels):
+        super().__init__(config, model, text=text, labels=labels)
+        self.tokenizer = text
         self.labels = labels
-        self.model = model
         outputs = [model.output]
         if config.pooling == "attention":
             outputs.append(model.get_layer("pooling").output[1])
         self._inside = keras.Model(model.input, outputs)
         self._told = tf.function(self.told, input_signature=TEXTS)
         self._answer = tf.function(self.answer, input_signature=TEXTS)
+
+    @staticmethod
+    def sizes(model, assets):
+        return {"text": model.get_layer("encoder").vocabulary_size, "labels": model.output_shape[-1]}
+
+    def signatures(self):
+        """One signature from `text` `(batch,)` to the outputs of `answer`."""
+        return {"serving_default": (self.answer, TEXTS)}
 
     def told(self, text):
         """All that is known of strings `(batch,)`, in the graph.
@@ -152,20 +164,6 @@ class Classifier:
             )
         return explained
 
-    def save_assets(self, folder):
-        """Writes all but the weights into a model's folder."""
-        folder = Path(folder)
-        folders.write_config(folder, self.config)
-        self.tokenizer.save(folder / f"text.{self.tokenizer.file}")
-        folders.write_list(folder, LABELS, self.labels)
-
-    def export(self, folder):
-        """Writes a SavedModel from `text` `(batch,)` to `label` and `probability` `(batch,)`.
-
-        Beside them are the names of all `labels` `(labels,)` and their `probabilities` `(batch, labels)`.
-        """
-        export.export(folder, {"serving_default": (self.answer, TEXTS)}, [self.model, self.tokenizer.tracked])
-
 
 def train(config, folder):
     """Trains a classifier and writes it into `folder`, or goes on with a training that was interrupted there.
@@ -175,18 +173,18 @@ def train(config, folder):
         TrainingError: If options do not go together, or the loss is not a number.
     """
     keras.utils.set_random_seed(config.seed)
-    training.optimizer(config, steps=1)
+    build_optimizer(config, steps=1)
     examples = training_splits(data.read, config, kind=data.label_of)
     labels = data.labels_of(examples)
     texts = [text for text, _ in examples["train"]]
     tokenizer = fit_tokenizer(texts, config, "the texts have")
     model = build(config, len(tokenizer), len(labels))
     batches = {split: data.batches(examples[split], tokenizer, labels, config, split) for split in examples}
-    Classifier(config, tokenizer, labels, model).save_assets(folder)
-    training.fit(
+    Classifier(config, model, tokenizer, labels).save_assets(folder)
+    fit(
         model,
         # By the number of texts, not by their weights: those of a batch without rare labels would count the more.
-        training.TokenCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
+        TokenCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
         batches["train"],
         batches["validation"].dataset,
         config,
@@ -195,20 +193,4 @@ def train(config, folder):
         monitor=f"val_{config.monitor}",
         data=examples,
     )
-    return Classifier(config, tokenizer, labels, model)
-
-
-def load(folder, **options):
-    """Reads a classifier from its folder.
-
-    Args:
-        folder: What `train` wrote.
-        **options: Values of `Config` that replace the saved ones; None replaces none.
-
-    Raises:
-        ModelFolderError: If the folder is incomplete or another app's.
-    """
-    sizes = {"text": lambda model: model.get_layer("encoder").vocabulary_size}
-    config, (tokenizer,), model = load_parts(folder, Config, sizes, options)
-    labels = folders.read_list(folder, LABELS, model.output_shape[-1])
-    return Classifier(config, tokenizer, labels, model)
+    return Classifier(config, model, tokenizer, labels)

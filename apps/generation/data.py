@@ -5,8 +5,9 @@ import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.texts import read_texts
-from ..text import END, length_batches, pad, rows_of, strings, teacher_forcing
-from ..training import EpochBatches
+from ..shared.text.batches import length_batches, pad, rows_of, teacher_forcing
+from ..shared.text.tokenizers import END, strings
+from ..shared.training.batches import EpochBatches
 
 PART = 10_000  # characters
 

@@ -1,7 +1,5 @@
 """The generator: characters around a language model."""
 
-import math
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -9,20 +7,22 @@ import numpy as np
 import tensorflow as tf
 
 from ...layers import LanguageModel
-from .. import export, folders, training
-from ..console import note
-from ..splits import training_splits
-from ..text import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, strings
-from ..writing import Sampling, load_parts
+from ..shared.console import note
+from ..shared.errors import TrainingError, UsageError
+from ..shared.models.trained_model import TrainedModel
+from ..shared.text.tokenizers import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, strings
+from ..shared.text.writing import Sampling
+from ..shared.training.fit import fit
+from ..shared.training.losses import TokenCrossentropy
+from ..shared.training.optimizers import build_optimizer
+from ..shared.training.splits import training_splits
 from . import data
 from .config import Config
 
-LABELS = "labels.txt"
 PROMPT = tf.TensorSpec([None], tf.string, name="prompt")
 LABEL = tf.TensorSpec([None], tf.string, name="label")
 SEED = tf.TensorSpec([], tf.int64, name="seed")
 CHOICE = [tf.TensorSpec([], tf.float32, name="temperature"), tf.TensorSpec([], tf.float32, name="top_p")]
-PIECE = 1000  # characters of a long text that are measured at a time
 
 
 class Guess(NamedTuple):
@@ -66,25 +66,55 @@ def build(config, size):
     )
 
 
-class Generator:
+class Generator(TrainedModel):
     """Writes text.
 
     Args:
         config: The `Config`.
-        tokenizer: The tokenizer of the characters.
-        labels: List of strings, the labels that a line may have; empty for none.
         model: The `LanguageModel`.
+        text: The tokenizer of the characters.
+        labels: List of strings, the labels that a line may have; empty if there are none.
     """
 
-    def __init__(self, config, tokenizer, labels, model):
-        self.config = config
-        self.tokenizer = tokenizer
+    config_class = Config
+    tokenizers = ("text",)
+    lists = ("labels",)
+
+    def __init__(self, config, model, text, labels):
+        super().__init__(config, model, text=text, labels=labels)
+        self.tokenizer = text
         self.labels = labels
-        self.model = model
-        # A long text goes on after a line break.
-        self.start = START if self.ends else int(tokenizer.ids_of(strings(["\n"])).values[0])
-        self._read = tf.function(model.read, reduce_retracing=True)
+        # A long text begins after a line break.
+        self.start = START if self.ends else int(text.ids_of(strings(["\n"])).values[0])
+        self.read = tf.function(model.read, reduce_retracing=True)
         self._sampled = tf.function(self.sampled)
+
+    @classmethod
+    def tokenizer_class(cls, config):
+        return LiteralCharacterTokenizer
+
+    @staticmethod
+    def sizes(model, assets):
+        return {"text": model.vocabulary_size - len(assets["labels"])}
+
+    def signatures(self):
+        """Two signatures from `prompt` `(batch,)` and an integer `seed` to continuations, `text` `(batch,)`.
+
+        A model that learned labels takes a `label` `(batch,)`, too. `sample` also takes the floats `temperature` and
+        `top_p`.
+
+        Raises:
+            UsageError: If the model reads zeros, and so has no prompt to continue.
+        """
+        if self.config.feed == "zeros":
+            raise UsageError("a model with feed zeros writes one text per first character and cannot be exported")
+        inputs = [PROMPT, SEED, *([LABEL] if self.labels else [])]
+
+        def sampled(prompt, seed, *others):
+            *label, temperature, top_p = others
+            return self.answer(prompt, seed, *(label or [None]), temperature, top_p)
+
+        return {"serving_default": (self.answer, inputs), "sample": (sampled, [*inputs, *CHOICE])}
 
     @property
     def ends(self):
@@ -136,7 +166,7 @@ class Generator:
         start, first = self.start, ""
         reads_start = self.config.feed == "previous"
         if "zeros" in (feed, self.config.feed) and not ids.shape[1]:
-            raise folders.UsageError("a model that is fed zeros needs a prompt or a label to begin with")
+            raise UsageError("a model that is fed zeros needs a prompt or a label to begin with")
         if not reads_start:
             self._check_named(label)
             start, ids = int(ids[0, 0]), ids[:, 1:]
@@ -164,7 +194,7 @@ class Generator:
         ids = self.tokenizer.ids_of(strings([text])).values.numpy()
         unseen = "".join(sorted({character for character, id_ in zip(cleaned, ids, strict=True) if id_ == UNKNOWN}))
         if unseen:
-            raise folders.UsageError(f"the model has never seen the characters {unseen!r}")
+            raise UsageError(f"the model has never seen the characters {unseen!r}")
         return ids
 
     def _cleaned(self, text):
@@ -177,13 +207,13 @@ class Generator:
         """
         if label is not None and label not in self.labels:
             there = f"its labels are {', '.join(self.labels)}" if self.labels else "it learned none"
-            raise folders.UsageError(f"the model knows no label '{label}'; {there}")
+            raise UsageError(f"the model knows no label '{label}'; {there}")
         if not self.labels:
             return np.zeros((sampling.count, 0), int)
         if label is not None:
             places = np.full(sampling.count, self.labels.index(label))
         else:
-            logits, _ = self._read(np.array([[START]], "int32"), self.model.initial_state(1))
+            logits, _ = self.read(np.array([[START]], "int32"), self.model.initial_state(1))
             shares = tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
             random = np.random.default_rng([1, *np.atleast_1d(sampling.seed)])
             places = random.choice(len(shares), sampling.count, p=shares)
@@ -191,7 +221,7 @@ class Generator:
 
     def _check_named(self, label):
         if self.labels and label is None:
-            raise folders.UsageError(f"name the label of the text, one of {', '.join(self.labels)}")
+            raise UsageError(f"name the label of the text, one of {', '.join(self.labels)}")
 
     def follow(self, text, label=None):
         """What the model takes for each character of a given text, where it has read all before: `Guess`es.
@@ -200,14 +230,14 @@ class Generator:
             UsageError: If the text is empty or has unseen characters, or the model learned labels and none is given.
         """
         if not text:
-            raise folders.UsageError("there is no text to follow")
+            raise UsageError("there is no text to follow")
         self._check_named(label)
         (labels,) = self._labels_of(label, Sampling())
         sequence = np.array([*labels, *self._ids_of(text), *([END] if self.ends else [])])
         read, target, _ = data.fed([sequence], self.config.feed)
         if self.config.feed == "previous":
             read[:, 0] = self.start
-        logits, _ = self._read(read, self.model.initial_state(1))
+        logits, _ = self.read(read, self.model.initial_state(1))
         probabilities = tf.nn.softmax(tf.cast(logits[0], tf.float32)).numpy()
         names = [*(token.decode() for token in self.tokenizer.tokens.numpy()), *self.labels]
         names[END] = "<end>"
@@ -216,78 +246,6 @@ class Generator:
             for right, found in zip(target[0], probabilities, strict=True)
             if right < len(self.tokenizer)
         ]
-
-    def bits(self, texts):
-        """How many bits the model needs for what `data.read` returns, and for how many characters, ends among them.
-
-        The first character of a long text is given, as is that of a line to a model that is fed zeros, unless a label
-        is. A character that the model does not know counts as the unknown one.
-        """
-        total, count = 0.0, 0
-        state = None
-        for read, target, weights, goes_on in self._pieces(texts):
-            logits, state = self._read(read, state if goes_on else self.model.initial_state(len(read)))
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
-            weights = weights * (target < len(self.tokenizer))  # a label is no character
-            total += float(tf.reduce_sum(losses * weights)) / math.log(2)
-            count += int(weights.sum())
-        return total, count
-
-    def adapted_bits(self, text, rate):
-        """`bits` of a long text from which the model goes on learning: behind each piece, a step of gradient descent.
-
-        A piece has `window` characters, as in training, and is measured before it is learned from. Afterwards the model
-        is what it was before.
-
-        Args:
-            text: A string, what `data.read` returns.
-            rate: Float, the learning rate; the gradient of all weights together is cut to a norm of 1.
-
-        Raises:
-            UsageError: If the model is one of lines.
-
-        Reference:
-            Mikolov et al. 2010, Recurrent neural network based language model, section 2, for dynamic models; Krause et
-            al. 2018, Dynamic evaluation of neural sequence models.
-        """
-        if self.ends:
-            raise folders.UsageError("lines are texts of their own; only in the mode text there is one to adapt to")
-        optimizer = keras.optimizers.SGD(rate, global_clipnorm=1.0)
-        variables = self.model.trainable_variables
-        optimizer.build(variables)
-
-        @tf.function(reduce_retracing=True)
-        def learn(read, target, state):
-            with tf.GradientTape() as tape:
-                logits, state = self.model.read(read, state)
-                loss = tf.reduce_mean(
-                    tf.nn.sparse_softmax_cross_entropy_with_logits(target, tf.cast(logits, tf.float32))
-                )
-            optimizer.apply(tape.gradient(loss, variables), variables)
-            return loss, state
-
-        ids = data.text_ids(text, self.tokenizer)
-        begun, state, total = self.model.get_weights(), self.model.initial_state(1), 0.0
-        try:
-            for first in range(0, len(ids) - 1, self.config.window):
-                piece = ids[np.newaxis, first : first + self.config.window + 1]
-                loss, state = learn(piece[:, :-1], piece[:, 1:], state)
-                total += float(loss) * (piece.shape[1] - 1) / math.log(2)
-        finally:
-            self.model.set_weights(begun)
-        return total, len(ids) - 1
-
-    def _pieces(self, texts):
-        """What to read of texts, what to find, weights, and whether to go on from the state before."""
-        if self.ends:
-            rows = data.sequences(texts, self.tokenizer, self.labels)
-            for batch in data.line_batches(rows, self.config, "test").dataset.as_numpy_iterator():
-                yield *batch, False
-            return
-        ids = data.text_ids(texts, self.tokenizer)
-        for first in range(0, len(ids) - 1, PIECE):
-            piece = ids[np.newaxis, first : first + PIECE + 1]
-            yield piece[:, :-1], piece[:, 1:], np.ones((1, piece.shape[1] - 1), "float32"), first > 0
 
     def answer(self, prompt, seed, label=None, temperature=1.0, top_p=1.0):
         """Random texts that begin with strings `(batch,)`, in the graph: a dictionary of `text`.
@@ -314,35 +272,6 @@ class Generator:
         tokens = self.sampled(ids, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]
         return {"text": self.texts_of(tokens[:, :steps])}
 
-    def save_assets(self, folder):
-        """Writes all but the weights into a model's folder."""
-        folder = Path(folder)
-        folders.write_config(folder, self.config)
-        self.tokenizer.save(folder / f"text.{self.tokenizer.file}")
-        folders.write_list(folder, LABELS, self.labels)
-
-    def export(self, folder):
-        """Writes a SavedModel that continues texts: `prompt` `(batch,)` and an integer `seed` to `text` `(batch,)`.
-
-        A model that learned labels takes a `label` `(batch,)`, too. The signature `sample` takes beside all that the
-        floats `temperature` and `top_p`.
-
-        Raises:
-            UsageError: If the model reads zeros, and so has no prompt to continue.
-        """
-        if self.config.feed == "zeros":
-            raise folders.UsageError(
-                "a model that is fed zeros writes one text for each first character; export is of others"
-            )
-        inputs = [PROMPT, SEED, *([LABEL] if self.labels else [])]
-
-        def sampled(prompt, seed, *others):
-            *label, temperature, top_p = others
-            return self.answer(prompt, seed, *(label or [None]), temperature, top_p)
-
-        signatures = {"serving_default": (self.answer, inputs), "sample": (sampled, [*inputs, *CHOICE])}
-        export.export(folder, signatures, [self.model, self.tokenizer.tracked])
-
 
 def train(config, folder):
     """Trains a generator and writes it into `folder`, or goes on with a training that was interrupted there.
@@ -352,9 +281,9 @@ def train(config, folder):
         TrainingError: If options do not go together, or the loss is not a number.
     """
     if config.feed == "zeros" and config.mode == "text":
-        raise folders.TrainingError("the feed zeros is of lines, which begin anew; the mode text continues one text")
+        raise TrainingError("the feed zeros is of lines, which begin anew; the mode text continues one text")
     keras.utils.set_random_seed(config.seed)
-    training.optimizer(config, steps=1)
+    build_optimizer(config, steps=1)
     texts = training_splits(data.read, config, **data.holding_out(config))
     is_text = config.mode == "text"
     labels = [] if is_text else data.labels_of(texts["train"])
@@ -369,31 +298,14 @@ def train(config, folder):
         cut = sum(row[-1] != END for row in rows["train"])
         if cut:
             note(f"train: {cut} lines of more than {config.max_length} characters are cut")
-    Generator(config, tokenizer, labels, model).save_assets(folder)
-    training.fit(
+    Generator(config, model, tokenizer, labels).save_assets(folder)
+    fit(
         model,
-        training.TokenCrossentropy(config.label_smoothing),
+        TokenCrossentropy(config.label_smoothing),
         batches["train"],
         batches["validation"].dataset,
         config,
         folder,
         data=texts,
     )
-    return Generator(config, tokenizer, labels, model)
-
-
-def load(folder, **options):
-    """Reads a generator from its folder.
-
-    Args:
-        folder: What `train` wrote.
-        **options: Values of `Config` that replace the saved ones; None replaces none.
-
-    Raises:
-        ModelFolderError: If the folder is incomplete or another app's.
-    """
-    folders.read_config(folder, Config.app)
-    labels = folders.read_list(folder, LABELS)
-    sizes = {"text": lambda model: model.vocabulary_size - len(labels)}
-    config, (tokenizer,), model = load_parts(folder, Config, sizes, options, LiteralCharacterTokenizer)
-    return Generator(config, tokenizer, labels, model)
+    return Generator(config, model, tokenizer, labels)

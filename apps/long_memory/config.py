@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import PositiveFloat, PositiveInt, restricted_number_type
 
-from ..config import Schedule, TrainingConfig
+from ..shared.config import Schedule, TrainingConfig
 
 Lag = restricted_number_type("Lag", int, (">=", 4), docstring="Integer of 4 or more")
 

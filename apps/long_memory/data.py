@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from ..training import EpochBatches
+from ..shared.training.batches import EpochBatches
 
 SYMBOLS = "abcdefgh"  # that are copied
 COPIED = 3  # of them, at the beginning of a sequence; ten, the classic number, need many more steps

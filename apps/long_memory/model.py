@@ -8,9 +8,10 @@ import tensorflow as tf
 from keras import initializers, layers
 
 from ...layers import Chrono, PerGate, gradient_flow, sequence_layer, spectral_radii
-from .. import export, folders, training
-from ..text import strings
-from ..writing import load_model
+from ..shared.errors import TrainingError, UsageError
+from ..shared.models.trained_model import TrainedModel
+from ..shared.text.tokenizers import strings
+from ..shared.training.fit import fit
 from .config import Config
 from .data import TASKS, batches, goal, tested, validated
 
@@ -34,10 +35,10 @@ def build(config):
     }
     options = {"unit_forget_bias": config.bias == "forget"} if config.cell == "lstm" else {}
     if config.bias == "forget" and config.cell != "lstm":
-        raise folders.TrainingError(f"the bias forget is of the cell lstm; {config.cell} has no forget gate")
+        raise TrainingError(f"the bias forget is of the cell lstm; {config.cell} has no forget gate")
     if config.bias == "chrono":
         if config.cell == "simple_rnn":
-            raise folders.TrainingError("the bias chrono is of the cells lstm and gru; simple_rnn has no gates")
+            raise TrainingError("the bias chrono is of the cells lstm and gru; simple_rnn has no gates")
         options["bias_initializer"] = Chrono(config.cell, config.lag)
     layer = sequence_layer(
         config.cell,
@@ -60,18 +61,23 @@ def loss(config):
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-class Experiment:
-    """A recurrent network that learned a task.
+class Experiment(TrainedModel):
+    """A recurrent network that was trained on a task.
 
     Args:
         config: The `Config`.
-        model: What `build` returns.
+        model: The Keras model that `build` returns.
     """
 
+    config_class = Config
+
     def __init__(self, config, model):
-        self.config = config
-        self.model = model
+        super().__init__(config, model)
         self._answer = tf.function(self.answer, input_signature=TEXTS)
+
+    def signatures(self):
+        """One signature from sequences written as strings, `text` `(batch,)`, to answers, `text` `(batch,)`."""
+        return {"serving_default": (self.answer, TEXTS)}
 
     def answer(self, text):
         """Answers to sequences written as strings `(batch,)`, in the graph: a dictionary of `text`."""
@@ -91,7 +97,7 @@ class Experiment:
         try:
             return [text.decode() for text in self._answer(strings(texts))["text"].numpy()]
         except tf.errors.InvalidArgumentError as error:
-            raise folders.UsageError(f"no sequence of the task {self.config.task}: {_reason(error)}") from error
+            raise UsageError(f"no sequence of the task {self.config.task}: {_reason(error)}") from error
 
     def measure(self):
         """How well the task is solved, and how far gradients reach, as a dictionary.
@@ -110,10 +116,6 @@ class Experiment:
             "solved": value < goal(self.config),
             **flow(self.model, self.config),
         }
-
-    def export(self, folder):
-        """Writes a SavedModel from sequences written as strings, `text` `(batch,)`, to answers, `text` `(batch,)`."""
-        export.export(folder, {"serving_default": (self.answer, TEXTS)}, [self.model])
 
 
 def flow(model, config):
@@ -150,26 +152,14 @@ def train(config, folder):
         TrainingError: If options do not go together, or the loss is not a number.
     """
     if config.label_smoothing:
-        raise folders.TrainingError("label_smoothing is of the other apps; these tasks are solved by a loss near 0")
+        raise TrainingError("label_smoothing is of the other apps; these tasks are solved by a loss near 0")
     keras.utils.set_random_seed(config.seed)
     model = build(config)
-    folders.write_config(folder, config)
+    experiment = Experiment(config, model)
+    experiment.save_assets(folder)
     validation = tf.data.Dataset.from_tensor_slices(validated(config)).batch(config.batch_size)
-    training.fit(model, loss(config), batches(config), validation, config, folder, goal=MARGIN * goal(config))
-    return Experiment(config, model)
-
-
-def load(folder, **options):
-    """Reads an experiment from its folder.
-
-    Args:
-        folder: What `train` wrote.
-        **options: Values of `Config` that replace the saved ones; None replaces none.
-
-    Raises:
-        ModelFolderError: If the folder is incomplete or another app's.
-    """
-    return Experiment(*load_model(folder, Config, options))
+    fit(model, loss(config), batches(config), validation, config, folder, goal=MARGIN * goal(config))
+    return experiment
 
 
 def _reason(error):

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .. import folders
-from ..allocator import keep_freed_memory
-from ..console import progress
+from ..shared.allocator import keep_freed_memory
+from ..shared.console import progress
+from ..shared.errors import TrainingError
+from ..shared.models import folders
 from .config import Config
 
 LAGS = (25, 50, 100, 200, 400)
@@ -103,7 +104,7 @@ def run(config, path):
         return json.loads(path.read_text(encoding="utf-8"))
     import keras
 
-    from ..training import NotANumberError
+    from ..shared.errors import NotANumberError
     from .data import goal
     from .model import MARGIN, Experiment, build, train
 
@@ -141,7 +142,7 @@ def run_all(runs, folder, jobs):
             for done in progress(as_completed(waiting), len(waiting), "experiments"):
                 results[waiting[done]] = done.result()
         except BrokenProcessPool as error:
-            raise folders.TrainingError("a process was killed, perhaps for its memory; fewer jobs need less") from error
+            raise TrainingError("a process was killed, perhaps for its memory; fewer jobs need less") from error
         except BaseException:
             for process in multiprocessing.active_children():
                 process.terminate()  # what it trains goes on in the next report

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import PositiveInt
 
-from ..config import Rate, SearchConfig, TrainingConfig, VocabularySize
+from ..shared.config import Rate, SearchConfig, TrainingConfig, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from ...datasets import DataError, read_pairs, read_pairs_file
-from ..console import note
-from ..text import length_batches, pad, rows_of, teacher_forcing
-from ..training import EpochBatches
+from ..shared.console import note
+from ..shared.text.batches import length_batches, pad, rows_of, teacher_forcing
+from ..shared.training.batches import EpochBatches
 
 
 def read(config, split):

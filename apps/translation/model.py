@@ -1,19 +1,23 @@
 """The translator: tokenizers around a conditional language model."""
 
 import dataclasses
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ...layers import ConditionalLM, Decoder, TextEncoder
-from .. import export, folders, training
-from ..metrics import translation_metrics
-from ..text import END, UNKNOWN, fit_tokenizer, sorted_batches, strings
-from ..writing import Writer, explained, load_parts
+from ..shared.errors import TrainingError, UsageError
+from ..shared.models.trained_model import TrainedModel
+from ..shared.text.batches import sorted_batches
+from ..shared.text.tokenizers import END, UNKNOWN, fit_tokenizer, strings
+from ..shared.text.writing import Writer, unpack
+from ..shared.training.fit import fit
+from ..shared.training.losses import TokenCrossentropy
+from ..shared.training.optimizers import build_optimizer
 from . import data
 from .config import Config
+from .metrics import translation_metrics
 
 # The signature of functions of texts.
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
@@ -39,11 +43,11 @@ def build(config, source_size, target_size):
         TrainingError: If options do not go together.
     """
     if config.tie_embeddings and not config.shared_vocabulary:
-        raise folders.TrainingError("tie_embeddings needs shared_vocabulary")
+        raise TrainingError("tie_embeddings needs shared_vocabulary")
     try:
         return _model(config, source_size, target_size)
     except ValueError as error:
-        raise folders.TrainingError(str(error)) from error
+        raise TrainingError(str(error)) from error
 
 
 def _model(config, source_size, target_size):
@@ -80,48 +84,72 @@ def _model(config, source_size, target_size):
     )
 
 
-class Translator(Writer):
+class Translator(TrainedModel):
     """Translates sentences.
 
     Args:
         config: The `Config`.
-        tokenizers: The tokenizers of the source and of the target.
-        model: The `ConditionalLM` between them.
+        model: The `ConditionalLM`.
+        source: The tokenizer of the source language.
+        target: The tokenizer of the target language.
     """
 
-    def __init__(self, config, tokenizers, model):
-        self.source, target = tokenizers
-        super().__init__(config, target, model)
+    config_class = Config
+    tokenizers = ("source", "target")
+
+    def __init__(self, config, model, source, target):
+        super().__init__(config, model, source=source, target=target)
+        self.source = source
+        self.target = target
+        self.writer = Writer(config, target, model)
         self._answer = tf.function(self.answer, input_signature=TEXTS)
         self._nbest = tf.function(self.nbest, input_signature=[*TEXTS, tf.TensorSpec([None], tf.string)])
         self._sample = tf.function(self.sample)
 
+    @staticmethod
+    def sizes(model, assets):
+        return {"source": model.encoder.vocabulary_size, "target": model.decoder.vocabulary_size}
+
+    def signatures(self):
+        """`serving_default` is `answer`, `nbest` is `nbest` without a prefix; both take strings `text` `(batch,)`."""
+        return {"serving_default": (self.answer, TEXTS), "nbest": (lambda text: self.nbest(text), TEXTS)}
+
     def answer(self, text):
         """The best translations of strings `(batch,)`, in the graph: a dictionary of `text` and `score`."""
         ids = self.source.encode_padded(text)
-        return _where_nothing(ids[:, 0] == END, {"text": "", "score": 0.0}, self.best(ids))
+        return _replace_where(ids[:, 0] == END, {"text": "", "score": 0.0}, self.writer.best(ids))
 
     def nbest(self, text, prefix=None):
         """The best translations of strings `(batch,)` that begin with strings `(batch,)`, in the graph.
 
         Returns:
-            What `Writer.told` does, and `source_tokens` `(batch, positions)`.
+            The dictionary of `Writer.describe`, with `source_tokens` `(batch, positions)`.
         """
         ids = self.source.encode_padded(text)
-        return self._told(ids, self.search(ids, prefix=None if prefix is None else self._prefix_ids(prefix)))
+        prefix = None if prefix is None else self._prefix_ids(prefix)
+        return self._describe(ids, self.writer.search(ids, prefix=prefix))
 
     def sample(self, text, prefix, draws, temperature, top_k, top_p):
-        """Random translations, as `nbest` gives them: one for each of `draws` `(batch, samples, max_length)`."""
+        """Random translations, described as by `nbest`: one for each of `draws` `(batch, samples, max_length)`."""
         ids = self.source.encode_padded(text)
-        choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        return self._told(ids, self.model.sample(ids, draws, prefix=self._prefix_ids(prefix), **choice, **self.limits))
+        hypotheses = self.model.sample(
+            ids,
+            draws,
+            prefix=self._prefix_ids(prefix),
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            **self.writer.limits,
+        )
+        return self._describe(ids, hypotheses)
 
     def _prefix_ids(self, prefix):
         return self.target.ids_of(prefix).to_tensor()
 
-    def _told(self, ids, found):
-        told = _where_nothing(ids[:, :1] == END, {"texts": "", "scores": 0.0, "lengths": 0}, self.told(ids, found))
-        return {**told, "source_tokens": self.source.tokens_of(ids)}
+    def _describe(self, ids, hypotheses):
+        blank = {"texts": "", "scores": 0.0, "lengths": 0}
+        description = _replace_where(ids[:, :1] == END, blank, self.writer.describe(ids, hypotheses))
+        return {**description, "source_tokens": self.source.tokens_of(ids)}
 
     def translate(self, texts):
         """Translates a list of sentences, as a list of `Translation`s."""
@@ -152,37 +180,23 @@ class Translator(Writer):
         """
         sources, prefixes = strings(texts), strings([prefix] * len(texts))
         if UNKNOWN in self.target.ids_of(strings([prefix])).values:
-            raise folders.UsageError(f"the prefix has words that the model cannot write: {prefix}")
+            raise UsageError(f"the prefix has words that the model cannot write: {prefix}")
         if sampling is None:
-            found = self._nbest(sources, prefixes)
+            description = self._nbest(sources, prefixes)
         else:
             draws = sampling.draws(len(texts), self.config.max_length)
-            found = self._sample(sources, prefixes, tf.constant(draws), **sampling.choice)
-        found = {name: value.numpy() for name, value in found.items()}
+            description = self._sample(sources, prefixes, tf.constant(draws), **sampling.choice)
+        description = {name: value.numpy() for name, value in description.items()}
         explanations = []
-        for row, tokens in enumerate(found["source_tokens"]):
+        for row, tokens in enumerate(description["source_tokens"]):
             source = [token.decode() for token in tokens if token]
-            explanations.append({"source_tokens": source, "translations": explained(found, row, len(source))})
+            explanations.append({"source_tokens": source, "translations": unpack(description, row, len(source))})
         return explanations
 
-    def save_assets(self, folder):
-        """Writes all but the weights into a model's folder."""
-        folders.write_config(folder, self.config)
-        for side, tokenizer in (("source", self.source), ("target", self.target)):
-            tokenizer.save(Path(folder) / f"{side}.{tokenizer.file}")
 
-    def export(self, folder):
-        """Writes a SavedModel with two signatures of strings `text` `(batch,)`.
-
-        `serving_default` returns what `answer` does, `nbest` what `nbest` does.
-        """
-        signatures = {"serving_default": (self.answer, TEXTS), "nbest": (lambda text: self.nbest(text), TEXTS)}
-        export.export(folder, signatures, [self.model, self.source.tracked, self.target.tracked])
-
-
-def _where_nothing(is_empty, blank, found):
-    """What was found, but for empty texts, whose translation is nothing."""
-    return {**found, **{name: tf.where(is_empty, value, found[name]) for name, value in blank.items()}}
+def _replace_where(is_empty, blank, outputs):
+    """`outputs` with the values of `blank` in the rows whose text is empty: its translation is empty, too."""
+    return {**outputs, **{name: tf.where(is_empty, value, outputs[name]) for name, value in blank.items()}}
 
 
 def train(config, folder):
@@ -194,7 +208,7 @@ def train(config, folder):
     """
     # Options that do not go together are told before there is any work.
     build(config, config.vocabulary_size, config.vocabulary_size)
-    training.optimizer(config, steps=1)
+    build_optimizer(config, steps=1)
     # Before there is a tokenizer: TensorFlow frees the kernels it keeps, and with them SentencePiece's resources.
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
@@ -205,10 +219,10 @@ def train(config, folder):
     tokenizers = [fit_tokenizer(side, config, f"the {name} has") for name, side in zip(names, texts, strict=True)]
     batches = {split: data.batches(*pairs[split], tokenizers, config, split) for split in pairs}
     model = build(config, *map(len, tokenizers))
-    translator = Translator(config, tokenizers, model)
+    translator = Translator(config, model, *tokenizers)
     translator.save_assets(folder)
 
-    greedy = Translator(dataclasses.replace(config, beam_size=1), tokenizers, model)
+    greedy = Translator(dataclasses.replace(config, beam_size=1), model, *tokenizers)
     sources, references = pairs["validation"]
 
     def val_bleu():
@@ -220,9 +234,9 @@ def train(config, folder):
         if config.scheduled_sampling:
             model.sampling_rate.assign(config.scheduled_sampling * epoch / max(1, config.epochs - 1))
 
-    training.fit(
+    fit(
         model,
-        training.TokenCrossentropy(config.label_smoothing),
+        TokenCrossentropy(config.label_smoothing),
         batches["train"],
         batches["validation"].dataset,
         config,
@@ -232,20 +246,3 @@ def train(config, folder):
         data=pairs,
     )
     return translator
-
-
-def load(folder, **options):
-    """Reads a translator from its folder.
-
-    Args:
-        folder: What `train` wrote.
-        **options: Values of `Config` that replace the saved ones, such as `beam_size=1`; None replaces none.
-
-    Raises:
-        ModelFolderError: If the folder is incomplete or another app's.
-    """
-    sizes = {
-        "source": lambda model: model.encoder.vocabulary_size,
-        "target": lambda model: model.decoder.vocabulary_size,
-    }
-    return Translator(*load_parts(folder, Config, sizes, options))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import PositiveInt
 
-from ..config import ImageConfig, Rate, TrainingConfig, TwoOrMore, VocabularySize
+from ..shared.config import ImageConfig, Rate, TrainingConfig, TwoOrMore, VocabularySize
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.images import ImageWithQuestions, read_questions
-from ..console import note
-from ..images import THREADS, images_at_once, usable
-from ..text import pad, rows_of
-from ..training import EpochBatches, ahead, slices
+from ..shared.console import note
+from ..shared.images.pixels import THREADS, images_at_once
+from ..shared.images.usable import usable
+from ..shared.text.batches import pad, rows_of
+from ..shared.training.batches import EpochBatches, ahead, slices
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

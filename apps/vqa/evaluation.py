@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ..answers import MEASURES
-from ..console import note, progress
-from ..folders import UsageError
-from ..images import pixel_reader
+from ..shared.console import note, progress
+from ..shared.errors import UsageError
+from ..shared.images.pixels import pixel_reader
 from . import data
-from .model import COMMONEST, load
+from .answers import MEASURES
+from .model import COMMONEST, Answerer
 
 
 class Result(NamedTuple):
@@ -112,7 +112,7 @@ def baselines(folder, answerer):
         if not beside.exists():
             note(f"there is no {beside.name}, trained with --modality {modality}, so that is not among the baselines")
             continue
-        found[modality] = load(beside)
+        found[modality] = Answerer.load(beside)
         if found[modality].config.modality != modality:
             raise UsageError(f"{beside} is no baseline: it was not trained with --modality {modality}")
         if found[modality].config.data != answerer.config.data:

@@ -12,19 +12,21 @@ from keras import layers, ops, tree
 from ...layers import ImageEncoder, Memory, TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.fusion import FUSIONS
-from .. import export, folders, training
-from ..answers import AnswerCrossentropy, metrics
-from ..backbones import configured, grid, rates, unfreezer
-from ..features import image_readers
-from ..images import at_least_one, decode_in_graph, look, resize_in_graph
-from ..splits import training_splits
-from ..text import END, UNKNOWN, fit_tokenizer, strings
-from ..writing import load_parts
+from ..shared.errors import TrainingError
+from ..shared.images.backbones import configured, grid, rates, unfreezer
+from ..shared.images.features import image_readers
+from ..shared.images.graph import at_least_one, decode_in_graph, resize_in_graph
+from ..shared.images.pixels import look
+from ..shared.models.trained_model import TrainedModel
+from ..shared.text.tokenizers import END, UNKNOWN, fit_tokenizer, strings
+from ..shared.training.fit import fit
+from ..shared.training.optimizers import build_optimizer
+from ..shared.training.splits import training_splits
 from . import data
+from .answers import AnswerCrossentropy, metrics
 from .config import Config
 
 BEST = 5  # answers that are told
-ANSWERS = "answers.txt"
 COMMONEST = "commonest.json"  # the commonest answer to each type of question
 QUESTIONS = tf.TensorSpec([None], tf.string, name="question")
 BYTES = [tf.TensorSpec([None], tf.string, name="image_bytes"), QUESTIONS]
@@ -89,7 +91,7 @@ def build(config, size, answers, shape, eyes=None):
     try:
         fused = fusion(config)(image, question, owners)
     except ValueError as error:
-        raise folders.TrainingError(str(error).strip().splitlines()[-1]) from error
+        raise TrainingError(str(error).strip().splitlines()[-1]) from error
     fused = Dropout(config.dropout, **policy)(fused)
     hidden = layers.Dense(config.classifier_units, activation="relu", name="classifier", **policy)(fused)
     logits = layers.Dense(answers, name="answers", **policy)(Dropout(config.dropout, **policy)(hidden))
@@ -108,21 +110,24 @@ def fusion(config):
     )
 
 
-class Answerer:
+class Answerer(TrainedModel):
     """Answers questions about images.
 
     Args:
         config: The `Config`.
-        tokenizer: The tokenizer of the questions.
+        model: The Keras model that `build` returns, from pixels.
+        questions: The tokenizer of the questions.
         answers: List of strings.
-        model: What `build` returns, from pixels.
     """
 
-    def __init__(self, config, tokenizer, answers, model):
-        self.config = config
-        self.tokenizer = tokenizer
+    config_class = Config
+    tokenizers = ("questions",)
+    lists = ("answers",)
+
+    def __init__(self, config, model, questions, answers):
+        super().__init__(config, model, questions=questions, answers=answers)
+        self.tokenizer = tokenizer = questions
         self.answers = answers
-        self.model = model
         # The model, and what its fusion is given on the way.
         self._inside = keras.Model(model.inputs, [model.output, *model.get_layer("fusion").input])
         tokens = tokenizer.tokens_of(tf.range(len(tokenizer)))
@@ -130,6 +135,22 @@ class Answerer:
         squares = tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)
         owners = tf.TensorSpec([None], tf.int32)
         self._told = tf.function(self.told, input_signature=[squares, owners, QUESTIONS])
+
+    @staticmethod
+    def sizes(model, assets):
+        return {
+            "questions": model.get_layer("question_encoder").vocabulary_size,
+            "answers": model.output_shape[-1],
+        }
+
+    def signatures(self):
+        """Two signatures that return `answers` and `probabilities` `(batch, 5)`, the likeliest first.
+
+        There are fewer than five if the model knows fewer. `serving_default` takes `image_bytes` `(batch,)`, JPEG or
+        PNG files of any sizes, and `question` `(batch,)`. `pixels` takes uint8 images `(batch, height, width, 3)` in
+        place of `image_bytes`.
+        """
+        return {"serving_default": (self.answer_bytes, BYTES), "pixels": (self.answer_pixels, PIXELS)}
 
     def told(self, pixels, owners, questions):
         """All that is known, in the graph.
@@ -230,24 +251,6 @@ class Answerer:
         """Rows and columns of the feature map."""
         return grid(self.model.get_layer("image_encoder").backbone, self.config.image_size)
 
-    def save_assets(self, folder):
-        """Writes all but the weights into a model's folder."""
-        folder = Path(folder)
-        folders.write_config(folder, self.config)
-        self.tokenizer.save(folder / f"questions.{self.tokenizer.file}")
-        folders.write_list(folder, ANSWERS, self.answers)
-
-    def export(self, folder):
-        """Writes a SavedModel that returns `answers` and `probabilities` `(batch, 5)`, the likeliest first.
-
-        They are fewer than five if the model knows fewer.
-
-        `serving_default` takes `image_bytes` `(batch,)`, JPEG or PNG files of any sizes, and `question` `(batch,)`;
-        `pixels` takes uint8 images `(batch, height, width, 3)` instead.
-        """
-        signatures = {"serving_default": (self.answer_bytes, BYTES), "pixels": (self.answer_pixels, PIXELS)}
-        export.export(folder, signatures, [self.model, self.tokenizer.tracked])
-
 
 def train(config, folder):
     """Trains a question answerer and writes it into `folder`, or goes on with a training that was interrupted there.
@@ -263,7 +266,7 @@ def train(config, folder):
         begins = 0
     pixels = (config.image_size, config.image_size, 3)
     build(config, config.vocabulary_size, config.answers, pixels, eyes)
-    training.optimizer(config, steps=1)
+    build_optimizer(config, steps=1)
 
     examples = training_splits(data.read, config)
     examples = {split: data.answered(examples[split], split) for split in examples}
@@ -278,10 +281,10 @@ def train(config, folder):
     batches = {
         split: data.batches(examples[split], readers[split], tokenizer, answers, config, split) for split in examples
     }
-    Answerer(config, tokenizer, answers, model).save_assets(folder)
+    Answerer(config, model, tokenizer, answers).save_assets(folder)
     commonest = json.dumps(data.commonest_answers(examples["train"], config), ensure_ascii=False, indent=1)
     (Path(folder) / COMMONEST).write_text(commonest, encoding="utf-8")
-    training.fit(
+    fit(
         model,
         AnswerCrossentropy(config.label_smoothing),
         batches["train"],
@@ -297,7 +300,7 @@ def train(config, folder):
     if config.cache is not None:
         model = _with_eyes(model, config, eyes, len(tokenizer), len(answers))
         model.save(Path(folder) / "model.keras")
-    return Answerer(config, tokenizer, answers, model)
+    return Answerer(config, model, tokenizer, answers)
 
 
 def _with_eyes(reader, config, eyes, size, answers):
@@ -307,20 +310,3 @@ def _with_eyes(reader, config, eyes, size, answers):
     for name in ("question_encoder", "fusion", "classifier", "answers"):
         model.get_layer(name).set_weights(reader.get_layer(name).get_weights())
     return model
-
-
-def load(folder, **options):
-    """Reads a question answerer from its folder.
-
-    Args:
-        folder: What `train` wrote.
-        **options: Values of `Config` that replace the saved ones; None replaces none.
-
-    Raises:
-        ModelFolderError: If the folder is incomplete or another app's.
-    """
-    sizes = {"questions": lambda model: model.get_layer("question_encoder").vocabulary_size}
-    config, (tokenizer,), model = load_parts(folder, Config, sizes, options)
-    folders.require(folder, COMMONEST)
-    answers = folders.read_list(folder, ANSWERS, model.output_shape[-1])
-    return Answerer(config, tokenizer, answers, model)

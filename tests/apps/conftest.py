@@ -4,7 +4,8 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from keras_recurrent.apps import folders, training
+from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.training.checkpoints import States
 from keras_recurrent.apps.translation import model
 from keras_recurrent.apps.translation.config import Config
 from PIL import Image
@@ -63,13 +64,13 @@ def killed_after():
 
     @contextlib.contextmanager
     def killed_after(last):
-        def save(states, epoch, best, save=training.States.save):
+        def save(states, epoch, best, save=States.save):
             save(states, epoch, best)
             if epoch == last:
                 raise Killed
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(training.States, "save", save)
+            patch.setattr(States, "save", save)
             yield
 
     return killed_after

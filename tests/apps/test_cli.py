@@ -9,7 +9,8 @@ import sys
 import time
 
 import pytest
-from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps import cli, load
+from keras_recurrent.apps.shared.models import folders
 
 COMMAND = [sys.executable, "-P", "-c", "import sys; from keras_recurrent.apps.cli import main; sys.exit(main())"]
 

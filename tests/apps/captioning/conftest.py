@@ -1,7 +1,7 @@
 import pytest
-from keras_recurrent.apps import folders
 from keras_recurrent.apps.captioning import model
 from keras_recurrent.apps.captioning.config import Config
+from keras_recurrent.apps.shared.models import folders
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps.captioning import data
-from keras_recurrent.apps.images import pixel_reader
-from keras_recurrent.apps.text import WordTokenizer
+from keras_recurrent.apps.shared.images.pixels import pixel_reader
+from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 from keras_recurrent.datasets import DataError
 from PIL import Image
 

@@ -10,10 +10,11 @@ import sys
 import keras
 import numpy as np
 import pytest
-from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.captioning import data, model
-from keras_recurrent.apps.images import ImageError
-from keras_recurrent.apps.metrics import caption_metrics
+from keras_recurrent.apps.captioning.metrics import caption_metrics
+from keras_recurrent.apps.shared.errors import TrainingError
+from keras_recurrent.apps.shared.images.pixels import ImageError
 from keras_recurrent.datasets import images as encoded
 from keras_recurrent.datasets.shapes import splits
 from keras_recurrent.datasets.shapes.captions import captions
@@ -103,15 +104,15 @@ def test_every_kind_trains_and_is_read_back(config, tmp_path, contents, options)
 def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(config, tmp_path, backbone_file, monkeypatch):
     original = keras.models.load_model(backbone_file).get_weights()
     seen = []
-    measure = model.training.States.save
+    measure = model.States.save
 
     def save(states, epoch, best):
         seen.append(states.model.encoder.backbone.get_weights())
         measure(states, epoch, best)
 
-    monkeypatch.setattr(model.training.States, "save", save)
+    monkeypatch.setattr(model.States, "save", save)
     options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1}
-    with pytest.raises(folders.TrainingError, match="backbone_rate is of a backbone that is trained"):
+    with pytest.raises(TrainingError, match="backbone_rate is of a backbone that is trained"):
         model.train(dataclasses.replace(config, backbone_rate=1e-4, **options), tmp_path)
     for epoch, rate, name in ((0, None, "never"), (2, 1e-4, "second")):
         seen.clear()
@@ -225,7 +226,7 @@ def test_images_of_any_size_and_kind(saved):
     ],
 )
 def test_options_that_do_not_go_together(config, tmp_path, options, message):
-    with pytest.raises(folders.TrainingError, match=message):
+    with pytest.raises(TrainingError, match=message):
         model.train(dataclasses.replace(config, **options), tmp_path)
 
 
@@ -354,7 +355,7 @@ def test_epochs_that_lower_the_risk_go_on_after_an_interruption(config, tmp_path
     whole.mkdir()
     cut.mkdir()
     captioner = model.train(config, whole)
-    save = model.training.States.save
+    save = model.States.save
 
     def interrupted(states, epoch, best):
         save(states, epoch, best)
@@ -362,7 +363,7 @@ def test_epochs_that_lower_the_risk_go_on_after_an_interruption(config, tmp_path
             raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr(model.training.States, "save", interrupted)
+        context.setattr(model.States, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.train(config, cut)
     resumed = model.train(config, cut)

@@ -10,10 +10,11 @@ import sys
 
 import numpy as np
 import pytest
-from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.classification import data, model
 from keras_recurrent.apps.classification.config import Config
-from keras_recurrent.apps.text import END
+from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.text.tokenizers import END
 
 WHO = ["the cook", "my aunt", "a child", "our neighbour"]
 HOW = {"glad": ["smiles", "laughs", "sings"], "sad": ["cries", "sobs", "sighs"]}
@@ -168,7 +169,7 @@ def test_rare_labels_count_alike(config, tmp_path, class_weights, rare):
 
 
 def load_tokenizer(texts):
-    from keras_recurrent.apps.text import WordTokenizer
+    from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 
     return WordTokenizer.fit([text for text, _ in texts], 100)
 

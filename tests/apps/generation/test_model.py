@@ -8,11 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.generation import data, model
 from keras_recurrent.apps.generation.config import Config
-from keras_recurrent.apps.text import END, START, LiteralCharacterTokenizer
-from keras_recurrent.apps.writing import Sampling
+from keras_recurrent.apps.shared.errors import TrainingError, UsageError
+from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.text.tokenizers import END, START, LiteralCharacterTokenizer
+from keras_recurrent.apps.shared.text.writing import Sampling
 
 VERSE = "the cat sat on the mat.\nthe dog sat on the log.\n"
 NAMES = {"cats": ["tom", "tim", "tam"], "dogs": ["rex", "rix", "rox"]}
@@ -80,11 +82,11 @@ def test_hello_from_its_first_letter_alone(tmp_path):
     generator = load(trained(tmp_path, "hello\n", feed="zeros"))
     assert generator.generate("h", sampling=LIKELIEST) == ["hello"]
     assert [guess.right for guess in generator.follow("hello")] == ["e", "l", "l", "o", "<end>"]
-    with pytest.raises(folders.UsageError, match="needs a prompt or a label"):
+    with pytest.raises(UsageError, match="needs a prompt or a label"):
         generator.generate()
-    with pytest.raises(folders.UsageError, match="no text to follow"):
+    with pytest.raises(UsageError, match="no text to follow"):
         generator.follow("")
-    with pytest.raises(folders.UsageError, match="fed zeros"):
+    with pytest.raises(UsageError, match="fed zeros"):
         generator.export(tmp_path / "export")
 
 
@@ -127,7 +129,7 @@ def test_bits_of_a_long_text_that_is_learned_from(verse, tmp_path, capsys):
 
 def test_lines_are_not_adapted_to(hello):
     generator = load(hello)
-    with pytest.raises(folders.UsageError, match="only in the mode text"):
+    with pytest.raises(UsageError, match="only in the mode text"):
         generator.adapted_bits("hello", 0.1)
 
 
@@ -159,9 +161,9 @@ def test_labels(names):
     assert all(np.mean([text in of_label for text in drawn]) > 0.2 for of_label in NAMES.values())
     first, again = (generator.generate("r", "dogs", sampling=Sampling(5, seed=3)) for _ in range(2))
     assert first == again
-    with pytest.raises(folders.UsageError, match="no label 'cows'; its labels are cats, dogs"):
+    with pytest.raises(UsageError, match="no label 'cows'; its labels are cats, dogs"):
         generator.generate(label="cows")
-    with pytest.raises(folders.UsageError, match="name the label of the text, one of cats, dogs"):
+    with pytest.raises(UsageError, match="name the label of the text, one of cats, dogs"):
         generator.follow("rex")
     assert all(text.startswith("r") for text in generator.generate("r", sampling=Sampling(5)))
 
@@ -385,5 +387,5 @@ def test_of_one_file_the_end_is_held_out(tmp_path, capsys):
 
 
 def test_options_that_do_not_go_together(tmp_path):
-    with pytest.raises(folders.TrainingError, match="feed zeros is of lines"):
+    with pytest.raises(TrainingError, match="feed zeros is of lines"):
         model.train(dataclasses.replace(Config(), feed="zeros", mode="text"), tmp_path)

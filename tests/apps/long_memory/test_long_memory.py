@@ -10,9 +10,11 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.long_memory import data, model, report
 from keras_recurrent.apps.long_memory.config import Config
+from keras_recurrent.apps.shared.errors import TrainingError, UsageError
+from keras_recurrent.apps.shared.models import folders
 from keras_recurrent.layers import gradient_flow
 
 PARITY = Config(task="parity", lag=6, cell="gru", units=16, learning_rate=0.02, steps_per_epoch=10, epochs=60)
@@ -138,7 +140,7 @@ def test_no_constant_answer_is_better_than_the_guess(task):
 
 
 def test_label_smoothing_is_refused(tmp_path):
-    with pytest.raises(folders.TrainingError, match="label_smoothing"):
+    with pytest.raises(TrainingError, match="label_smoothing"):
         model.train(dataclasses.replace(PARITY, label_smoothing=0.1), tmp_path)
 
 
@@ -147,7 +149,7 @@ def test_answers(solved):
     assert experiment.solve(["7 1 0 3 2 2", "4 1 1 1 9 3"]) == ["odd", "even"]
     assert experiment.solve([]) == []
     for text in ("17 1 1", "x 1", "-1 2", ""):
-        with pytest.raises(folders.UsageError, match=r"no sequence of the task parity: .*(digits|convert)"):
+        with pytest.raises(UsageError, match=r"no sequence of the task parity: .*(digits|convert)"):
             experiment.solve([text])
 
 
@@ -162,12 +164,12 @@ def test_answers_of_the_other_tasks_are_those_of_the_network(task):
     if task == "adding":
         np.testing.assert_allclose([float(text) for text in found], outputs[:, 0], atol=1e-3)
         for text in ("", "0.1 0.2", "0.1* 0.2* 0.3*", "0.1* nan*", "0.1* 1e9*", "0.1* -0.5*"):
-            with pytest.raises(folders.UsageError, match="two of them with a star"):
+            with pytest.raises(UsageError, match="two of them with a star"):
                 experiment.solve([text])
     else:
         symbols = [*data.SYMBOLS, "-"]
         assert found == [" ".join(symbols[s] for s in row[-3:].argmax(axis=-1)) for row in outputs]
-        with pytest.raises(folders.UsageError, match="3 of the letters"):
+        with pytest.raises(UsageError, match="3 of the letters"):
             experiment.solve(["a b c d"])
 
 
@@ -197,7 +199,7 @@ def test_starts():
 
 @pytest.mark.parametrize("options", [{"cell": "gru", "bias": "forget"}, {"cell": "simple_rnn", "bias": "chrono"}])
 def test_biases_that_a_cell_does_not_have(options):
-    with pytest.raises(folders.TrainingError, match="has no"):
+    with pytest.raises(TrainingError, match="has no"):
         model.build(Config(**options))
 
 
@@ -316,6 +318,6 @@ def test_a_run_that_fails_ends_the_report(tmp_path):
     many = {
         str(seed): dataclasses.replace(PARITY, epochs=2, units=4, steps_per_epoch=1, seed=seed) for seed in range(40)
     }
-    with pytest.raises(folders.TrainingError, match="chrono"):
+    with pytest.raises(TrainingError, match="chrono"):
         report.run_all({**wrong, **many}, tmp_path, jobs=1)
     assert len(list(tmp_path.glob("*.json"))) < 10

@@ -6,10 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from keras_recurrent.apps import folders, load
+from keras_recurrent.apps import load
+from keras_recurrent.apps.shared.errors import ModelFolderError, TrainingError, UsageError
+from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.text.writing import Sampling
 from keras_recurrent.apps.translation import data as translation_data
 from keras_recurrent.apps.translation import model
-from keras_recurrent.apps.writing import Sampling
 from keras_recurrent.datasets import DataError
 
 TEXTS = ["ein Hund schläft hier.", "eine Katze isst draußen.", "ein Kind rennt dort."]
@@ -34,7 +36,7 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
     tokenizers = translator.source, translator.target
     pairs = translation_data.read(config, "validation")
     batches = translation_data.batches(*pairs, tokenizers, config, "validation")
-    translator.model.compile(loss=model.training.TokenCrossentropy(config.label_smoothing))
+    translator.model.compile(loss=model.TokenCrossentropy(config.label_smoothing))
     assert translator.model.evaluate(batches.dataset, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-4)
 
 
@@ -113,7 +115,7 @@ def test_explanations_hold_all_that_is_known(saved):
 def test_prefix(saved):
     (explanation,) = load(saved).explain(["ein Hund schläft hier."], prefix="a cat")
     assert all(translation["text"].startswith("a cat") for translation in explanation["translations"])
-    with pytest.raises(folders.UsageError, match="cannot write: a dinosaur"):
+    with pytest.raises(UsageError, match="cannot write: a dinosaur"):
         load(saved).explain(["ein Hund"], prefix="a dinosaur")
     # More than there may be otherwise, and twice the same.
     (explanation,) = load(saved, max_ratio=0.1, no_repeat_ngram=1).explain(["ein Hund"], prefix="a a dog")
@@ -268,10 +270,10 @@ def test_incomplete_folder(saved, tmp_path):
             (copy / path.name).write_bytes(path.read_bytes())
     content = (copy / "model.keras").read_bytes()
     (copy / "model.keras").write_bytes(content[: len(content) // 2])
-    with pytest.raises(folders.ModelFolderError, match="cannot be read"):
+    with pytest.raises(ModelFolderError, match="cannot be read"):
         load(copy)
     (copy / "model.keras").unlink()
-    with pytest.raises(folders.ModelFolderError, match=r"missing: model\.keras"):
+    with pytest.raises(ModelFolderError, match=r"missing: model\.keras"):
         load(copy)
 
 
@@ -299,11 +301,11 @@ def test_model_loads_where_only_the_layers_are_imported(saved, tmp_path):
 def test_folder_that_was_changed(saved, tmp_path, name, content, message):
     copy = shutil.copytree(saved, tmp_path / "copy")
     (copy / name).write_text(content)
-    with pytest.raises(folders.ModelFolderError, match=message):
+    with pytest.raises(ModelFolderError, match=message):
         load(copy)
 
 
 def test_a_training_that_diverges_leaves_nothing(config, tmp_path):
-    with pytest.raises(folders.TrainingError, match="not a number"), folders.whole(tmp_path / "model") as partial:
+    with pytest.raises(TrainingError, match="not a number"), folders.whole(tmp_path / "model") as partial:
         model.train(dataclasses.replace(config, learning_rate=3e38, epochs=2), partial)
     assert list(tmp_path.iterdir()) == []

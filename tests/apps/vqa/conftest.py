@@ -1,5 +1,5 @@
 import pytest
-from keras_recurrent.apps import folders
+from keras_recurrent.apps.shared.models import folders
 from keras_recurrent.apps.vqa import model
 from keras_recurrent.apps.vqa.config import Config
 

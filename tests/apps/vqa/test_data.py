@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from keras_recurrent.apps.images import pixel_reader
-from keras_recurrent.apps.text import WordTokenizer
+from keras_recurrent.apps.shared.images.pixels import pixel_reader
+from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 from keras_recurrent.apps.vqa import data
 from keras_recurrent.datasets import DataError
 from keras_recurrent.datasets.images import ImageWithQuestions, Question

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps import cli, folders, load
+from keras_recurrent.apps import cli, load
+from keras_recurrent.apps.shared.errors import ModelFolderError
 from keras_recurrent.apps.vqa import evaluation, model
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.datasets import DataError
@@ -278,8 +279,8 @@ def test_folder_that_was_changed(saved, tmp_path):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)
     (folder / "answers.txt").write_text("yes\nno\n")
-    with pytest.raises(folders.ModelFolderError, match=r"answers\.txt does not fit the model: 2 lines instead of 7"):
+    with pytest.raises(ModelFolderError, match=r"answers\.txt does not fit the model: 2 lines instead of 7"):
         load(folder)
     (folder / "answers.txt").unlink()
-    with pytest.raises(folders.ModelFolderError, match=r"missing: answers\.txt"):
+    with pytest.raises(ModelFolderError, match=r"missing: answers\.txt"):
         load(folder)

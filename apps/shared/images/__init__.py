@@ -1,0 +1,1 @@
+"""Images: pixels, the same inside a graph, backbones and their features."""

@@ -1,0 +1,1 @@
+"""Trained models: their folders, loading and export."""

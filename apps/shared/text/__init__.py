@@ -1,0 +1,1 @@
+"""Texts: tokenizers, batches, and writing texts by search or sampling."""

@@ -1,0 +1,211 @@
+"""Pixels from Pillow and from the graph are alike, whatever is in the file."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_recurrent.apps.shared.images.graph import decode_in_graph
+from keras_recurrent.apps.shared.images.pixels import ImageError, decode, look, resize
+from PIL import Image
+
+HEIGHT, WIDTH = 37, 53
+
+
+def photograph(channels):
+    """Smooth colours with some noise, as JPEG likes them."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    planes = [128 + 90 * np.sin(x / (7 + 3 * k)) * np.cos(y / (5 + k)) for k in range(channels)]
+    return np.clip(np.stack(planes, axis=-1) + rng.normal(0, 6, (HEIGHT, WIDTH, channels)), 0, 255).astype("uint8")
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def exif(orientation, endian="<"):
+    data = Image.Exif()
+    data.endian = endian
+    data[0x0112] = orientation
+    data[0x010E] = "a description before it"
+    return data.tobytes()
+
+
+RGB = Image.fromarray(photograph(3))
+PICTURES = {
+    "jpeg": encoded(RGB, "JPEG", quality=90),
+    "jpeg-no-subsampling": encoded(RGB, "JPEG", quality=95, subsampling=0),
+    "jpeg-progressive": encoded(RGB, "JPEG", progressive=True),
+    "jpeg-grey": encoded(RGB.convert("L"), "JPEG"),
+    "png": encoded(RGB, "PNG"),
+    "png-grey": encoded(RGB.convert("L"), "PNG"),
+    "png-alpha": encoded(Image.fromarray(photograph(4)), "PNG"),
+    "png-grey-alpha": encoded(Image.fromarray(photograph(2), "LA"), "PNG"),
+    "png-palette": encoded(RGB.quantize(16), "PNG"),
+    "png-palette-transparent": encoded(RGB.quantize(16), "PNG", transparency=3),
+    "png-grey-transparent": encoded(RGB.convert("L"), "PNG", transparency=100),
+    "png-black-white": encoded(RGB.convert("1"), "PNG"),
+    "png-16-bits": encoded(Image.fromarray(photograph(1)[:, :, 0].astype("uint16") * 257), "PNG"),
+    **{f"jpeg-turned-{n}": encoded(RGB, "JPEG", exif=exif(n)) for n in range(1, 9)},
+    "png-turned": encoded(RGB, "PNG", exif=exif(6)),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("size", [16, 64])
+def test_graph_and_pillow_agree(name, size):
+    content = PICTURES[name]
+    expected = resize(decode(content), size).numpy()
+    (found,) = tf.function(decode_in_graph)(tf.constant([content]), size).numpy()
+    assert found.dtype == expected.dtype == np.uint8
+    assert found.shape == (size, size, 3)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation(orientation):
+    """What the numbers mean, by the rows and columns that the standard says are first."""
+    pixels = photograph(3)
+    upright = {
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.swapaxes(0, 1),
+        6: pixels[::-1].swapaxes(0, 1),
+        7: pixels[::-1, ::-1].swapaxes(0, 1),
+        8: pixels[:, ::-1].swapaxes(0, 1),
+    }[orientation]
+    content = encoded(RGB, "PNG", exif=exif(orientation))
+    np.testing.assert_array_equal(decode(content), np.asarray(RGB) if orientation == 1 else upright)
+    found = decode_in_graph(tf.constant([content]), 40).numpy()[0]
+    np.testing.assert_array_equal(found, resize(upright, 40).numpy())
+
+
+@pytest.mark.parametrize(("endian", "mark"), [("<", b"II"), (">", b"MM")])
+def test_either_byte_order_of_exif(endian, mark):
+    data = exif(6, endian)
+    assert data[6:8] == mark
+    picture = encoded(RGB, "JPEG", exif=data)
+    assert decode(picture).shape == (WIDTH, HEIGHT, 3)
+    expected = resize(decode(picture), 32).numpy().astype(int)
+    assert np.abs(decode_in_graph(tf.constant([picture]), 32).numpy()[0] - expected).max() <= 1
+
+
+def test_images_of_many_sizes_in_one_batch():
+    sizes = [(10, 80), (64, 64), (301, 200), (1, 1)]
+    contents = [encoded(RGB.resize(size), "PNG") for size in sizes]
+    found = decode_in_graph(tf.constant(contents), 48).numpy()
+    for image, content in zip(found, contents, strict=True):
+        np.testing.assert_array_equal(image, resize(decode(content), 48).numpy())
+    assert decode_in_graph(tf.constant([], tf.string), 48).shape == (0, 48, 48, 3)
+
+
+def test_known_pixels():
+    picture = Image.new("RGBA", (2, 1))
+    picture.putdata([(255, 0, 0, 255), (0, 0, 255, 51)])
+    np.testing.assert_array_equal(decode(encoded(picture, "PNG")), [[[255, 0, 0], [204, 204, 255]]])
+    deep = Image.fromarray(np.array([[0, 255, 256, 65535]], "uint16"))
+    np.testing.assert_array_equal(decode(encoded(deep, "PNG"))[0, :, 0], [0, 0, 1, 255])
+    bits = np.kron([[0, 200], [100, 60]], np.ones((8, 8)))
+    colours = np.stack([bits] * 3, axis=-1).astype("uint8")
+    np.testing.assert_array_equal(resize(colours, 2)[:, :, 0], resize(resize(colours, 16), 2)[:, :, 0])
+    assert resize(np.full((9, 5, 3), 77, "uint8"), 4).numpy().tolist() == np.full((4, 4, 3), 77).tolist()
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 224])
+def test_an_image_of_the_right_size_stays_as_it_is(size):
+    pixels = np.random.default_rng(size).integers(0, 256, (size, size, 3), "uint8")
+    in_graph = tf.function(
+        resize, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.int32)]
+    )
+    np.testing.assert_array_equal(resize(pixels, size).numpy(), pixels)
+    np.testing.assert_array_equal(in_graph(pixels, size), pixels)  # there the size is not known, and all is computed
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP", "TIFF"])
+def test_other_formats_and_animations(kind):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    options = {"save_all": True, "append_images": frames[1:]} if kind == "GIF" else {}
+    options |= {"lossless": True} if kind == "WEBP" else {}
+    np.testing.assert_array_equal(decode(encoded(frames[0], kind, **options)), np.full((8, 8, 3), [255, 0, 0]))
+
+
+@pytest.fixture(scope="module")
+def bomb():
+    """A PNG of 20,000 x 20,000 pixels in some 50 kB."""
+    return encoded(Image.new("1", (20_000, 20_000)), "PNG")
+
+
+BROKEN = {
+    "empty": (b"", "empty"),
+    "text": (b"This is no image.", "no image"),
+    "cut-jpeg": (PICTURES["jpeg"][:-300], "cut short"),
+    "cut-png": (PICTURES["png"][:-300], "cut short"),
+    "cut-header": (PICTURES["png"][:20], "no image|cut short"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(name):
+    content, message = BROKEN[name]
+    with pytest.raises(ImageError, match=message):
+        decode(content)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image_bytes"):
+        tf.function(decode_in_graph)(tf.constant([PICTURES["png"], content]), 32)
+
+
+def test_a_decoder_that_raises_anything(monkeypatch):
+    monkeypatch.setattr(Image, "open", lambda file: 1 / 0)
+    with pytest.raises(ImageError, match="broken or cut short"):
+        decode(PICTURES["png"])
+
+
+def test_numbers_of_32_bits_are_refused():
+    for values in (np.array([[0, 100, 70_000]], "int32"), np.array([[0.0, 0.5]], "float32")):
+        with pytest.raises(ImageError, match="numbers of 32 bits"):
+            decode(encoded(Image.fromarray(values), "TIFF"))
+
+
+@pytest.mark.parametrize("options", [{}, {"exif": Image.Exif()}], ids=["alone", "beside EXIF"])
+def test_only_exif_turns_an_image(options):
+    """Pillow would go by XMP, too, which an export does not read."""
+    for data in options.values():
+        data[0x010E] = "without an orientation"
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    content = encoded(RGB, "JPEG", quality=95, xmp=xmp, **options)
+    assert decode(content).shape == (HEIGHT, WIDTH, 3)
+    found = decode_in_graph(tf.constant([content]), 32)[0].numpy().astype(int)
+    assert np.abs(found - resize(decode(content), 32).numpy()).max() <= 1
+
+
+def test_exif_behind_much_else():
+    start, rest = PICTURES["jpeg-turned-6"][:2], PICTURES["jpeg-turned-6"][2:]
+    segment = b"\xff\xe2\xff\xff" + bytes(2**16 - 3)
+    content = start + 2 * segment + rest
+    assert decode(content).shape == (WIDTH, HEIGHT, 3)
+    found = decode_in_graph(tf.constant([content]), 32)[0].numpy().astype(int)
+    assert np.abs(found - resize(decode(content), 32).numpy()).max() <= 1
+
+
+def test_without_a_limit_of_pixels(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    found = decode_in_graph(tf.constant([PICTURES["png"]]), 32)[0].numpy()
+    np.testing.assert_array_equal(found, resize(decode(PICTURES["png"]), 32).numpy())
+
+
+def test_no_images():
+    assert look([], 8).shape == (0, 8, 8, 3)
+
+
+def test_bomb(bomb):
+    with pytest.raises(ImageError, match="pixels"):
+        decode(bomb)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"image_bytes\[1\] has too many pixels.*20000"):
+        tf.function(decode_in_graph)(tf.constant([PICTURES["png"], bomb]), 32)
+    large = encoded(Image.new("1", (9_600, 9_600)), "PNG")  # above the limit, where Pillow only warns
+    with pytest.raises(ImageError, match="pixels"):
+        decode(large)

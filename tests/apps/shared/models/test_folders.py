@@ -1,0 +1,201 @@
+import dataclasses
+import json
+
+import pytest
+from keras_recurrent.apps import load
+from keras_recurrent.apps.shared.errors import ModelFolderError
+from keras_recurrent.apps.shared.models import folders
+
+
+def test_whole_folder_appears_at_the_end(tmp_path):
+    target = tmp_path / "models" / "a"
+    with folders.whole(target) as partial:
+        (partial / "file").write_text("x")
+        assert not target.exists()
+    assert (target / "file").read_text() == "x"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_nothing_is_left_of_a_failure(tmp_path, error):
+    with pytest.raises(error), folders.whole(tmp_path / "a") as partial:
+        (partial / "file").write_text("x")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_the_folder_that_was_there(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").write_text("old")
+    with pytest.raises(ValueError), folders.whole(tmp_path / "a"):
+        raise ValueError
+    assert (tmp_path / "a" / "old").read_text() == "old"
+    with folders.whole(tmp_path / "a") as partial:
+        (partial / "new").write_text("new")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
+
+
+def test_check_new(tmp_path):
+    folders.check_new(tmp_path / "a", False, "config.yaml")
+    with pytest.raises(ModelFolderError, match="exists already; --overwrite replaces it"):
+        folders.check_new(tmp_path, False, "config.yaml")
+    folders.check_new(tmp_path, True, "config.yaml")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelFolderError, match="holds something else"):
+        folders.check_new(tmp_path, True, "config.yaml")
+    (tmp_path / "config.yaml").write_text("")
+    folders.check_new(tmp_path, True, "config.yaml")
+    with pytest.raises(ModelFolderError, match="is a file"):
+        folders.check_new(tmp_path / "file", True, "config.yaml")
+
+
+def test_metrics_of_several_splits_stand_together(tmp_path):
+    folders.write_metrics(tmp_path, "val", {"bleu": 1.0})
+    folders.write_metrics(tmp_path, "test", {"bleu": 2.0})
+    folders.write_metrics(tmp_path, "val", {"bleu": 3.0})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"val": {"bleu": 3.0}, "test": {"bleu": 2.0}}
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "not a complete model; missing: config.yaml"),
+        ("{", "not a YAML file"),
+        ("- 1", "names no app"),
+        ("app: cooking", "unknown app: 'cooking'"),
+        ("app: translation", "not a complete model; missing: model.keras, source.vocabulary.txt"),
+    ],
+)
+def test_incomplete_folder(tmp_path, config, message):
+    if config is not None:
+        (tmp_path / "config.yaml").write_text(config)
+    with pytest.raises(ModelFolderError, match=message):
+        load(tmp_path)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        load(tmp_path / "a")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    app: str = "translation"
+    dropout: float = 0.1
+
+
+class Killed(BaseException):
+    pass
+
+
+def begin(folder, resume=False, overwrite=False, config=None):
+    return folders.resumable(folder, config or Options(), resume, overwrite)
+
+
+def interrupt(folder, with_state=True):
+    with pytest.raises(Killed), begin(folder) as partial:
+        if with_state:
+            (partial / folders.STATES).mkdir()
+            (partial / folders.STATES / "epoch-1").write_text("state")
+        raise Killed
+
+
+def test_a_training_that_ends_is_the_folder(tmp_path):
+    with begin(tmp_path / "model") as partial:
+        (partial / "weights").write_text("1")
+        assert not (tmp_path / "model").exists()
+    assert (tmp_path / "model" / "weights").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_training_that_fails_before_its_first_epoch_leaves_nothing(tmp_path):
+    interrupt(tmp_path / "model", with_state=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_was_interrupted_is_resumed(tmp_path):
+    interrupt(tmp_path / "model")
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert (partial / folders.STATES / "epoch-1").read_text() == "state"
+        (partial / "weights").write_text("1")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert not (tmp_path / "model" / folders.STATES).exists()
+
+
+def test_a_training_whose_last_rename_fails_is_kept(tmp_path, monkeypatch):
+    def failing(*arguments):
+        raise OSError("busy")
+
+    with monkeypatch.context() as context, pytest.raises(OSError, match="busy"), begin(tmp_path / "model") as partial:
+        (partial / folders.STATES).mkdir()
+        (partial / folders.STATES / "epoch-1").write_text("state")
+        (partial / "model.keras").write_text("model")
+        context.setattr(folders.Path, "rename", failing)
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert (partial / "model.keras").read_text() == "model"
+
+
+def test_what_is_to_be_overwritten_stays_until_there_is_something_new(tmp_path):
+    interrupt(tmp_path / "model")
+    with pytest.raises(Killed), begin(tmp_path / "model", overwrite=True):
+        raise Killed
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert (partial / folders.STATES / "epoch-1").read_text() == "state"
+
+
+def test_folders_above_vanish_with_what_failed(tmp_path):
+    interrupt(tmp_path / "a" / "b" / "model", with_state=False)
+    with pytest.raises(Killed), folders.whole(tmp_path / "a" / "b" / "model"):
+        raise Killed
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unfinished_training_is_not_lost_by_mistake(tmp_path):
+    interrupt(tmp_path / "model")
+    with (
+        pytest.raises(ModelFolderError, match="--resume goes on, --overwrite begins anew"),
+        begin(tmp_path / "model"),
+    ):
+        pass
+    other = Options(dropout=0.2)
+    with pytest.raises(ModelFolderError, match=r"was trained with dropout 0\.1, not 0\.2"):  # noqa: SIM117
+        with begin(tmp_path / "model", resume=True, config=other):
+            pass
+    assert (folders.unfinished_folder(tmp_path / "model") / folders.STATES / "epoch-1").exists()
+    with begin(tmp_path / "model", overwrite=True, config=other) as partial:
+        assert [path.name for path in partial.iterdir()] == ["config.yaml"]
+
+
+def test_resuming_nothing_begins(tmp_path):
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert [path.name for path in partial.iterdir()] == ["config.yaml"]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(Killed), folders.whole_file(path) as partial:
+        partial.write_text("half")
+        raise Killed
+    assert not list(tmp_path.iterdir())
+    with folders.whole_file(path) as partial:
+        partial.write_text("whole")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_the_old_folder_stays_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    old = tmp_path / "model"
+    old.mkdir()
+    (old / "weights").write_text("old")
+    rename = folders.Path.rename
+
+    def failing(self, target):
+        if ".partial-" in self.name and not self.name.endswith("-old"):
+            raise OSError("disk full")
+        return rename(self, target)
+
+    monkeypatch.setattr(folders.Path, "rename", failing)
+    with pytest.raises(OSError, match="disk full"), folders.whole(old) as partial:
+        (partial / "weights").write_text("new")
+    assert (old / "weights").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -1,0 +1,145 @@
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_recurrent.apps.shared.extras import MissingExtra
+from keras_recurrent.apps.shared.text.batches import length_batches, pad
+from keras_recurrent.apps.shared.text.tokenizers import (
+    END,
+    UNKNOWN,
+    CharacterTokenizer,
+    SubwordTokenizer,
+    WordTokenizer,
+)
+from keras_recurrent.datasets import DataError
+
+TEXTS = [
+    "a man , sleeping.",
+    "(Well, no.) ... «yes»?!",
+    "don't  do\tthat - it costs 3.50 €",
+    "나는 사과를 먹었어요.",
+    "x",
+    ". leading and trailing ,",
+    "\"'nested'\" quotes",
+]
+
+
+@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer, SubwordTokenizer])
+def test_decoding_gives_the_text_back(tokenizer_type):
+    tokenizer = tokenizer_type.fit(TEXTS, 1000)
+    ids = tokenizer.encode(tf.constant(TEXTS))
+    expected = [" ".join(text.split()) for text in TEXTS]  # but for runs of white space
+    assert [text.decode() for text in tokenizer.decode(ids.to_tensor()).numpy()] == expected
+
+
+@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer, SubwordTokenizer])
+def test_pieces_are_those_that_are_read_and_spell_the_text(tokenizer_type):
+    tokenizer = tokenizer_type.fit(TEXTS, 1000)
+    texts = ["(Well, zebras say no.)  x ж", ""]
+    pieces = tokenizer.pieces(tf.constant(texts)).to_list()
+    assert [len(row) for row in pieces] == [len(row) for row in tokenizer.ids_of(tf.constant(texts)).to_list()]
+    for row, text in zip(pieces, texts, strict=True):
+        assert "".join(tokenizer.spelled([piece.decode() for piece in row])) == " ".join(text.split())
+
+
+def test_words_are_split_from_punctuation():
+    tokenizer = WordTokenizer.fit(["(Well, no.) yes . 3-4"], 1000)
+    assert set(tokenizer.vocabulary) == {"(￭", "Well", "￭,", "no", "￭.", "￭)", "yes", ".", "3", "￭-￭", "4"}
+
+
+def test_ids():
+    tokenizer = WordTokenizer.fit(["b b b a a c"], 1000)
+    assert tokenizer.vocabulary == ["b", "a", "c"]
+    assert tokenizer.encode(tf.constant(["a b new", ""])).to_list() == [[5, 4, UNKNOWN, END], [END]]
+
+
+def test_vocabulary_size_counts_all_ids_and_keeps_the_commonest():
+    tokenizer = WordTokenizer.fit(["b b b a a c"], 6)
+    assert tokenizer.vocabulary == ["b", "a"]
+    assert len(tokenizer) == 6
+
+
+def test_lowercase_reaches_beyond_ascii():
+    assert WordTokenizer.fit(["ÄPFEL äpfel"], 1000, lowercase=True).vocabulary == ["äpfel"]
+
+
+def test_special_tokens_cannot_be_typed():
+    tokenizer = WordTokenizer.fit(["<start> <end> [UNK]"], 1000)
+    assert min(tokenizer.encode(tf.constant(["<start> <end> [UNK]"])).values.numpy()[:-1]) > END
+
+
+def test_no_texts_and_empty_texts():
+    tokenizer = WordTokenizer.fit(["a"], 1000)
+    assert tokenizer.encode(tf.constant([], tf.string)).to_list() == []
+    assert tokenizer.decode(tf.zeros((0, 5), tf.int32)).shape == (0,)
+    assert tokenizer.decode(tf.constant([[END, 0, 0]])).numpy().tolist() == [b""]
+
+
+@pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer])
+def test_vocabulary_round_trip(tokenizer_type, tmp_path):
+    texts = [*TEXTS, "a\u2028b \x0b c"]
+    tokenizer = tokenizer_type.fit(texts, 1000)
+    tokenizer.save(tmp_path / "vocabulary.txt")
+    assert tokenizer_type.load(tmp_path / "vocabulary.txt", lowercase=False).vocabulary == tokenizer.vocabulary
+
+
+def test_subwords(tmp_path):
+    tokenizer = SubwordTokenizer.fit(["low lower lowest", "new newer newest"] * 10, 25, lowercase=True)
+    assert len(tokenizer) <= 25
+    ids = tokenizer.encode(tf.constant(["LOWER newest", "", "slow <s> </s> <pad>", "漢"])).to_list()
+    assert len(ids[0]) < len("lower newest")  # pieces, not characters
+    assert ids[1] == [END]
+    assert all(row[-1] == END and min(row) >= UNKNOWN for row in ids)
+    assert min(ids[2][:-1]) == UNKNOWN or min(ids[2][:-1]) > END  # special pieces cannot be typed
+    assert UNKNOWN in ids[3]
+    tokenizer.save(tmp_path / "model")
+    again = SubwordTokenizer.load(tmp_path / "model", lowercase=True)
+    assert again.encode(tf.constant(["LOWER newest"])).to_list() == ids[:1]
+    assert tokenizer.encode(tf.constant([], tf.string)).to_list() == []
+    assert tokenizer.decode(tf.zeros((0, 5), tf.int32)).shape == (0,)
+    assert tokenizer.decode(tf.constant([[END, 0, 0]])).numpy().tolist() == [b""]
+
+
+def test_subwords_that_cannot_be_learned():
+    with pytest.raises(DataError, match="4 pieces"):
+        SubwordTokenizer.fit(["a"], 4)
+
+
+@pytest.mark.parametrize("module", ["sentencepiece", "tensorflow_text"])
+def test_subwords_without_their_extra(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=rf"needs {module}, which `pip install 'keras-recurrent\[subword\]'` brings"):
+        SubwordTokenizer.fit(["a b c"], 20)
+
+
+def test_pad():
+    assert pad([np.array([1, 2]), np.array([3])]).tolist() == [[1, 2], [3, 0]]
+
+
+def test_length_batches_hold_each_example_once_and_like_lengths_together():
+    lengths = np.random.default_rng(0).integers(1, 40, (5000, 2))
+    batches = length_batches(lengths, 32, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches)) == list(range(5000))
+    padded = sum(len(batch) * lengths[batch].max(axis=0) for batch in batches)
+    assert (padded < [1.4, 1.02] * lengths.sum(axis=0)).all()  # the two lengths have nothing to do with each other
+    again = length_batches(lengths, 32, np.random.default_rng(1))
+    assert all((a == b).all() for a, b in zip(batches, again, strict=True))
+    other = length_batches(lengths, 32, np.random.default_rng(2))
+    assert any(len(a) != len(b) or (a != b).any() for a, b in zip(batches, other, strict=True))
+
+
+def test_length_batches_of_like_sizes():
+    lengths = np.random.default_rng(0).integers(1, 40, (5000, 2))
+    batches = length_batches(lengths, 32, np.random.default_rng(1), batch_tokens=200)
+    assert sorted(np.concatenate(batches)) == list(range(5000))
+    sizes = np.array([len(batch) * lengths[batch].max() for batch in batches])
+    assert sizes.max() <= 200
+    assert sizes.mean() > 150
+    alone = length_batches(lengths, 32, batch_tokens=10)  # less than one example
+    assert max(len(batch) for batch in alone if lengths[batch].max() > 10) == 1
+
+
+def test_length_batches_without_shuffling_are_sorted():
+    lengths = np.array([[1, 3], [1, 1], [2, 2]])
+    assert [batch.tolist() for batch in length_batches(lengths, 2)] == [[1, 2], [0]]

@@ -1,0 +1,418 @@
+import dataclasses
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_recurrent.apps.shared.config import TrainingConfig
+from keras_recurrent.apps.shared.errors import TrainingError
+from keras_recurrent.apps.shared.models.folders import STATES
+from keras_recurrent.apps.shared.training.batches import EpochBatches
+from keras_recurrent.apps.shared.training.checkpoints import History
+from keras_recurrent.apps.shared.training.fit import fit
+from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
+from keras_recurrent.apps.shared.training.optimizers import AdamWithRates, InverseSquareRoot
+from keras_recurrent.layers.dropout import Dropout
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_loss_is_the_mean_over_tokens_of_the_smoothed_cross_entropy(label_smoothing):
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 3, 5)).astype("float32")
+    tokens = np.array([[4, 1, 2], [3, 0, 0]])
+    weights = np.array([[1, 1, 1], [1, 0, 0]], "float32")
+
+    log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    targets = (1 - label_smoothing) * np.eye(5)[tokens] + label_smoothing / 5
+    expected = (-(targets * log_probs).sum(-1) * weights).sum() / 4
+    loss = TokenCrossentropy(label_smoothing)
+    assert float(loss(tokens, logits, sample_weight=weights)) == pytest.approx(expected, rel=1e-6)
+
+    variable = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        value = loss(tokens, variable, sample_weight=weights)
+    gradient = (np.exp(log_probs) - targets) * weights[..., None] / 4
+    np.testing.assert_allclose(tape.gradient(value, variable), gradient, atol=1e-7)
+
+
+def test_loss_configuration():
+    loss = keras.losses.deserialize(keras.losses.serialize(TokenCrossentropy(0.2)))
+    assert loss.label_smoothing == 0.2
+
+
+def test_inverse_square_root():
+    schedule = keras.optimizers.schedules.deserialize(
+        keras.optimizers.schedules.serialize(InverseSquareRoot(0.1, warmup_steps=10))
+    )
+    steps = np.array([0, 1, 5, 10, 40, 1000])
+    expected = 0.1 * np.minimum(steps / 10, np.sqrt(10 / np.maximum(steps, 1)))
+    np.testing.assert_allclose([float(schedule(step)) for step in steps], expected, rtol=1e-5)
+
+
+INPUTS = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+TARGETS = INPUTS @ np.array([[1.0], [-2.0], [3.0], [0.5]], "float32")
+
+
+def model_of(seed=0):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "tanh"), Dropout(0.2), keras.layers.Dense(1)])
+
+
+def batches(seed=0):
+    def of_epoch(epoch):
+        order = np.random.default_rng([seed, epoch]).permutation(40)
+        for rows in np.split(order, 5):
+            yield INPUTS[rows], TARGETS[rows]
+
+    signature = tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))
+    return EpochBatches(of_epoch, signature, count=5, is_fixed=True)
+
+
+VALIDATION = tf.data.Dataset.from_tensors((INPUTS, TARGETS))
+CONFIG = TrainingConfig(epochs=6, patience=6, learning_rate=0.02, schedule="constant")
+
+
+def train(folder, config=CONFIG, model=None, **options):
+    model = model or model_of()
+    fit(model, keras.losses.MeanSquaredError(), batches(), VALIDATION, config, folder, **options)
+    return model
+
+
+def history_of(folder):
+    return np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
+
+
+def test_order_depends_on_the_epoch_alone():
+    data = batches()
+    epochs = []
+    for data.epoch in (0, 1, 0):
+        epochs.append(np.concatenate([inputs for inputs, _ in data.dataset.as_numpy_iterator()]))
+    assert (epochs[0] == epochs[2]).all()
+    assert (epochs[0] != epochs[1]).any()
+    assert int(data.dataset.cardinality()) == 5
+
+
+def test_leaves_the_best_epoch(tmp_path):
+    model = train(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "history.csv", "figures", STATES}
+    history = history_of(tmp_path)
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert model.evaluate(VALIDATION, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-5)
+    saved = keras.models.load_model(tmp_path / "model.keras")
+    assert getattr(saved, "optimizer", None) is None
+    np.testing.assert_array_equal(saved.predict(INPUTS, verbose=0), model.predict(INPUTS, verbose=0))
+
+
+def test_best_is_what_the_score_says(tmp_path):
+    scores = iter([0.1, 0.5, 0.3, 0.4, 0.2, 0.1])
+    weights = []
+
+    def accuracy():
+        weights.append(model.get_weights())
+        return next(scores)
+
+    model = train(tmp_path, model=(model := model_of()), score=accuracy)
+    assert history_of(tmp_path)["accuracy"].tolist() == [0.1, 0.5, 0.3, 0.4, 0.2, 0.1]
+    assert all((a == b).all() for a, b in zip(model.get_weights(), weights[1], strict=True))
+
+
+def test_patience(tmp_path):
+    scores = iter([0.1, 0.5, 0.3, 0.4, 0.6, 0.1])
+    train(tmp_path, dataclasses.replace(CONFIG, patience=2), score=lambda: next(scores))
+    assert len(history_of(tmp_path)) == 4
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted_at(epoch):
+    def begin_epoch(now):
+        if now == epoch:
+            raise Interrupted
+
+    return begin_epoch
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ema": 0.9, "schedule": "cosine", "warmup_steps": 7},
+        {"accumulate": 3, "schedule": "plateau", "learning_rate": 0.5},
+        {"average_last": 3, "jit": True, "schedule": "inverse_sqrt", "warmup_steps": 7},
+    ],
+    ids=lambda options: "-".join(map(str, options)) or "plain",
+)
+def test_a_resumed_training_ends_with_the_weights_of_an_unbroken_one(options, tmp_path):
+    config = dataclasses.replace(CONFIG, **options)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    expected = train(whole, config).get_weights()
+    for epoch, seed in ((2, 0), (5, 8)):  # what is resumed does not depend on how it was begun again
+        with pytest.raises(Interrupted):
+            train(broken, config, model_of(seed), begin_epoch=interrupted_at(epoch))
+    found = train(broken, config, model_of(seed=9)).get_weights()
+    assert all((a == b).all() for a, b in zip(expected, found, strict=True))
+    assert (whole / "history.csv").read_text() == (broken / "history.csv").read_text()
+
+
+def test_a_state_that_was_cut_short_is_passed_over(tmp_path, capsys):
+    (tmp_path / "whole").mkdir()
+    expected = train(tmp_path / "whole").get_weights()
+    with pytest.raises(Interrupted):
+        train(tmp_path, begin_epoch=interrupted_at(4))
+    newest = tmp_path / STATES / "epoch-0004.npz"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    capsys.readouterr()
+    found = train(tmp_path).get_weights()
+    messages = capsys.readouterr().err
+    assert "the state after epoch 4 cannot be read" in messages
+    assert "goes on after epoch 3" in messages
+    assert all((a == b).all() for a, b in zip(expected, found, strict=True))
+
+
+def test_an_epoch_without_a_row_is_trained_again(tmp_path):
+    (tmp_path / "whole").mkdir()
+    expected = train(tmp_path / "whole").get_weights()
+    with pytest.raises(Interrupted):
+        train(tmp_path, begin_epoch=interrupted_at(4))
+    # As if it had been killed between the state and the row.
+    lines = (tmp_path / "history.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "history.csv").write_text("".join(lines[:-1]))
+    assert all((a == b).all() for a, b in zip(expected, train(tmp_path).get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(("of_average", "is_better"), [(7.0, True), (5.5, False)])
+def test_average_of_the_last_epochs(of_average, is_better, tmp_path, capsys):
+    config = dataclasses.replace(CONFIG, average_last=3)
+    weights = []
+    model = model_of()
+
+    def val_score():
+        weights.append(model.get_weights())
+        return len(weights) if len(weights) < 7 else of_average
+
+    train(tmp_path, config, model, score=val_score)
+    expected = [np.mean(last, axis=0) for last in zip(*weights[3:6], strict=True)] if is_better else weights[5]
+    for found, one in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(found, one, atol=1e-6)
+    assert f"{'' if is_better else 'not '}better" in capsys.readouterr().err
+
+
+def test_moving_average_is_what_is_measured_and_kept(tmp_path):
+    plain, averaged = tmp_path / "plain", tmp_path / "averaged"
+    plain.mkdir()
+    averaged.mkdir()
+    last = train(plain, dataclasses.replace(CONFIG, epochs=1)).get_weights()
+    model = train(averaged, dataclasses.replace(CONFIG, epochs=1, ema=0.9))
+    assert any((a != b).any() for a, b in zip(last, model.get_weights(), strict=True))
+    assert model.evaluate(VALIDATION, verbose=0) == pytest.approx(float(history_of(averaged)["val_loss"]), rel=1e-5)
+
+
+def test_plateau_halves_the_rate_after_each_epoch_that_is_not_better(tmp_path):
+    scores = iter([1.0, 2.0, 1.5, 1.9, 3.0, 2.5])
+    train(tmp_path, dataclasses.replace(CONFIG, schedule="plateau", learning_rate=0.08), score=lambda: next(scores))
+    np.testing.assert_allclose(history_of(tmp_path)["learning_rate"], [0.08, 0.08, 0.08, 0.04, 0.02, 0.02])
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 5.0])
+def test_accumulated_gradients_are_those_of_one_large_batch(weight_decay, tmp_path):
+    weights = []
+    for name, accumulate, rows in (("small", 5, 8), ("large", 1, 40)):
+        (tmp_path / name).mkdir()
+        signature = tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))
+        data = EpochBatches(
+            lambda epoch, rows=rows: (
+                (INPUTS[first : first + rows], TARGETS[first : first + rows]) for first in range(0, 40, rows)
+            ),
+            signature,
+            count=40 // rows,
+            is_fixed=True,
+        )
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        config = dataclasses.replace(CONFIG, accumulate=accumulate, clip_norm=100.0, weight_decay=weight_decay)
+        fit(model, keras.losses.MeanSquaredError(), data, VALIDATION, config, tmp_path / name)
+        weights.append(model.get_weights())
+    for small, large in zip(*weights, strict=True):
+        np.testing.assert_allclose(small, large, atol=1e-5)
+
+
+def test_weight_decay(tmp_path):
+    weights = []
+    for weight_decay in (0.0, 5.0):
+        folder = tmp_path / str(weight_decay)
+        folder.mkdir()
+        model = train(folder, dataclasses.replace(CONFIG, epochs=1, weight_decay=weight_decay))
+        weights.append(np.concatenate([weight.ravel() for weight in model.get_weights()]))
+    assert np.linalg.norm(weights[1]) < 0.8 * np.linalg.norm(weights[0])
+
+
+@pytest.mark.parametrize("accumulate", [1, 5])
+def test_schedules_count_steps_of_accumulated_batches(accumulate, tmp_path):
+    config = dataclasses.replace(CONFIG, accumulate=accumulate)
+    (tmp_path / "cosine").mkdir()
+    train(tmp_path / "cosine", dataclasses.replace(config, schedule="cosine"))
+    expected = 0.02 * (1 + np.cos(np.pi * np.arange(1, 7) / 6)) / 2
+    np.testing.assert_allclose(history_of(tmp_path / "cosine")["learning_rate"], expected, atol=1e-7)
+    (tmp_path / "root").mkdir()
+    train(tmp_path / "root", dataclasses.replace(config, schedule="inverse_sqrt", warmup_steps=10 // accumulate))
+    expected = 0.02 * np.minimum(np.arange(1, 7) / 2, np.sqrt(2 / np.arange(1, 7)))  # the peak is after two epochs
+    np.testing.assert_allclose(history_of(tmp_path / "root")["learning_rate"], expected, rtol=1e-5)
+
+
+class Uneven(EpochBatches):
+    """Epochs of 5, 8, 4, 10, ... batches."""
+
+    def __init__(self):
+        self.read = []
+
+        def batches(epoch):
+            self.read.append(0)
+            for rows in np.array_split(np.random.default_rng(epoch).permutation(40), [5, 8, 4, 10, 4, 5][epoch]):
+                self.read[-1] += 1
+                yield INPUTS[rows], TARGETS[rows]
+
+        super().__init__(batches, (tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))), count=5, is_fixed=False)
+
+
+def test_epochs_of_different_lengths_are_whole_and_resumed(tmp_path):
+    loss, data = keras.losses.MeanSquaredError(), Uneven()
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    expected = model_of()
+    fit(expected, loss, data, VALIDATION, CONFIG, tmp_path / "whole")
+    assert data.read == [5, 8, 4, 10, 4, 5]
+    with pytest.raises(Interrupted):
+        fit(model_of(), loss, Uneven(), VALIDATION, CONFIG, tmp_path / "broken", begin_epoch=interrupted_at(3))
+    found = model_of(seed=5)
+    fit(found, loss, Uneven(), VALIDATION, CONFIG, tmp_path / "broken")
+    assert all((a == b).all() for a, b in zip(expected.get_weights(), found.get_weights(), strict=True))
+
+
+def test_nothing_is_resumed_on_other_data(tmp_path):
+    with pytest.raises(Interrupted):
+        train(tmp_path, begin_epoch=interrupted_at(2), data=1)
+    with pytest.raises(TrainingError, match="not what the training began with"):
+        train(tmp_path, data=2)
+
+
+def test_all_states_cut_short(tmp_path, capsys):
+    with pytest.raises(Interrupted):
+        train(tmp_path, begin_epoch=interrupted_at(3))
+    for path in (tmp_path / STATES).iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    train(tmp_path)
+    assert "begins anew" in capsys.readouterr().err
+    assert len(history_of(tmp_path)) == 6
+
+
+def test_validation_loss_that_is_not_a_number_costs_no_state(tmp_path):
+    model = model_of()
+    values = iter([1.0, 0.9, 0.8, np.nan])
+    model.evaluate = lambda *arguments, **options: {"loss": next(values, 0.5)}
+    train(tmp_path, dataclasses.replace(CONFIG, average_last=3), model)
+    assert len(history_of(tmp_path)) == 3
+    assert np.isfinite(model.predict(INPUTS, verbose=0)).all()
+
+
+def test_metrics_are_columns_and_may_decide(tmp_path):
+    model = model_of()
+    values = iter([(1.0, 0.1), (0.9, 0.3), (0.8, 0.2)])
+    model.evaluate = lambda *arguments, **options: dict(zip(("loss", "accuracy"), next(values), strict=True))
+    weights = []
+    config = dataclasses.replace(CONFIG, epochs=3)
+    metrics = [keras.metrics.MeanSquaredError(name="accuracy")]
+    train(
+        tmp_path,
+        config,
+        model,
+        metrics=metrics,
+        monitor="val_accuracy",
+        begin_epoch=lambda epoch: weights.append(model.get_weights()),
+    )
+    assert [row["val_accuracy"] for row in history_of(tmp_path)] == [0.1, 0.3, 0.2]
+    for found, expected in zip(model.get_weights(), weights[2], strict=True):  # those after the second epoch
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_nan_in_the_first_epoch(tmp_path):
+    with pytest.raises(TrainingError, match="not a number in the first epoch"):
+        train(tmp_path, dataclasses.replace(CONFIG, learning_rate=3e38))
+    assert not any((tmp_path / STATES).iterdir())
+
+
+def test_nan_later_keeps_the_best_epoch(tmp_path, capsys):
+    model = model_of()
+
+    def begin_epoch(epoch):
+        if epoch == 3:
+            model.layers[0].kernel.assign(np.full((4, 8), np.nan))
+
+    train(tmp_path, model=model, begin_epoch=begin_epoch)
+    assert "not a number in epoch 4, so training ends" in capsys.readouterr().err
+    assert len(history_of(tmp_path)) == 3
+    assert np.isfinite(model.predict(INPUTS, verbose=0)).all()
+
+
+def test_options_that_do_not_go_together(tmp_path):
+    with pytest.raises(TrainingError, match="the schedule constant has no warmup_steps"):
+        train(tmp_path, dataclasses.replace(CONFIG, warmup_steps=5))
+
+
+def test_tensorboard(tmp_path):
+    train(tmp_path, dataclasses.replace(CONFIG, tensorboard=True, epochs=1))
+    assert list((tmp_path / "tensorboard").rglob("events.out.*"))
+
+
+def test_history_decides_when_a_training_ends(tmp_path):
+    config = types.SimpleNamespace(patience=2, epochs=5, learning_rate=0.1)
+    history = History(tmp_path / "history.csv", config, None)
+    ended = []
+    for epoch, loss in enumerate([3.0, 2.0, 2.0, 2.5], 1):
+        history.add({"epoch": epoch, "val_loss": loss})
+        ended.append(history.has_ended())
+    assert ended == [False, False, False, True]
+    assert int(history.best["epoch"]) == 2
+    again = History(tmp_path / "history.csv", config, None)
+    assert (again.has_ended(), int(again.best["epoch"]), again.plateau_rate()) == (True, 2, 0.025)
+
+
+def test_weights_decay_by_their_own_rates():
+    slow, plain = (keras.Variable(np.ones(3, "float32")) for _ in range(2))
+    optimizer = AdamWithRates(0.1, factors={id(slow): 0.1}, decay=2.0)
+    optimizer.apply([tf.zeros(3), tf.zeros(3)], [slow, plain])
+    np.testing.assert_allclose(slow.numpy(), 0.98, rtol=1e-6)
+    np.testing.assert_allclose(plain.numpy(), 0.8, rtol=1e-6)
+
+
+def test_averages_belong_to_their_variables_where_some_are_not_trained_yet():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(4)])
+    optimizer = AdamWithRates(0.1, factors={}, use_ema=True, ema_momentum=0.5)
+    optimizer.build(model.trainable_variables)
+    for place, average in enumerate(optimizer._model_variables_moving_average):
+        average.assign(np.full(average.shape, float(place)))
+    model.layers[0].trainable = False
+    optimizer.finalize_variable_values(model.trainable_variables)
+    assert [np.unique(weight).tolist() for weight in model.get_weights()] == [[0], [1], [2], [3]]
+
+
+def test_batches_that_depend_on_the_weights_are_made_after_the_step_before():
+    """What each is made of is what the weights are when its step begins, so that a training can be repeated."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    seen = []
+
+    def of_epoch(epoch):
+        for _ in range(6):
+            weight = model.get_weights()[0]
+            seen.append(weight.item())
+            yield np.ones((1, 1), "float32"), weight + 1  # each step brings the weight half a unit up
+
+    signature = (tf.TensorSpec((None, 1)), tf.TensorSpec((None, 1)))
+    batches = EpochBatches(of_epoch, signature, count=6, is_fixed=True, prefetch=False)
+    model.compile(keras.optimizers.SGD(0.25), "mse")
+    model.fit(batches.dataset, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_allclose(seen, np.arange(6) / 2)
