@@ -97,7 +97,7 @@ def compare(eyes, examples, tokenizer, config, options):
     np.testing.assert_allclose(*logits, atol=1e-5 * np.abs(logits[0]).max())
     print(f"the two agree: logits to {np.abs(logits[0] - logits[1]).max():.0e}")
     head()
-    sides = Captioner(config, tokenizer, ours), twin
+    sides = Captioner(config, ours, tokenizer), twin
     sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
     losses = {sides[0]: TokenCrossentropy(), twin: sparse}
     rows = [training_row("training, captions a second", sides, losses.get, dataset, options.runs, count)]

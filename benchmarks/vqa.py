@@ -162,12 +162,12 @@ def main():
     sizes = config, len(tokenizer), len(answers)
     pixels = (config.image_size, config.image_size, 3)
     reads = (pixels, eyes) if eyes.trainable else (eyes.output_shape[1:], None)
-    answerer = Answerer(config, tokenizer, answers, build(*sizes, *reads))
+    answerer = Answerer(config, build(*sizes, *reads), tokenizer, answers)
     twin = Twin(*sizes, *reads)
     twin.copy(answerer.model)
     rows = [training((answerer, twin), examples, tokenizer, answers, config, options, eyes)]
     if not eyes.trainable:  # exports look at pixels
-        answerer, twin = Answerer(config, tokenizer, answers, build(*sizes, pixels, eyes)), Twin(*sizes, pixels, eyes)
+        answerer, twin = Answerer(config, build(*sizes, pixels, eyes), tokenizer, answers), Twin(*sizes, pixels, eyes)
     twin.copy(answerer.model)  # dropout has led the two apart
     rows += answering(answerer, twin, examples, options)
     timing.write(options, {"rows": rows})

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from keras_recurrent.apps import cli, load
-from keras_recurrent.apps.generation import data, model
+from keras_recurrent.apps.generation import data, evaluation, model
 from keras_recurrent.apps.generation.config import Config
 from keras_recurrent.apps.shared.errors import TrainingError, UsageError
 from keras_recurrent.apps.shared.models import folders
@@ -100,7 +100,7 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     generator = load(verse)
     text = data.read(generator.config, "test")
     assert text == 8 * VERSE
-    bits, count = generator.bits(text)
+    bits, count = evaluation.bits(generator, text)
     ids = generator.tokenizer.ids_of([text]).values.numpy()
     logits, _ = generator.model.read(ids[np.newaxis, :-1], generator.model.initial_state(1))
     logits = np.array(logits[0], "float64")
@@ -109,17 +109,17 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     assert count == len(text) - 1
     np.testing.assert_allclose(bits, expected, rtol=1e-4)
     assert bits / count < 1
-    monkeypatch.setattr(model, "PIECE", 17)
-    np.testing.assert_allclose(generator.bits(text)[0], bits, rtol=1e-4)
+    monkeypatch.setattr(evaluation, "PIECE", 17)
+    np.testing.assert_allclose(evaluation.bits(generator, text)[0], bits, rtol=1e-4)
 
 
 def test_bits_of_a_long_text_that_is_learned_from(verse, tmp_path, capsys):
     generator = load(verse)
     before = generator.model.get_weights()
     text = 12 * "the mat sat on the cat and the dog.\n"  # "and" is new
-    bits, count = generator.bits(text)
+    bits, count = evaluation.bits(generator, text)
     for rate, low, high in ((1e-9, 0.999, 1.001), (0.3, 0.2, 0.8)):
-        adapted, same_count = generator.adapted_bits(text, rate)
+        adapted, same_count = evaluation.adapted_bits(generator, text, rate)
         assert same_count == count and low < adapted / bits < high
     assert all(np.array_equal(x, y) for x, y in zip(generator.model.get_weights(), before, strict=True))
     assert cli.main(["generation", "evaluate", str(verse), "--adapt", "0.1"]) == 0
@@ -130,7 +130,7 @@ def test_bits_of_a_long_text_that_is_learned_from(verse, tmp_path, capsys):
 def test_lines_are_not_adapted_to(hello):
     generator = load(hello)
     with pytest.raises(UsageError, match="only in the mode text"):
-        generator.adapted_bits("hello", 0.1)
+        evaluation.adapted_bits(generator, "hello", 0.1)
 
 
 def test_what_is_followed_is_what_is_written(verse):
@@ -144,7 +144,7 @@ def test_what_is_followed_is_what_is_written(verse):
 def test_bits_of_lines(names):
     generator = load(names)
     lines = data.read(generator.config, "test")
-    bits, count = generator.bits(lines)
+    bits, count = evaluation.bits(generator, lines)
     assert count == sum(len(text) + 1 for text, _ in lines)
     probabilities = [guess.probability for text, label in lines for guess in generator.follow(text, label)]
     np.testing.assert_allclose(bits, -np.log2(probabilities).sum(), rtol=1e-3)
@@ -177,7 +177,7 @@ def test_an_end_is_told_from_the_length(label):
     network = model.build(config, len(tokenizer) + len(labels))
     network.build(None)
     network.set_weights([np.zeros(weight.shape) for weight in network.get_weights()])
-    generator = model.Generator(config, tokenizer, labels, network)
+    generator = model.Generator(config, network, tokenizer, labels)
     written = generator.write(label=label, sampling=Sampling(400))
     np.testing.assert_allclose(np.mean([one.ended for one in written]), 1 - 0.8**6, atol=0.06)
     assert all(len(one.text) == 5 for one in written if not one.ended)
@@ -206,7 +206,7 @@ def test_the_first_character_is_lowercased_like_the_rest():
         config = Config(units=4, feed=feed, lowercase=True)
         network = model.build(config, len(tokenizer))
         network.build(None)
-        (text,) = model.Generator(config, tokenizer, [], network).generate("AB", length=3)
+        (text,) = model.Generator(config, network, tokenizer, []).generate("AB", length=3)
         assert text.startswith("ab")
 
 
