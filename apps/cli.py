@@ -11,6 +11,7 @@ import sys
 import docstring_parser
 import jsonargparse
 
+from .. import __version__
 from ..datasets import DataError
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
@@ -41,11 +42,11 @@ def main(arguments=None):
 
 
 def _import_tensorflow():
-    """Imports TensorFlow without its greeting, which no setting of its own silences: standard error is for people."""
+    """Imports TensorFlow without its greeting, which no setting silences: standard error is for people."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)
     try:
         importlib.import_module("tensorflow")
     finally:
@@ -53,52 +54,59 @@ def _import_tensorflow():
         os.close(stderr)
 
 
-def _train(app, options):
+def _train(config_class, *, output, resume, overwrite, config, **options):
     """Trains a model and writes its folder."""
-    output, resume, overwrite, _ = (options.pop(name) for name in ("output", "resume", "overwrite", "config"))
-    goes_on = resume and folders.unfinished_folder(output).exists()
-    folders.check_new(output, overwrite or goes_on, "config.yaml")
-    for name in ("data", "pairs", "backbone", "backbone_weights", "cache"):
-        value = options.get(name) or ""
-        # What may be a name is a path if there is one; a cache is one that may be yet to be made.
-        if (os.path.exists(value) and (name != "backbone" or value.endswith(".keras"))) or (name == "cache" and value):
-            options[name] = os.path.abspath(os.path.expanduser(value))  # where `evaluate` finds it from any folder
-    config = app.Config(**options)
-    model = importlib.import_module(f"{app.__package__}.model")
+    del config  # the parser has read it
+    resumes = resume and folders.unfinished_folder(output).exists()
+    folders.check_new(output, overwrite or resumes, "config.yaml")
+    _make_absolute(options)
+    config = config_class(**options)
+    model = importlib.import_module(f".{config.app}.model", __package__)
     try:
         with folders.resumable(output, config, resume, overwrite) as partial:
             model.train(config, partial)
     except MISTAKES:
         raise
     except BaseException:
-        if folders.unfinished_folder(output).exists():
-            note(f"what was trained is kept in {folders.unfinished_folder(output)}; --resume goes on from there")
+        unfinished = folders.unfinished_folder(output)
+        if unfinished.exists():
+            note(f"the unfinished training is kept in {unfinished}; --resume continues it")
         raise
     note(f"the model is in {output}")
 
 
-def _export(app, options):
-    """Writes a model as a SavedModel that needs nothing but TensorFlow."""
-    to = options["to"] or os.path.join(options["model"], "export")
-    folders.check_new(to, options["overwrite"], "saved_model.pb")
-    load(options["model"]).export(to)
+def _make_absolute(options):
+    """Makes the paths among a training's options absolute, so that `evaluate` finds them from any folder."""
+    for name in ("data", "pairs", "backbone", "backbone_weights", "cache"):
+        value = options.get(name) or ""
+        # A value that may be a name is a path if that exists; a cache is a path that may not exist yet.
+        is_path = os.path.exists(value) and (name != "backbone" or value.endswith(".keras"))
+        if is_path or (name == "cache" and value):
+            options[name] = os.path.abspath(os.path.expanduser(value))
+
+
+def _export(*, model, to, overwrite):
+    """Exports a model as a SavedModel that needs nothing but TensorFlow."""
+    to = to or os.path.join(model, "export")
+    folders.check_new(to, overwrite, "saved_model.pb")
+    load(model).export(to)
     note(f"the SavedModel is in {to}")
 
 
-def _train_parser(app):
-    parser = _parser(docstring_parser.parse(app.Config.__doc__))
+def _train_parser(config_class):
+    parser = _parser(docstring_parser.parse(config_class.__doc__))
     parser.add_argument("--config", action="config", help="YAML file with values for the options below")
-    parser.add_argument("--output", required=True, help="folder to write the model into, such as saved_models/NAME")
-    parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output folder, and begin anew")
-    _add_options(parser, app.Config)
+    parser.add_argument("--output", required=True, help="folder to write the model to, such as saved_models/NAME")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted training")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output folder and start over")
+    _add_options(parser, config_class)
     return parser
 
 
 def _export_parser():
     parser = jsonargparse.ArgumentParser(description=_export.__doc__, exit_on_error=False)
     parser.add_argument("model", help="the model's folder")
-    parser.add_argument("--to", help="folder to write the SavedModel into (default: export/ in the model's folder)")
+    parser.add_argument("--to", help="folder to write the SavedModel to (default: export/ in the model's folder)")
     parser.add_argument("--overwrite", action="store_true", help="replace that folder")
     return parser
 
@@ -119,11 +127,16 @@ def _parser(docstring):
 
 
 def _add_options(parser, described, is_override=False, parameters=None):
-    """An option for each parameter of a function or field of a dataclass, with its help from the docstring.
+    """Adds an option for each parameter of a function or field of a dataclass, with its help from the docstring.
 
-    A parameter without a default is a positional argument, one with a star is any number of them, and `**search` are
-    the options of `SearchConfig`. Those are overrides: without a value of their own, the model's configuration has it.
-    Of a dataclass's base, `parameters` are those of the dataclass, which may have other defaults.
+    A parameter without a default becomes a positional argument, `*name` any number of them, and `**search` the options
+    of `SearchConfig`, whose defaults are the values in the model's configuration.
+
+    Args:
+        parser: The parser.
+        described: The function or dataclass.
+        is_override: Whether the defaults come from the model's configuration.
+        parameters: For the base of a dataclass, the parameters of the dataclass, which may have other defaults.
     """
     docstring = docstring_parser.parse(described.__doc__)
     helps = {entry.arg_name: entry.description for entry in docstring.params}
@@ -135,7 +148,7 @@ def _add_options(parser, described, is_override=False, parameters=None):
         elif parameter.kind is parameter.VAR_KEYWORD:
             _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
         elif name not in helps and isinstance(described, type):
-            continue  # it is in the docstring of the dataclass or of another base
+            continue  # it is described by the dataclass or by another of its bases
         elif is_override:
             parser.add_argument(option, type=parameter.annotation | None, help=f"{helps[name]} (default: the model's)")
         elif parameter.default is parameter.empty:
@@ -151,69 +164,80 @@ def _add_options(parser, described, is_override=False, parameters=None):
                 _add_options(_group(parser, base), base, parameters=parameters)
 
 
-def _group(parser, config):
-    """A part of the help, under what the docstring of a configuration says first."""
-    return parser.add_argument_group(docstring_parser.parse(config.__doc__).short_description.rstrip("."))
+def _group(parser, config_class):
+    """A group of options in the help, titled by the first sentence of a configuration's docstring."""
+    return parser.add_argument_group(docstring_parser.parse(config_class.__doc__).short_description.rstrip("."))
 
 
 def _options_first(parser, arguments):
-    """A verb's arguments with the options before the others: behind an option, argparse would find no more files."""
-    has_value = {option: action.nargs != 0 for action in parser._actions for option in action.option_strings}
-    options, others, rest = [], [], iter(arguments)
+    """Moves a verb's options before its positional arguments: argparse finds no more of those after an option."""
+    takes_value = {option: action.nargs != 0 for action in parser._actions for option in action.option_strings}
+    options, positional, rest = [], [], iter(arguments)
     for argument in rest:
         if argument == "--":
             options.append(argument)
-            others += rest
+            positional += rest
         elif not argument.startswith("-") or argument == "-" or " " in argument:
-            others.append(argument)
+            positional.append(argument)
         else:
             options.append(argument)
-            whole = [option for option in has_value if option.startswith(argument)]  # it may be cut short
-            if has_value.get(argument, any(has_value[option] for option in whole)):
+            completions = [option for option in takes_value if option.startswith(argument)]  # it may be abbreviated
+            if takes_value.get(argument, any(takes_value[option] for option in completions)):
                 options += itertools.islice(rest, 1)
-    return options + others
+    return options + positional
 
 
 def _parse(arguments):
-    """The chosen verb as a function, and its options."""
+    """Parses a command into a function without arguments that runs it."""
     parser = jsonargparse.ArgumentParser(
         prog="keras-recurrent",
         usage="keras-recurrent APP VERB ...",
         description="Trains, evaluates, runs and exports recurrent networks.",
         epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options.",
         exit_on_error=False,
+        version=__version__,
     )
     helps = "; ".join(f"{name}: {app.summary}" for name, app in APPS.items())
     parser.add_argument("app", choices=list(APPS), metavar="APP", help=helps)
-    name = parser.parse_args(arguments[:1]).app
-
-    app = importlib.import_module(f".{name}.commands", __package__)
-    parser = jsonargparse.ArgumentParser(prog=f"keras-recurrent {name}", description=app.__doc__, exit_on_error=False)
-    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    parsers = {"train": (_train_parser(app), _train.__doc__)}
-    for function in app.VERBS:
-        help = docstring_parser.parse(function.__doc__).short_description
-        parsers[function.__name__] = _function_parser(function), help
-    parsers["export"] = _export_parser(), _export.__doc__
-    for verb, (verb_parser, help) in parsers.items():
-        verbs.add_subcommand(verb, verb_parser, help=help)
-
-    arguments = arguments[1:]
-    if arguments and arguments[0] in parsers:
-        verb_parser, _ = parsers[arguments[0]]
-        arguments[1:] = _options_first(verb_parser, arguments[1:])
-    chosen = parser.parse_args(arguments)
-    options = {name: plain(value) for name, value in vars(chosen[chosen.verb]).items()}
+    name = parser.parse_args(arguments[:1] or ["--help"]).app
+    commands = importlib.import_module(f".{name}.commands", __package__)
+    config_class = importlib.import_module(f".{name}.config", __package__).Config
+    verb, options = _parse_verb(name, commands, config_class, arguments[1:] or ["--help"])
     if "model" in options:
-        folders.read_config(options["model"], app.Config.app)  # before TensorFlow is imported
-    if chosen.verb in ("train", "export"):
-        return functools.partial({"train": _train, "export": _export}[chosen.verb], app, options)
-    function = getattr(app, chosen.verb)
-    parameters = inspect.signature(function).parameters.values()
+        folders.read_config(options["model"], name)  # a wrong folder is reported before TensorFlow is imported
+    if verb == "train":
+        return functools.partial(_train, config_class, **options)
+    if verb == "export":
+        return functools.partial(_export, **options)
+    return _bind(getattr(commands, verb), options)
+
+
+def _parse_verb(name, commands, config_class, arguments):
+    """The verb of a command and its options, `(verb, options)`."""
+    parser = jsonargparse.ArgumentParser(
+        prog=f"keras-recurrent {name}", description=commands.__doc__, exit_on_error=False
+    )
+    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
+    parsers = {"train": (_train_parser(config_class), _train.__doc__)}
+    for function in commands.VERBS:
+        summary = docstring_parser.parse(function.__doc__).short_description
+        parsers[function.__name__] = _function_parser(function), summary
+    parsers["export"] = _export_parser(), _export.__doc__
+    for verb, (verb_parser, summary) in parsers.items():
+        verbs.add_subcommand(verb, verb_parser, help=summary)
+    if arguments[0] in parsers:
+        verb_parser, _ = parsers[arguments[0]]
+        arguments = [arguments[0], *_options_first(verb_parser, arguments[1:])]
+    parsed = parser.parse_args(arguments)
+    return parsed.verb, {name: plain(value) for name, value in vars(parsed[parsed.verb]).items()}
+
+
+def _bind(function, options):
+    """A verb's function with its options, of which those without a default are positional."""
     positional = []
-    for one in parameters:
-        if one.kind is one.VAR_POSITIONAL:
-            positional += options.pop(one.name)
-        elif one.kind is one.POSITIONAL_OR_KEYWORD:
-            positional.append(options.pop(one.name))
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += options.pop(parameter.name)
+        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            positional.append(options.pop(parameter.name))
     return functools.partial(function, *positional, **options)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import keras_recurrent
 import pytest
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.shared.models import folders
@@ -31,7 +32,6 @@ def call(capfd, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "required: app"),
         (["cooking"], "invalid choice: 'cooking'"),
         (["translation", "fry"], "invalid choice: 'fry'"),
         (["translation", "train"], "required: train.output"),
@@ -67,10 +67,23 @@ def test_a_mistake_gives_one_clear_line_and_status_2(arguments, message, capsys,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_arguments_the_help_is_shown(capsys):
+    for arguments in ([], ["vqa"]):
+        with pytest.raises(SystemExit, match="0"):
+            cli.main(arguments)
+        assert capsys.readouterr().out.startswith("usage: keras-recurrent")
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"keras-recurrent {keras_recurrent.__version__}\n"
+
+
 @pytest.mark.parametrize("name", cli.APPS)
 def test_a_command_has_the_configurations_defaults(name):
     config = importlib.import_module(f"keras_recurrent.apps.{name}.config").Config()
-    _, options = cli._parse([name, "train", "--output", "x"]).args
+    options = cli._parse([name, "train", "--output", "x"]).keywords
     defaults = {field: value for field, value in options.items() if field in dataclasses.asdict(config)}
     assert type(config)(**defaults) == config
     assert len(defaults) == len(dataclasses.fields(config))
