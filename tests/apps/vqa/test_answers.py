@@ -67,3 +67,9 @@ def test_loss_is_the_cross_entropy_of_the_known_answers(label_smoothing):
     np.testing.assert_allclose(loss.call(counts, logits), expected, rtol=1e-5)
     assert float(loss(counts, logits)) == pytest.approx(expected.mean(), rel=1e-5)
     assert answers.AnswerCrossentropy.from_config(loss.get_config()).label_smoothing == label_smoothing
+
+
+@pytest.mark.parametrize("function", [answers.AnswerCrossentropy(), *answers.MEASURES])
+def test_a_missing_column_is_an_error(function):
+    with pytest.raises(ValueError, match="two columns more"):
+        function(np.ones((1, 9), "float32"), np.ones((1, 8), "float32"))
