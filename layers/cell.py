@@ -1,93 +1,108 @@
-"""What the cells of this package share: their weights, their dropout masks and their configuration."""
+"""The base of the cells: weights, dropout masks and configuration."""
 
+import inspect
 import numbers
+from collections.abc import Callable
+from typing import Any
 
 from keras import activations, constraints, initializers, layers, ops, random, regularizers, tree
 
-# Not public, but the protocol by which `keras.layers.RNN` and `StackedRNNCells` draw one mask a sequence.
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
-
 from . import backprop
-from .derivatives import has_derivative, named_activation
+from .backprop import Nudge
+from .derivatives import get_activation, has_derivative
 from .dropout import check_rate, dropout
+from .keras_internals import DropoutMasks
+from .types import Identifier, Nest, Shape, Tensor
 
 
-class RecurrentCell(layers.Layer, DropoutRNNCell):
-    """Base of the cells: one step of a recurrent network with an input and a recurrent kernel.
+class RecurrentCell(layers.Layer, DropoutMasks):
+    """Base of the cells: one step of a recurrent network with a kernel for the input and one for the state.
 
-    A subclass sets `gates`, the number of blocks of `units` columns in its kernels, and writes its equations in
-    `step`, elementwise; it leaves `call` and `run` alone. The product with the input is apart from it, in `project`,
-    because it needs no state and so can be taken for all time steps at once; the product with the state is in `inner`.
-    A subclass that also writes the step's derivative, in `linearize` and `step_gradient`, is run by the fast loop of
-    `backprop.py`, which says what they mean. Any other, one that overrides `step` alone among them, is differentiated
-    by the backend.
+    A subclass sets `gates`, the number of blocks of `units` columns in its kernels, and writes its elementwise
+    equations in `step`. The product with the input is in `project`: it needs no state, so that it is computed for all
+    time steps at once. The product with the state is in `inner`. Subclasses do not override `call` and `run`.
+
+    The backend differentiates a cell unless the class writes the derivative of its equations in `linearize` and
+    `step_gradient` and declares so with `differentiated_step = step`; then the fast loop of `backprop.py` runs it. A
+    class that overrides `inner` and writes `product_gradient` or `inner_gradient` for it declares
+    `differentiated_inner = inner`. A subclass that overrides `step` or `inner` alone inherits a declaration for other
+    equations than its own, and is differentiated by the backend.
 
     Args:
         units: Positive integer, the dimension of the output and of each state.
-        activation: The activation of the candidate and, in the LSTM, of the output.
+        activation: Activation of the candidate and, in the LSTM, of the output.
         use_bias: Whether the projections have a bias.
         kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: Regularizers of the weights.
         kernel_constraint, recurrent_constraint, bias_constraint: Constraints of the weights.
-        dropout: Float in [0, 1), the share of the inputs to drop. One mask is drawn a sequence and shared by the gates.
+        dropout: Float in [0, 1), the fraction of the inputs to drop. All steps and gates share one mask per sequence.
         recurrent_dropout: Float in [0, 1), the same for the state that enters the recurrent product
             (Gal and Ghahramani 2016).
         seed: Seed of the dropout masks.
 
     Call arguments:
         inputs: Tensor `(batch, features)`.
-        states: List of tensors `(batch, units)`; a cell with one state takes the bare tensor too.
-        training: Whether dropout applies.
+        states: List of tensors `(batch, units)`; a cell with one state also takes the tensor itself.
+        training: Whether to apply dropout.
 
     Returns:
-        `(output, new_states)`: `(batch, units)`, and states of the structure that came in.
+        `(output, new_states)`: a tensor `(batch, units)`, and states in the structure of `states`.
 
     Raises:
-        ValueError: If `units` is not a positive integer or a rate lies outside [0, 1).
+        ValueError: If `units` is not a positive integer, a rate is not in [0, 1), or an initializer is for another
+            number of gates.
     """
 
-    gates = 1
-    state_count = 1
-    gate_names = ()  # of what `step` hands over beside the states
-    nudge = None  # function of shapes to the `nudges` of `backprop.run`: a place to measure the states' derivative
+    gates: int = 1
+
+    # The names of what `step` returns beside the states.
+    gate_names: tuple[str, ...] = ()
+
+    # The names of the states; the first one is the output.
+    state_names: tuple[str, ...] = ("h",)
+
+    # For each gate 1 if opening it keeps the state, -1 if opening it overwrites the state, else 0; see `Chrono`.
+    chrono_signs: tuple[int, ...] = ()
+
+    # The `step` that `linearize` and `step_gradient` differentiate.
+    differentiated_step: Callable | None = None
+
+    # The arguments that concern the weights and not the equations.
+    weight_arguments: tuple[str, ...] = tuple(
+        f"{weight}_{kind}"
+        for weight in ("kernel", "recurrent", "bias")
+        for kind in ("initializer", "regularizer", "constraint")
+    )
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        units: int,
+        activation: Identifier = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None,
+        recurrent_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None,
+        recurrent_constraint: Identifier = None,
+        bias_constraint: Identifier = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(units, numbers.Integral) or isinstance(units, bool) or units <= 0:
-            raise ValueError(
-                f"Received an invalid value for argument `units`, expected a positive integer, got {units!r}."
-            )
+        check_units(units)
         check_rate("dropout", dropout)
         check_rate("recurrent_dropout", recurrent_dropout)
-        units = int(units)
-        self.units = units
-        self.activation = named_activation("activation", activation)
+        self.units = int(units)
+        self.activation = get_activation("activation", activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
-            gates = getattr(getattr(self, name), "gates", self.gates)
-            if gates != self.gates:
-                raise ValueError(f"Argument `{name}` must be one of {self.gates} gates. Received: one of {gates}")
+        self.kernel_initializer = self._initializer("kernel_initializer", kernel_initializer)
+        self.recurrent_initializer = self._initializer("recurrent_initializer", recurrent_initializer)
+        self.bias_initializer = self._initializer("bias_initializer", bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
@@ -98,16 +113,35 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         self.recurrent_dropout = recurrent_dropout
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
-        self.state_size = units if self.state_count == 1 else [units] * self.state_count
-        self.output_size = units
+        self.state_size: int | list[int] = self.units if self.state_count == 1 else [self.units] * self.state_count
+        self.output_size = self.units
+
+    def _initializer(self, name: str, initializer: Identifier) -> Any:
+        initializer = initializers.get(initializer)
+        gates = getattr(initializer, "gates", self.gates)
+        if gates != self.gates:
+            raise ValueError(
+                f"Argument `{name}` must be an initializer for {self.gates} gates. Received one for {gates} gates"
+            )
+        return initializer
+
+    @classmethod
+    def argument_names(cls) -> set[str]:
+        """Returns the names of the constructor's arguments, those of the base cells included."""
+        signatures = [inspect.signature(base.__init__) for base in cls.__mro__ if issubclass(base, RecurrentCell)]
+        return {name for signature in signatures for name in signature.parameters} - {"self", "kwargs"}
 
     @property
-    def bias_shape(self):
+    def state_count(self) -> int:
+        return len(self.state_names)
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         columns = self.gates * self.units
-        # Not cast by Keras but where they are used, so that the fast loop sums their gradients in their own precision.
+        # No autocast: the weights are cast where they are used, and the fast loop sums their gradients in their dtype.
         self.kernel = self.add_weight(
             shape=(input_shape[-1], columns),
             name="kernel",
@@ -124,7 +158,7 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             constraint=self.recurrent_constraint,
             autocast=False,
         )
-        self.bias = None
+        self.bias: Any = None
         if self.use_bias:
             self.bias = self.add_weight(
                 shape=self.bias_shape,
@@ -135,94 +169,106 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
                 autocast=False,
             )
 
-    def initial_bias(self, shape, dtype=None):
-        """The first value of the bias; a cell that starts some gates otherwise overrides it."""
+    def initial_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
+        """Returns the initial bias; a cell overrides it to treat some gates differently."""
         return self.bias_initializer(shape, dtype=dtype)
 
     @property
-    def input_bias(self):
+    def input_bias(self) -> Any:
         """The bias of `project`, or None."""
         return self.bias
 
     @property
-    def inner_weights(self):
-        """The weights of `inner`: the recurrent kernel, and the bias of its product where there is one."""
+    def inner_weights(self) -> list[Any]:
+        """The weights of `inner`: the recurrent kernel, then vectors such as the bias of the recurrent product."""
         return [self.recurrent_kernel]
 
     @property
-    def activations(self):
-        """The activations of the equations."""
+    def activations(self) -> list[Callable]:
+        """The activations in the equations."""
         return [self.activation]
 
     @property
-    def has_step_gradient(self):
-        """Whether the fast loop can run the cell as it is configured, with the derivative of these very equations."""
-        classes = type(self).__mro__
+    def has_step_gradient(self) -> bool:
+        """Whether the class differentiates these equations itself, with the activations of this cell."""
+        cls = type(self)
+        is_declared = cls.step is cls.differentiated_step and cls.inner is cls.differentiated_inner
+        return is_declared and all(map(has_derivative, self.activations))
 
-        def place(name):
-            return next(index for index, one in enumerate(classes) if name in vars(one))
+    def project(self, inputs: Tensor) -> Tensor:
+        """Computes the part of a step that needs no state: `(..., features)` to `(..., gates * units)`."""
+        return _by_rows(lambda rows: self.project_product(self.input_product(rows)), inputs)
 
-        if classes[place("linearize")] is RecurrentCell or place("linearize") > place("step"):
-            return False
-        if min(place("linearize"), place("product_gradient")) > place("inner"):
-            return False
-        return all(map(has_derivative, self.activations))
+    def input_product(self, inputs: Tensor, features: slice | None = None) -> Tensor:
+        """Multiplies inputs, or those of their features that are given, by the kernel or by its rows for them."""
+        kernel = self.kernel if features is None else self.kernel[features]
+        return _by_rows(lambda rows: ops.matmul(rows, ops.cast(kernel, rows.dtype)), inputs)
 
-    def project(self, inputs):
-        """The part of a step that needs no state: `(..., features)` to `(..., gates * units)`."""
-        # Of two dimensions: a product of three has, on some backends, a kernel gradient a step, and then their sum.
-        rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
-        projected = self.project_product(ops.matmul(rows, ops.cast(self.kernel, inputs.dtype)))
+    def project_product(self, product: Tensor) -> Tensor:
+        """Computes the projection from the input's product with the kernel: adds the bias."""
         bias = self.input_bias
-        projected = projected if bias is None else projected + ops.cast(bias, inputs.dtype)
-        return ops.reshape(projected, (*ops.shape(inputs)[:-1], projected.shape[-1]))
+        return product if bias is None else product + ops.cast(bias, product.dtype)
 
-    def project_product(self, product):
-        """What becomes of the input's product before its bias is added."""
-        return product
+    def inner(self, dropped: Tensor, recurrent_kernel: Tensor, *vectors: Tensor) -> tuple[Nest, tuple[Tensor, ...]]:
+        """Computes the recurrent product and adds its bias: `(batch, units)` to `(batch, gates * units)`.
 
-    def inner(self, dropped, recurrent_kernel, bias=None):
-        """The recurrent product and its bias: the state `(batch, units)` to `(batch, gates * units)`.
+        Args:
+            dropped: The first state, after dropout.
+            recurrent_kernel, *vectors: What `inner_weights` returns; here the only vector is the bias, if there is one.
 
         Returns:
-            `(inner, kept)`, where `kept` is what `product_gradient` and `vector_gradients` need of it.
+            `(inner, kept)`, where `kept` is what `product_gradient` and `vector_gradients` need from this step.
         """
         inner = ops.matmul(dropped, ops.cast(recurrent_kernel, dropped.dtype))
-        return (inner if bias is None else inner + ops.cast(bias, dropped.dtype)), ()
+        for bias in vectors:
+            inner = inner + ops.cast(bias, dropped.dtype)
+        return inner, ()
 
-    def step(self, projected, inner, states):
-        """The cell's equations, from a projected input, the recurrent product and the states.
+    # The `inner` that `inner_gradient`, `product_gradient` and `vector_gradients` differentiate.
+    differentiated_inner: Callable | None = inner
+
+    def step(self, projected: Tensor, inner: Nest, states: list[Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """Computes the cell's equations from a projected input, the recurrent product and the states.
 
         Returns:
             `(new_states, gates)`, where `gates` is what `linearize` needs beside the states.
         """
         raise NotImplementedError(f"{type(self).__name__} must write its equations in `step`.")
 
-    def linearize(self, gates, before, after):
-        """The coefficients of the step's derivative, for all steps at once; see `backprop.py`."""
+    def linearize(self, gates: tuple[Tensor, ...], before: list[Tensor], after: list[Tensor]) -> Nest:
+        """Computes the coefficients of the step's derivative for all steps at once; see `backprop.py`."""
         raise NotImplementedError(f"{type(self).__name__} must write its derivative in `linearize`.")
 
-    def step_gradient(self, coefficients, d_states):
-        """`(d_projected, d_before)`: what `linearize` found, applied; None in `d_before` for no direct path."""
+    def step_gradient(self, coefficients: Nest, d_states: list[Tensor]) -> tuple[Tensor, list[Tensor | None]]:
+        """Applies the coefficients: `(d_projected, d_before)`, where None in `d_before` means 0."""
         raise NotImplementedError(f"{type(self).__name__} must write its derivative in `step_gradient`.")
 
-    def inner_gradient(self, coefficients, d_projected):
-        """The derivative with respect to `inner`; the projected input's where the two are added."""
+    def inner_gradient(self, coefficients: Nest, d_projected: Tensor) -> Tensor:
+        """Computes the derivative with respect to `inner`; it is `d_projected` if the equations add the two."""
         return d_projected
 
-    def product_gradient(self, kept, d_inner, *inner_weights):
-        """The derivative with respect to the recurrent product within `inner`."""
+    def product_gradient(self, kept: tuple[Tensor, ...], d_inner: Tensor, *inner_weights: Tensor) -> Tensor:
+        """Computes the derivative with respect to the recurrent product within `inner`."""
         return d_inner
 
-    def vector_gradients(self, kept, d_inner):
-        """The derivatives with respect to the weights of `inner` but the kernel, each before its sum over all rows."""
+    def vector_gradients(self, kept: tuple[Tensor, ...], d_inner: Tensor) -> list[Tensor]:
+        """Computes the derivatives with respect to the vectors in `inner_weights`, before the sum over all rows."""
         return [d_inner]
 
-    def _create_dropout_mask(self, step_input, dropout_rate):
-        """Keras's hook: what multiplies the inputs, or the state, at all steps of a sequence."""
-        return dropout(ops.ones_like(step_input), dropout_rate, self.seed_generator)
+    def dropout_mask(self, like: Tensor, rate: float) -> Tensor:
+        return dropout(ops.ones_like(like), rate, self.seed_generator)
 
-    def call(self, inputs, states, training=False, weights=None):
+    def recurrent_dropout_mask(self, state: Tensor, training: bool = False) -> Tensor | None:
+        """Draws what a state `(batch, units)` is multiplied by before all recurrent products, or returns None."""
+        return self.dropout_mask(state, self.recurrent_dropout) if training and self.recurrent_dropout else None
+
+    def drop_inputs(self, sequences: Tensor, training: bool = False) -> Tensor:
+        """Applies dropout to inputs `(steps, batch, features)`, with one mask for all steps."""
+        return sequences * self.dropout_mask(sequences[0], self.dropout) if training and self.dropout else sequences
+
+    def call(
+        self, inputs: Tensor, states: Nest, training: bool = False, weights: list[Any] | None = None
+    ) -> tuple[Tensor, Nest]:
         nested = tree.is_nested(states)
         states = list(states) if nested else [states]
         if len(states) != self.state_count:
@@ -236,51 +282,52 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
         new_states, _ = self.step(self.project(inputs), inner, states)
         return new_states[0], new_states if nested else new_states[0]
 
-    def run(self, sequences, states, mask=None, training=False, weights=None, mix=None):
-        """The cell over all time steps of a sequence.
+    def run(
+        self,
+        sequences: Tensor,
+        states: list[Tensor],
+        mask: Any = None,
+        training: bool = False,
+        weights: list[Any] | None = None,
+        mix: Callable | None = None,
+        nudge: Nudge | None = None,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Runs the cell over all time steps of a sequence.
 
         Args:
             sequences: Tensor `(steps, batch, features)`.
             states: List of tensors `(batch, units)`.
-            mask: Boolean tensor, False where the states stay as they are: `(steps, batch, 1)`, or a list with one of
-                `(steps, batch, units)` a state; or None.
-            training: Whether dropout applies.
-            weights: What stands for `inner_weights`.
-            mix: Function of a step's old and new states to those that stay, not in training.
+            mask: Boolean tensor, False where the states keep their values: `(steps, batch, 1)`, or a list with one
+                mask `(steps, batch, units)` per state; or None.
+            training: Whether to apply dropout.
+            weights: Replacement of `inner_weights`; None uses those.
+            mix: Function from the old and the new states of a step to the states after it, outside of training.
+            nudge: What is added to the states after each step; see `backprop.Nudge`.
 
         Returns:
             `(last_output, outputs, states)`: `(batch, units)`, `(steps, batch, units)`, and the last states.
         """
-        sequences, dropout_mask = self.dropped(sequences, states[0], training)
+        sequences = self.drop_inputs(sequences, training)
         outputs, states = backprop.run(
             self,
-            # All steps in one product, but where no gradient is wanted: there the large array costs more than it saves.
+            # One product for all steps, except at inference: there the large array costs more than it saves.
             self.project(sequences) if training else sequences,
             states,
             weights or self.inner_weights,
-            dropout_mask,
+            self.recurrent_dropout_mask(states[0], training),
             mask,
             mix,
             by_hand=training and self.has_step_gradient,
             project=None if training else self.project,
-            nudges=self.nudge and self.nudge([(ops.shape(sequences)[0], *ops.shape(state)) for state in states]),
+            nudges=nudge and nudge(self, [(ops.shape(sequences)[0], *ops.shape(state)) for state in states]),
         )
         return states[0], outputs, states
 
-    def dropped(self, sequences, state, training):
-        """`sequences` `(steps, batch, features)` with dropout, and the mask for the recurrent product, or None."""
-        dropout_mask = None
-        if training and self.dropout:
-            sequences = sequences * self._create_dropout_mask(sequences[0], self.dropout)
-        if training and self.recurrent_dropout:
-            dropout_mask = self._create_dropout_mask(state, self.recurrent_dropout)
-        return sequences, dropout_mask
-
-    def get_initial_state(self, batch_size=None):
-        """Zeros, one `(batch_size, units)` a state."""
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
+        """Returns zeros, one tensor `(batch_size, units)` per state."""
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in tree.flatten(self.state_size)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,
@@ -299,3 +346,18 @@ class RecurrentCell(layers.Layer, DropoutRNNCell):
             "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
         }
+
+
+def check_units(units: Any) -> None:
+    """Raises a `ValueError` if `units` is not a positive integer."""
+    if not isinstance(units, numbers.Integral) or isinstance(units, bool) or units <= 0:
+        raise ValueError(f"Received an invalid value for argument `units`, expected a positive integer, got {units!r}.")
+
+
+def _by_rows(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Applies a function of a matrix to `(..., features)`."""
+    # On some backends the derivative of a product of three dimensions computes one kernel gradient per step.
+    if len(x.shape) == 2:
+        return function(x)
+    rows = function(ops.reshape(x, (-1, x.shape[-1])))
+    return ops.reshape(rows, (*ops.shape(x)[:-1], rows.shape[-1]))

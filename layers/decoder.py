@@ -365,7 +365,7 @@ class Decoder(layers.Layer):
         ones = ops.ones((*ops.shape(projected)[:2], self.units), dtype=projected.dtype)
         kept = [dropout(ones, training=training) for dropout in self.dropouts[1:-1]]
         masks = [
-            layer.cell.dropped(None, layer_state[0], training)[1]
+            layer.cell.recurrent_dropout_mask(layer_state[0], training)
             for layer, layer_state in zip(self.layers, state[: self.num_layers], strict=True)
         ]
         advance = self._advance(memory, hypotheses)

@@ -1,8 +1,11 @@
-"""The activations, and the derivatives of those that have one as a function of their value."""
+"""The derivatives of activations, as functions of the activation's value."""
+
+from collections.abc import Callable
 
 from keras import activations, ops
 
-# The derivatives of the activations that have one as a function of their value `y`.
+from .types import Identifier, Tensor
+
 _DERIVATIVES = {
     activations.linear: ops.ones_like,
     activations.tanh: lambda y: 1 - y * y,
@@ -15,21 +18,36 @@ _DERIVATIVES = {
 }
 
 
-def derivative(activation, y):
-    """The derivative of an activation where its value is `y`."""
+def derivative(activation: Callable, y: Tensor) -> Tensor:
+    """Returns the derivative of an activation at the point where its value is `y`.
+
+    Example:
+
+    >>> from keras_recurrent.layers.derivatives import derivative
+    >>> float(derivative(keras.activations.tanh, ops.convert_to_tensor(0.5)))
+    0.75
+    """
     return _DERIVATIVES[activation](y)
 
 
-def has_derivative(activation):
-    """Whether `derivative` knows the activation."""
+def has_derivative(activation: Callable) -> bool:
+    """Returns whether `derivative` supports the activation."""
     return activation in _DERIVATIVES
 
 
-def named_activation(name, activation):
-    """An activation from what Keras takes for one; `name` is the argument that a `ValueError` names."""
+def get_activation(name: str, activation: Identifier) -> Callable:
+    """Returns an activation function.
+
+    Args:
+        name: Name of the argument, for the error message.
+        activation: Name of a Keras activation, its configuration, a function, or None for the identity.
+
+    Raises:
+        ValueError: If Keras has no such activation.
+    """
     try:
         return activations.get(activation)
     except ValueError as error:
         raise ValueError(
-            f"Argument `{name}` must be the name of an activation of Keras or a function. Received: {activation!r}"
+            f"Argument `{name}` must be the name of a Keras activation or a function. Received: {activation!r}"
         ) from error

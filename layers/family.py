@@ -1,28 +1,75 @@
-"""The recurrent layers by the names that options and configurations use."""
+"""The names of the recurrent layers in options and configurations.
 
-from .gru import GRU
-from .lstm import LSTM
-from .simple_rnn import SimpleRNN
+The module imports neither Keras nor a layer, so that a command line can read the names before it loads Keras.
+"""
 
-SEQUENCE_LAYERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+from typing import Any
+
+# From the name in options to the name of the class in `keras_recurrent.layers`.
+SEQUENCE_LAYERS = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
 
 
-def sequence_layer(cell, units, **arguments):
-    """The sequence layer of a cell's name.
+def sequence_layer_class(cell: str) -> Any:
+    """Returns the class of a sequence layer, a subclass of `CellLayer`.
 
     Args:
-        cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
-        units: Positive integer, the layer's dimension.
-        **arguments: The other arguments of the layer.
+        cell: A key of `SEQUENCE_LAYERS`.
 
     Raises:
-        ValueError: If there is no cell of that name.
+        ValueError: If there is no such cell.
 
     Example:
 
+    >>> from keras_recurrent.layers.family import sequence_layer_class
+    >>> sequence_layer_class("gru").__name__
+    'GRU'
+    """
+    from .. import layers
+
+    if cell not in SEQUENCE_LAYERS:
+        raise ValueError(f"Argument `cell` must be one of {', '.join(SEQUENCE_LAYERS)}. Received: cell={cell!r}")
+    return getattr(layers, SEQUENCE_LAYERS[cell])
+
+
+def sequence_layer(cell: str, units: int, **arguments: Any) -> Any:
+    """Returns a sequence layer by the name of its cell.
+
+    Args:
+        cell: A key of `SEQUENCE_LAYERS`: `"simple_rnn"`, `"lstm"` or `"gru"`.
+        units: Positive integer, the dimension of the output.
+        **arguments: Further arguments of the layer.
+
+    Raises:
+        ValueError: If there is no such cell.
+
+    Example:
+
+    >>> from keras_recurrent.layers import sequence_layer
     >>> sequence_layer("gru", 8).units
     8
     """
-    if cell not in SEQUENCE_LAYERS:
-        raise ValueError(f"Argument `cell` must be one of {', '.join(SEQUENCE_LAYERS)}. Received: cell={cell!r}")
-    return SEQUENCE_LAYERS[cell](units, **arguments)
+    return sequence_layer_class(cell)(units, **arguments)
+
+
+def sequence_layers(cell: str, units: int, num_layers: int, **arguments: Any) -> list[Any]:
+    """Returns a stack of sequence layers that return their sequences, named `lstm_0`, `lstm_1`, ...
+
+    Args:
+        cell: A key of `SEQUENCE_LAYERS`.
+        units: Positive integer, the dimension of each layer's output.
+        num_layers: Positive integer, the number of layers.
+        **arguments: Further arguments of each layer.
+
+    Raises:
+        ValueError: If there is no such cell.
+
+    Example:
+
+    >>> from keras_recurrent.layers.family import sequence_layers
+    >>> [layer.name for layer in sequence_layers("lstm", 8, num_layers=2)]
+    ['lstm_0', 'lstm_1']
+    """
+    return [
+        sequence_layer(cell, units, return_sequences=True, name=f"{cell}_{index}", **arguments)
+        for index in range(num_layers)
+    ]

@@ -1,29 +1,31 @@
-"""What goes on inside recurrent layers: their gates and states at each step, and how far back a gradient reaches."""
+"""What happens inside recurrent layers: their gates and states at each step, and how far back gradients reach."""
 
-import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops, tree
 
-from .backprop import unroll
+from .backprop import nudging, unroll
 from .cell import RecurrentCell
 from .loop import gradients
 from .recurrent import time_major
+from .types import Identifier, Nest
 
 
-def gate_activations(layer, inputs, mask=None):
-    """The gates of a recurrent layer at each step, where it starts from its first state.
+def gate_activations(layer: Any, inputs: Any, mask: Any = None) -> dict[str, np.ndarray]:
+    """Computes the gates of a recurrent layer at each step, from its initial state.
 
     Args:
-        layer: An `LSTM`, a `GRU`, or any `Recurrent` layer around a cell that names its gates; of a bidirectional one,
-            its `forward_layer` or `backward_layer`. Cells that wrap another are refused.
-        inputs: Array `(batch, steps, features)`, what the layer reads.
-        mask: Boolean array `(batch, steps)`, False where the state stays as it is, whatever the gates would do.
+        layer: An `LSTM`, a `GRU`, or a `Recurrent` layer with a cell that has gates. For a bidirectional layer, pass
+            its `forward_layer` or `backward_layer`. Cells that wrap a cell are not supported.
+        inputs: Array `(batch, steps, features)`, the input of the layer.
+        mask: Boolean array `(batch, steps)`, False where the states keep their values.
 
     Returns:
-        Dictionary from a gate to an array `(batch, steps, units)`: `input`, `forget`, `candidate` and `output` of an
-        LSTM, `update`, `reset` and `candidate` of a GRU. The candidate is what the others let in, or not.
+        Dictionary from a gate to an array `(batch, steps, units)`: `input`, `forget`, `candidate` and `output` for an
+        LSTM, `update`, `reset` and `candidate` for a GRU.
 
     Raises:
         ValueError: If the layer has no cell of this package, or a cell without gates.
@@ -31,7 +33,7 @@ def gate_activations(layer, inputs, mask=None):
     Example:
 
     >>> from keras_recurrent.layers import LSTM, gate_activations
-    >>> gates = gate_activations(LSTM(8), keras.random.normal((2, 5, 3)))
+    >>> gates = gate_activations(LSTM(8), np.ones((2, 5, 3)))
     >>> gates["forget"].shape
     (2, 5, 8)
     """
@@ -41,16 +43,16 @@ def gate_activations(layer, inputs, mask=None):
     return dict(zip(layer.cell.gate_names, gates, strict=False))
 
 
-def state_norms(layer, inputs, mask=None):
-    """The length of a recurrent layer's states after each step, where it starts from its first state.
+def state_norms(layer: Any, inputs: Any, mask: Any = None) -> dict[str, np.ndarray]:
+    """Computes the norms of a recurrent layer's states after each step, from its initial state.
 
     Args:
         layer: A recurrent layer of this package.
-        inputs: Array `(batch, steps, features)`, what the layer reads.
-        mask: Boolean array `(batch, steps)`, False where the states stay as they are.
+        inputs: Array `(batch, steps, features)`, the input of the layer.
+        mask: Boolean array `(batch, steps)`, False where the states keep their values.
 
     Returns:
-        Dictionary from a state to an array `(batch, steps)` of its Euclidean norms: `h`, and of an LSTM `c`.
+        Dictionary from a state to an array `(batch, steps)` of its Euclidean norms: `h`, and for an LSTM `c`.
 
     Raises:
         ValueError: If the layer has no cell of this package.
@@ -58,44 +60,43 @@ def state_norms(layer, inputs, mask=None):
     Example:
 
     >>> from keras_recurrent.layers import GRU, state_norms
-    >>> state_norms(GRU(8), keras.random.normal((2, 5, 3)))["h"].shape
+    >>> state_norms(GRU(8), np.ones((2, 5, 3)))["h"].shape
     (2, 5)
     """
     states, _ = _trace(layer, inputs, mask)
-    return {name: _norms(state) for name, state in zip("hc", states, strict=False)}
+    return {name: _norms(state) for name, state in zip(layer.cell.state_names, states, strict=True)}
 
 
-def gradient_flow(model, inputs, targets, loss=None):
-    """How much the loss depends on the state after each step: the norm of its derivative, step by step.
+def gradient_flow(model: Any, inputs: Nest, targets: Nest, loss: Identifier = None) -> dict[str, np.ndarray]:
+    """Computes the norm of the loss's derivative with respect to the states after each step.
 
-    Of an LSTM, the state is both `h` and `c`, through which a gradient passes from step to step, too.
-    A derivative that fades towards the first steps has vanished: what was read there cannot be learned from. One that
-    grows explodes. It is computed as in a training step, by the layers' own back-propagation through time, and dropout
-    is applied as there.
+    The state of an LSTM is `h` and `c` together, since gradients flow through both. Derivatives that vanish towards the
+    first steps mean that the model cannot learn from what it read there; derivatives that grow mean that they explode.
+    They are computed as in a training step, by the back-propagation through time of the layers, with dropout.
 
     Args:
-        model: A Keras model with recurrent layers of this package, at whatever depth.
-        inputs: What the model takes.
-        targets: What the loss takes as `y_true`.
-        loss: Function `(y_true, y_pred)` to a scalar or to the losses of the examples, or a name that Keras knows; None
-            is what the model was compiled with. Losses of examples are averaged, so that of a batch of `n` each example
-            has an `n`-th of the derivative that it has alone.
+        model: A Keras model with recurrent layers of this package at any depth.
+        inputs: The inputs of the model.
+        targets: The `y_true` of the loss.
+        loss: Function `(y_true, y_pred)` to a scalar or to one loss per example, or its name in Keras; None uses the
+            loss with which the model was compiled. Losses of examples are averaged, so that in a batch of `n` examples
+            each derivative is an `n`-th of that for the example alone.
 
     Returns:
-        Dictionary from the path of a cell, such as `lstm/lstm_cell`, to an array `(batch, steps)`, in the order of the
-        cells' runs; the steps of a layer with `go_backwards` are those of its loop. Of our `Bidirectional`, it is
-        `(2, batch, steps)`, the second in the order of the backward loop. A cell that runs several times is there once
-        for each, with `:1`, `:2`, ... behind its path.
+        Dictionary from the path of a cell, such as `lstm/lstm_cell`, to an array `(batch, steps)`, in the order in
+        which the cells run. The steps of a layer with `go_backwards` are in the order of its loop. A `Bidirectional`
+        of this package has an array `(2, batch, steps)`, whose second row is in the order of the backward loop. A cell
+        that runs several times has an entry for each run, with `:1`, `:2`, ... after its path.
 
     Raises:
-        ValueError: If no such layer runs in the model. A `Decoder` that takes its steps one by one, with input feeding
-            or Bahdanau's attention, runs none.
+        ValueError: If no recurrent layer of this package runs in the model. A `Decoder` that computes its steps one by
+            one, with `input_feeding` or `query="before_step"`, does not run its recurrent layers.
 
     Example:
 
     >>> from keras_recurrent.layers import LSTM, gradient_flow
     >>> model = keras.Sequential([LSTM(8, name="lstm"), keras.layers.Dense(1)])
-    >>> flow = gradient_flow(model, keras.random.normal((2, 5, 3)), ops.ones((2, 1)), keras.losses.mean_squared_error)
+    >>> flow = gradient_flow(model, np.ones((2, 5, 3)), np.ones((2, 1)), "mean_squared_error")
     >>> {path: norms.shape for path, norms in flow.items()}
     {'lstm/lstm_cell': (2, 5)}
 
@@ -106,58 +107,52 @@ def gradient_flow(model, inputs, targets, loss=None):
     inputs, targets, loss = _tensors(inputs), _tensors(targets), keras.losses.get(loss)
 
     def value():
-        with keras.StatelessScope():  # what training changes beside the weights, such as carried states, stays as it is
+        with keras.StatelessScope():  # variables such as carried states keep their values
             outputs = model(inputs, training=True)
             return ops.mean(model.compute_loss(inputs, targets, outputs) if loss is None else loss(targets, outputs))
 
-    cells = [layer for layer in model._flatten_layers() if isinstance(layer, RecurrentCell)]
-    shapes, paths, types = [], [], []
-
-    def first_time(cell):
-        def nudge(of_run):
-            shapes.append(of_run)
-            paths.append(cell.path)
-            types.append(cell.compute_dtype)
-            return None
-
-        return nudge
-
     if not model.built:
-        value()  # what builds a model may run its layers, too
-    with _nudged(cells, first_time):
-        value()
-    if not shapes:
+        value()  # before the runs are recorded: building a model may run its layers, too
+    runs = _recorded_runs(value)
+    if not runs:
         raise ValueError(f"No recurrent layer of keras_recurrent runs in the model. Received: {model}")
 
     def nudged_value(*nudges):
         rest = iter(nudges)
-        with _nudged(cells, lambda cell: lambda of_run: [next(rest) for _ in of_run]):
+        with nudging(lambda cell, shapes: [next(rest) for _ in shapes]):
             return value()
 
-    runs = zip(shapes, types, strict=True)
-    nudges = [ops.zeros(shape, dtype=dtype) for of_run, dtype in runs for shape in of_run]
+    nudges = [ops.zeros(shape, dtype=cell.compute_dtype) for cell, shapes in runs for shape in shapes]
     derivatives = iter(gradients(nudged_value, nudges))
+    paths = [cell.path for cell, _ in runs]
     flows = {}
-    for place, (path, of_run) in enumerate(zip(paths, shapes, strict=True)):
-        name = path if paths.count(path) == 1 else f"{path}:{paths[: place + 1].count(path)}"
-        flows[name] = np.moveaxis(np.hypot.reduce([_norms(next(derivatives)) for _ in of_run]), 0, -1)
+    for index, (path, (_, shapes)) in enumerate(zip(paths, runs, strict=True)):
+        name = path if paths.count(path) == 1 else f"{path}:{paths[: index + 1].count(path)}"
+        flows[name] = np.moveaxis(np.hypot.reduce([_norms(next(derivatives)) for _ in shapes]), 0, -1)
     return flows
 
 
-def spectral_radii(layer):
-    """The spectral radius of a recurrent layer's weights: the largest absolute eigenvalue of each gate's.
+def _recorded_runs(function: Callable[[], Any]) -> list[tuple[Any, list]]:
+    """Calls a function, and returns the cells that ran in it with the shapes of their states at all steps."""
+    runs: list[tuple[Any, list]] = []
+    with nudging(lambda cell, shapes: runs.append((cell, shapes))):
+        function()
+    return runs
 
-    Where activations are close to linear, a state grows or fades by about this factor a step, and so do gradients.
+
+def spectral_radii(layer: Any) -> dict[str, float]:
+    """Computes the spectral radius of a recurrent layer's weights: the largest absolute eigenvalue for each gate.
+
+    While the activations are nearly linear, states and gradients grow or decay by about this factor per step.
 
     Args:
         layer: A built recurrent layer of this package.
 
     Returns:
-        Dictionary from a gate to a float; a cell without gates has one named `state`.
+        Dictionary from a gate to a float; a cell without gates has the key `state`.
 
     Raises:
-        ValueError: If the layer has no cell of this package or no weights yet, or the cell's state enters its gates
-            through a projection.
+        ValueError: If the layer has no cell of this package, is not built, or its recurrent weights are not square.
 
     Example:
 
@@ -178,26 +173,15 @@ def spectral_radii(layer):
     return {name: float(np.abs(np.linalg.eigvals(block)).max()) for name, block in zip(names, blocks, strict=True)}
 
 
-@contextlib.contextmanager
-def _nudged(cells, nudge_of):
-    for cell in cells:
-        cell.nudge = nudge_of(cell)
-    try:
-        yield
-    finally:
-        for cell in cells:
-            cell.nudge = None
-
-
-def _cell(layer):
+def _cell(layer: Any) -> RecurrentCell:
     cell = getattr(layer, "cell", None)
     if not isinstance(cell, RecurrentCell):
-        raise ValueError(f"The layer must be a recurrent one around one cell of keras_recurrent. Received: {layer}")
+        raise ValueError(f"The layer must be a recurrent layer with a cell of keras_recurrent. Received: {layer}")
     return cell
 
 
-def _trace(layer, inputs, mask):
-    """The states and the gates of a layer after each step, lists of arrays `(batch, steps, units)`."""
+def _trace(layer: Any, inputs: Any, mask: Any) -> list[list[np.ndarray]]:
+    """Computes the states and the gates of a layer at each step, lists of arrays `(batch, steps, units)`."""
     cell = _cell(layer)
     inputs = ops.cast(ops.convert_to_tensor(inputs), cell.compute_dtype)
     if len(inputs.shape) != 3:
@@ -208,20 +192,20 @@ def _trace(layer, inputs, mask):
     masks = () if mask is None else ([time_major(ops.convert_to_tensor(mask))] * cell.state_count,)
     if layer.go_backwards:
         sequences, masks = tree.map_structure(lambda x: ops.flip(x, 0), (sequences, masks))
-    first, weights = cell.get_initial_state(inputs.shape[0]), [ops.convert_to_tensor(w) for w in cell.inner_weights]
-    _, (states, gates, _) = unroll(cell, sequences, first, weights, masks=masks, project=cell.project)
+    initial, weights = cell.get_initial_state(inputs.shape[0]), [ops.convert_to_tensor(w) for w in cell.inner_weights]
+    _, (states, gates, _) = unroll(cell, sequences, initial, weights, masks=masks, project=cell.project)
     if layer.go_backwards:
         states, gates = tree.map_structure(lambda x: ops.flip(x, 0), (states, gates))
-    return [[ops.convert_to_numpy(ops.transpose(x, (1, 0, 2))) for x in of_one] for of_one in (states, gates)]
+    return [[ops.convert_to_numpy(ops.transpose(x, (1, 0, 2))) for x in tensors] for tensors in (states, gates)]
 
 
-def _tensors(x):
-    """Arrays, numbers, or nests of them as tensors; a list of numbers, or of such lists, is one array."""
+def _tensors(x: Nest) -> Nest:
+    """Converts arrays, numbers and nests of them to tensors; a list of numbers, or of such lists, is one array."""
     if isinstance(x, list) and not any(hasattr(leaf, "shape") for leaf in tree.flatten(x)):
         x = np.asarray(x)
     return tree.map_structure(ops.convert_to_tensor, x)
 
 
-def _norms(x):
-    """Euclidean norms over the last axis, as an array of doubles, since the square of a gradient may be tiny."""
+def _norms(x: Any) -> np.ndarray:
+    """Computes Euclidean norms over the last axis, in double precision, since squares of gradients may underflow."""
     return np.linalg.norm(ops.convert_to_numpy(x).astype("float64"), axis=-1)

@@ -1,24 +1,29 @@
-"""The one time loop, over TensorFlow, JAX or PyTorch: the only file here that names a backend."""
+"""The time loop on TensorFlow, JAX and PyTorch. No other file of the layers names a backend."""
+
+from collections.abc import Callable
 
 import keras
 from keras import tree
 
+from .types import Nest, Tensor
 
-def scan(step, carry, inputs, reverse=False):
+
+def scan(step: Callable[[Nest, Nest], tuple[Nest, Nest]], carry: Nest, inputs: Nest, reverse: bool = False) -> tuple:
     """Runs `step` over the leading axis of `inputs`.
 
     Args:
         step: Function `(carry, input) -> (carry, output)`. The carry keeps its structure, shapes and dtypes; the
             output is any nest of tensors.
-        carry: The nest of tensors that enters the first step.
+        carry: Nest of tensors, the carry before the first step.
         inputs: Nest of tensors `(steps, ...)`. `steps` may be unknown until the loop runs, and may be 0.
-        reverse: Whether the steps are taken from the last to the first. Outputs keep the order of the inputs.
+        reverse: Whether to run from the last step to the first. The outputs keep the order of the inputs.
 
     Returns:
-        `(carry, outputs)`: what left the last step taken, and the outputs of all steps, each `(steps, ...)`.
+        `(carry, outputs)`: the carry after the final step, and a nest of the outputs of all steps, each `(steps, ...)`.
 
     Example:
 
+    >>> from keras_recurrent.layers.loop import scan
     >>> total, sums = scan(lambda total, x: (total + x, total + x), ops.zeros(()), ops.ones(3))
     >>> [float(s) for s in sums]
     [1.0, 2.0, 3.0]
@@ -26,13 +31,13 @@ def scan(step, carry, inputs, reverse=False):
     return _BACKENDS[keras.config.backend()][0](step, carry, inputs, reverse)
 
 
-def with_gradient(forward, backward, *arguments):
-    """Calls `forward` with a derivative of one's own.
+def with_gradient(forward: Callable, backward: Callable, *arguments: Tensor) -> tuple[Tensor, ...]:
+    """Calls `forward` with a custom derivative.
 
     Args:
-        forward: Function `(*arguments) -> (outputs, saved)`, a tuple of tensors and what `backward` needs.
-        backward: Function `(saved, upstream) -> gradients`: from the derivatives with respect to the outputs, a tuple,
-            to those with respect to the arguments, a list.
+        forward: Function `(*arguments) -> (outputs, saved)`: a tuple of tensors, and what `backward` needs.
+        backward: Function `(saved, upstream) -> gradients`: from the tuple of the derivatives with respect to the
+            outputs to the list of those with respect to the arguments.
         *arguments: Tensors.
 
     Returns:
@@ -40,6 +45,7 @@ def with_gradient(forward, backward, *arguments):
 
     Example:
 
+    >>> from keras_recurrent.layers.loop import with_gradient
     >>> def forward(x):
     ...     return (x * x,), x
     >>> def backward(x, upstream):
@@ -51,11 +57,12 @@ def with_gradient(forward, backward, *arguments):
     return _BACKENDS[keras.config.backend()][1](forward, backward, *arguments)
 
 
-def gradients(function, arguments):
-    """The derivatives of a scalar `function(*arguments)` with respect to its arguments, a list of tensors.
+def gradients(function: Callable[..., Tensor], arguments: list[Tensor]) -> list[Tensor]:
+    """Computes the derivatives of a scalar `function(*arguments)` with respect to its arguments.
 
     Example:
 
+    >>> from keras_recurrent.layers.loop import gradients
     >>> (double,) = gradients(lambda x: ops.sum(x * x), [ops.ones(2)])
     >>> [float(d) for d in double]
     [2.0, 2.0]
@@ -66,7 +73,7 @@ def gradients(function, arguments):
 def _scan_tensorflow(step, carry, inputs, reverse):
     import tensorflow as tf
 
-    # Tells the outputs' shapes, also where there are no steps. A graph prunes it: nothing reads its values.
+    # For the shapes of the outputs, also if there are no steps. A graph prunes it, since nothing reads its values.
     example = tree.map_structure(lambda x: tf.zeros(tf.shape(x)[1:], x.dtype), inputs)
     example = tree.map_structure(lambda x, y: tf.ensure_shape(x, y.shape[1:]), example, inputs)
     _, outputs = step(carry, example)
@@ -79,7 +86,7 @@ def _scan_tensorflow(step, carry, inputs, reverse):
     def body(count, carry, writes):
         time = steps - 1 - count if reverse else count
         new_carry, output = step(carry, tree.map_structure(lambda array: array.read(time), reads))
-        # The loop wants the very structure that entered it: a namedtuple stays one, and a tuple of states a tuple.
+        # `tf.while_loop` requires the types of the carry's containers to stay the same.
         new_carry = tree.pack_sequence_as(carry, tree.flatten(new_carry))
         writes = [array.write(time, x) for array, x in zip(writes, tree.flatten(output), strict=True)]
         return count + 1, new_carry, writes
@@ -98,7 +105,7 @@ def _with_gradient_tensorflow(forward, backward, *arguments):
         outputs, saved = forward(*arguments)
         return outputs, lambda *upstream: backward(saved, upstream)
 
-    return function(*(tf.convert_to_tensor(x) for x in arguments))  # values: a variable would want a gradient itself
+    return function(*(tf.convert_to_tensor(x) for x in arguments))  # not variables, which need gradients of their own
 
 
 def _gradients_tensorflow(function, arguments):

@@ -1,17 +1,19 @@
-"""What every encoder emits and every decoder and head reads."""
+"""The output of encoders, and the input of decoders, fusions and poolings."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from .types import Tensor
 
 
 class Memory(NamedTuple):
     """An encoded text or image.
 
     Attributes:
-        values: Tensor `(batch, positions, features)`: one vector a token of a text, or one a cell of a feature map.
-        mask: Boolean tensor `(batch, positions)`, False at padding; None where every position counts.
-        summary: Tensor `(batch, features)`: the whole in one vector.
+        values: Tensor `(batch, positions, features)`: one vector per token of a text or per cell of a feature map.
+        mask: Boolean tensor `(batch, positions)`, False at padding; None if no position is padding.
+        summary: Tensor `(batch, features)`: one vector for the whole text or image.
     """
 
-    values: Any
-    mask: Any
-    summary: Any
+    values: Tensor
+    mask: Tensor | None
+    summary: Tensor

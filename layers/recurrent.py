@@ -1,48 +1,59 @@
-"""The sequence layer that SimpleRNN, LSTM and GRU share."""
+"""The sequence layer, and the base of SimpleRNN, LSTM and GRU."""
+
+import re
+from typing import Any, Self
 
 import keras
 from keras import ops, tree
 
+from .backprop import current_nudge
+from .cell import RecurrentCell
+from .keras_internals import RNN, tracked_layer
 from .stacked import StackedCells
+from .types import Nest, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
-class Recurrent(keras.layers.RNN):
+class Recurrent(RNN):
     """Runs a cell over the time steps of a sequence.
 
-    Everything that `keras.layers.RNN` takes, this takes: `return_sequences`, `return_state`, `go_backwards`,
-    `stateful`, `unroll`, `zero_output_for_mask`, masks of any pattern, an initial state.
+    It supports everything that `keras.layers.RNN` does: `return_sequences`, `return_state`, `go_backwards`, `stateful`,
+    `unroll`, `zero_output_for_mask`, masks with any pattern, and an initial state.
 
     Args:
-        cell: A cell, or a list of cells to stack: a `StackedCells` where all are of this package, else Keras's.
-        **kwargs: The arguments of `keras.layers.RNN`.
+        cell: A cell, or a list of cells to stack: in a `StackedCells` if all are of this package, else in
+            `keras.layers.StackedRNNCells`.
+        **kwargs: Further arguments of `keras.layers.RNN`.
 
     Call arguments:
         sequences: Tensor `(batch, steps, features)`.
-        initial_state: List of tensors `(batch, units)`; zeros where it is missing.
-        mask: Boolean tensor `(batch, steps)`. Where it is False the states and the output stay as they were a step
-            before; before the first step that counts the output is 0, whatever the initial state is.
-        training: Whether dropout applies.
+        initial_state: List of tensors `(batch, units)`; None starts with zeros.
+        mask: Boolean tensor `(batch, steps)`. Where it is False, the states and the output keep their values of the
+            step before. Before the first step whose mask is True, the output is 0 for any initial state.
+        training: Whether to apply dropout.
 
     Returns:
-        The last output `(batch, units)`, or all of them `(batch, steps, units)` with `return_sequences`; followed by
-        the last states with `return_state`.
+        The last output `(batch, units)`, or with `return_sequences` all outputs `(batch, steps, units)`. With
+        `return_state` a list of the output and the last states.
+
+    Raises:
+        ValueError: If `mask` or `initial_state` do not fit the sequences and the cell.
 
     Example:
 
     >>> from keras_recurrent.layers import GRUCell, Recurrent
-    >>> Recurrent(GRUCell(8), return_sequences=True)(keras.ops.ones((2, 5, 3))).shape
+    >>> Recurrent(GRUCell(8), return_sequences=True)(ops.ones((2, 5, 3))).shape
     (2, 5, 8)
     """
 
-    def __init__(self, cell, **kwargs):
-        if isinstance(cell, (list, tuple)) and all(hasattr(one, "run") for one in cell):
-            cell = StackedCells(cell)
+    def __init__(self, cell: Any, **kwargs: Any) -> None:
+        if isinstance(cell, (list, tuple)) and all(hasattr(stacked, "run") for stacked in cell):
+            cell = StackedCells(list(cell))
         super().__init__(cell, **kwargs)
         if hasattr(self.cell, "run"):
             self.input_spec = keras.layers.InputSpec(ndim=3)
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(self, sequences: Tensor, initial_state: Nest = None, mask: Any = None, training: bool = False) -> Nest:
         self.check_call(sequences, initial_state, mask)
         if (
             isinstance(self.cell, StackedCells)
@@ -54,8 +65,8 @@ class Recurrent(keras.layers.RNN):
             return self._call_without_steps(sequences, initial_state)
         return super().call(sequences, initial_state, mask, training)
 
-    def check_call(self, sequences, initial_state, mask):
-        """Raises a `ValueError` where the arguments of a call do not fit together."""
+    def check_call(self, sequences: Tensor, initial_state: Nest, mask: Any) -> None:
+        """Raises a `ValueError` if the arguments of a call do not fit together."""
         if mask is not None:
             mask = tree.flatten(mask)[0]
         if mask is not None and not _same_shape(mask.shape, sequences.shape[:2]):
@@ -68,17 +79,17 @@ class Recurrent(keras.layers.RNN):
         states, sizes = tree.flatten(initial_state), tree.flatten(self.state_size)
         if len(states) != len(sizes):
             raise ValueError(
-                f"Argument `initial_state` must hold {len(sizes)} tensors, one a state. Received: {len(states)} tensors"
+                f"Argument `initial_state` must hold {len(sizes)} tensors, one per state. Received: {len(states)}"
             )
         for state, size in zip(states, sizes, strict=True):
             if not _same_shape(state.shape, (sequences.shape[0], size)):
                 raise ValueError(
                     f"Argument `initial_state` must hold tensors of the shape (batch, units), "
-                    f"{(sequences.shape[0], size)}. Received one of the shape {tuple(state.shape)}"
+                    f"{(sequences.shape[0], size)}. Received a tensor of the shape {tuple(state.shape)}"
                 )
 
-    def _call_without_steps(self, sequences, initial_state):
-        """What a sequence of no steps leaves: the initial state, whose first part is the last output."""
+    def _call_without_steps(self, sequences: Tensor, initial_state: Nest) -> Nest:
+        """The outputs of a sequence without steps: its last states are the initial ones, the first is the output."""
         batch = ops.shape(sequences)[0]
         if initial_state is None:
             initial_state = self.states if self.stateful else self.get_initial_state(batch)
@@ -91,21 +102,21 @@ class Recurrent(keras.layers.RNN):
             output = ops.zeros((batch, 0, self.cell.output_size), self.compute_dtype)
         return (output, *states) if self.return_state else output
 
-    def reset_state(self, states=None):
+    def reset_state(self, states: Nest = None) -> None:
         """Sets the states of a stateful layer.
 
         Args:
-            states: List of arrays `(batch, units)`, one a state; where it is missing, what the layer starts from, zeros
-                or what a `LearnedInitialStateCell` has learned.
+            states: List of arrays `(batch, units)`, one per state. None resets to the initial states: zeros, or those
+                of a `LearnedInitialStateCell`.
 
         Raises:
-            ValueError: If `states` are given and the layer is not stateful or not built, or they do not fit its states.
+            ValueError: If `states` is passed to a layer that is not stateful or not built, or does not fit its states.
         """
         variables = [] if self.states is None else tree.flatten(self.states)
         if states is None:
             states = self.get_initial_state(variables[0].shape[0]) if variables else []
         elif not self.stateful:
-            raise ValueError("Argument `states` is for a stateful layer. Received: states of one that is not")
+            raise ValueError("Argument `states` must be None for a layer that is not stateful")
         states = tree.flatten(states)
         shapes, expected = ([tuple(x.shape) for x in xs] for xs in (states, variables))
         if len(shapes) != len(expected) or not all(map(_same_shape, shapes, expected)):
@@ -113,107 +124,124 @@ class Recurrent(keras.layers.RNN):
         for variable, state in zip(variables, states, strict=True):
             variable.assign(ops.cast(state, variable.dtype))
 
-    def save_own_variables(self, store):
-        """Keras's hook: the states of a stateful layer are saved, too."""
+    def save_own_variables(self, store: Any) -> None:
+        """Hook of Keras; it also saves the states of a stateful layer."""
         super().save_own_variables(store)
         for index, state in enumerate(tree.flatten(self.states or [])):
             store[f"state_{index}"] = ops.convert_to_numpy(state)
 
-    def load_own_variables(self, store):
-        """Keras's hook; states stay as they are where the file has none, as Keras's files, or of another batch size."""
-        names = list(store.keys())  # Keras's store is no dictionary
+    def load_own_variables(self, store: Any) -> None:
+        """Hook of Keras; it keeps the states if the file has none, as files of Keras, or another batch size."""
+        names = list(store.keys())
         super().load_own_variables({name: store[name] for name in names if not name.startswith("state_")})
         for index, state in enumerate(tree.flatten(self.states or [])):
             if f"state_{index}" in names and tuple(store[f"state_{index}"].shape) == tuple(state.shape):
                 state.assign(store[f"state_{index}"])
 
-    def _maybe_config_dropout_masks(self, cell, input_sequence, input_state):
-        """Keras's hook, which draws the masks before the loop: a cell with a `run` draws them there."""
-        if not hasattr(cell, "run"):
-            super()._maybe_config_dropout_masks(cell, input_sequence, input_state)
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        """Runs the cell over the time steps: as it says itself in `run`, or else as Keras does."""
+    def run_cell(
+        self, sequences: Tensor, initial_state: Nest, mask: Any, training: bool
+    ) -> tuple[Tensor, Tensor, Nest]:
+        """Runs a cell of this package over the time steps: `(last_output, outputs, states)`, batch first."""
         cell = self.cell
-        if not hasattr(cell, "run"):
-            return super().inner_loop(sequences, initial_state, mask, training)
         sequences = ops.transpose(ops.cast(sequences, cell.compute_dtype), (1, 0, 2))  # (steps, batch, features)
-        mask = tree.flatten(mask)[0]  # a list of masks where Keras passes on those of the initial state, too
+        mask = tree.flatten(mask)[0]  # Keras passes a list if the initial state has a mask, too
         if mask is not None:
             mask = time_major(mask)
         if self.go_backwards:
             sequences = ops.flip(sequences, 0)
             mask = None if mask is None else ops.flip(mask, 0)
 
-        last, outputs, states = cell.run(sequences, initial_state, mask, training)
+        last, outputs, states = cell.run(sequences, initial_state, mask, training, nudge=current_nudge())
         if mask is not None:
             last, outputs = mask_outputs(last, outputs, mask, self.zero_output_for_mask)
         return last, ops.transpose(outputs, (1, 0, 2)), states
 
 
-def time_major(mask):
-    """A mask `(batch, steps)` as the loop reads it: boolean, `(steps, batch, 1)`."""
+def time_major(mask: Tensor) -> Tensor:
+    """Converts a mask `(batch, steps)` to that of the time loop: boolean, `(steps, batch, 1)`."""
     return ops.expand_dims(ops.transpose(ops.cast(mask, "bool")), -1)
 
 
-def mask_outputs(last, outputs, mask, zero_output_for_mask=False):
-    """Keras's outputs under a mask: zero until the first step that counts, whatever the initial state is.
+def mask_outputs(
+    last: Tensor, outputs: Tensor, mask: Tensor, zero_output_for_mask: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Masks outputs as Keras does: they are zero before the first step whose mask is True, for any initial state.
 
     Args:
         last: Tensor `(..., batch, units)`.
         outputs: Tensor `(steps, ..., batch, units)`.
         mask: Boolean tensor `(steps, ..., batch, 1)`.
-        zero_output_for_mask: Whether the outputs are zero at all steps that do not count.
+        zero_output_for_mask: Whether the outputs are zero at all steps whose mask is False.
 
     Returns:
         `(last, outputs)`.
     """
     counts = mask if zero_output_for_mask else ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
-    some = ops.logical_or(ops.any(mask, axis=0), ops.shape(mask)[0] == 0)  # of no steps, `last` is the initial state
-    return ops.where(some, last, 0), ops.where(counts, outputs, 0)
+    # Without steps, `last` is the initial state.
+    is_set = ops.logical_or(ops.any(mask, axis=0), ops.shape(mask)[0] == 0)
+    return ops.where(is_set, last, 0), ops.where(counts, outputs, 0)
 
 
-def _same_shape(shape, expected):
-    """Whether two shapes agree where both are known."""
+def _same_shape(shape: Shape, expected: Shape) -> bool:
+    """Returns whether two shapes agree in the dimensions that both know."""
     if len(shape) != len(expected):
         return False
     return all(size == other or None in (size, other) for size, other in zip(shape, expected, strict=True))
 
 
 class CellLayer(Recurrent):
-    """A `Recurrent` that made its own cell, so that the cell's arguments are its own.
+    """Base of the layers that create their own cell and take its arguments.
+
+    A subclass sets `cell_class`. Arguments of that class go to the cell, and all others to `Recurrent`. They are
+    attributes of the layer, too.
 
     Args:
-        cell: The cell that the subclass built from its arguments.
-        use_cudnn: Taken and saved where Keras's layer has it, and without effect: the loop is this package's own.
-        implementation: Taken for the sake of Keras's older configurations, and without effect.
-        **kwargs: The arguments of `Recurrent`.
+        use_cudnn: Accepted and saved for compatibility with Keras, without effect: the loop is that of this package.
+        **kwargs: The arguments of the cell, and those of `Recurrent`.
+
+    Raises:
+        ValueError: As the cell, or if `use_cudnn` is none of Keras's values.
     """
 
-    def __init__(self, cell, use_cudnn=None, implementation=None, **kwargs):
+    cell_class: type[RecurrentCell] = RecurrentCell
+
+    def __init__(self, units: int, use_cudnn: bool | str | None = None, **kwargs: Any) -> None:
         if use_cudnn not in (None, "auto", True, False):
             raise ValueError(f"Argument `use_cudnn` must be 'auto', True or False. Received: use_cudnn={use_cudnn!r}")
+        kwargs.pop("implementation", None)  # in configurations of older versions of Keras
+        arguments = {name: kwargs.pop(name) for name in self.cell_class.argument_names() if name in kwargs}
+        cell = self.cell_class(
+            units,
+            **arguments,
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+            name=_snake_case(self.cell_class.__name__),
+        )
         super().__init__(cell, **kwargs)
         if use_cudnn is not None:
             self.use_cudnn = use_cudnn
 
-    def __getattr__(self, name):
-        # `layer.units`, `layer.dropout`, ...: whatever the cell's configuration names.
-        # PyTorch keeps a layer's layers in `_modules`.
-        cell = self.__dict__.get("cell") or self.__dict__.get("_modules", {}).get("cell")
+    def __getattr__(self, name: str) -> Any:
+        # The arguments of the cell: `layer.units`, `layer.dropout`, ...
+        cell = tracked_layer(self, "cell")
         if cell is not None and name in cell.get_config():
             return getattr(cell, name)
         if hasattr(super(), "__getattr__"):
             return super().__getattr__(name)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["cell"]
-        if "use_cudnn" in self.__dict__:
+        if "use_cudnn" in vars(self):
             config["use_cudnn"] = self.use_cudnn
         return {**self.cell.get_config(), **config}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
+
+
+def _snake_case(name: str) -> str:
+    """Converts `"SimpleRNNCell"` to `"simple_rnn_cell"`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,27 +1,30 @@
 """The vanilla recurrent network (Elman 1990)."""
 
+from typing import Any
+
 import keras
 
 from .cell import RecurrentCell
 from .derivatives import derivative
 from .recurrent import CellLayer
+from .types import Identifier
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class SimpleRNNCell(RecurrentCell):
     """One step of the vanilla recurrent network.
 
-    With the input `x`, the state `h` and their weights `W` (`kernel`), `U` (`recurrent_kernel`) and `b` (`bias`):
+    With the input `x`, the state `h`, and the weights `W` (`kernel`), `U` (`recurrent_kernel`) and `b` (`bias`):
 
         h' = activation(x W + h U + b)
 
-    Arguments, call arguments and errors are those of `RecurrentCell`.
+    See `RecurrentCell` for the arguments, the call arguments and the errors.
 
     Example:
 
     >>> from keras_recurrent.layers import SimpleRNNCell
     >>> cell = SimpleRNNCell(8)
-    >>> output, states = cell(keras.ops.ones((2, 3)), cell.get_initial_state(2))
+    >>> output, states = cell(ops.ones((2, 3)), cell.get_initial_state(2))
     >>> output.shape
     (2, 8)
 
@@ -33,53 +36,59 @@ class SimpleRNNCell(RecurrentCell):
         return [self.activation(projected + inner)], ()
 
     def linearize(self, gates, before, after):
-        return derivative(self.activation, after[0])
+        (h,) = after
+        return derivative(self.activation, h)
 
     def step_gradient(self, coefficients, d_states):
-        return coefficients * d_states[0], [None]
+        (d_h,) = d_states
+        return coefficients * d_h, [None]
+
+    differentiated_step = step
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class SimpleRNN(CellLayer):
-    """The vanilla recurrent network over a sequence: `Recurrent` around a `SimpleRNNCell`.
+    """The vanilla recurrent network over a sequence: `Recurrent` with a `SimpleRNNCell`.
 
-    Arguments, their order, defaults, weights and outputs are those of `keras.layers.SimpleRNN`; what the cell's mean
-    stands at `RecurrentCell`, the others and the call arguments at `Recurrent`.
+    The arguments, their order and defaults, the weights and the outputs are those of `keras.layers.SimpleRNN`. See
+    `RecurrentCell` for the arguments of the cell, and `Recurrent` for the others and the call arguments.
 
     Example:
 
     >>> from keras_recurrent.layers import SimpleRNN
-    >>> SimpleRNN(8)(keras.ops.ones((2, 5, 3))).shape
+    >>> SimpleRNN(8)(ops.ones((2, 5, 3))).shape
     (2, 8)
     """
 
+    cell_class = SimpleRNNCell
+
     def __init__(
         self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        seed=None,
-        **kwargs,
-    ):
-        cell = SimpleRNNCell(
-            units,
+        units: int,
+        activation: Identifier = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None,
+        recurrent_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None,
+        recurrent_constraint: Identifier = None,
+        bias_constraint: Identifier = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units=units,
             activation=activation,
             use_bias=use_bias,
             kernel_initializer=kernel_initializer,
@@ -88,23 +97,17 @@ class SimpleRNN(CellLayer):
             kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer,
             bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
             kernel_constraint=kernel_constraint,
             recurrent_constraint=recurrent_constraint,
             bias_constraint=bias_constraint,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="simple_rnn_cell",
-        )
-        super().__init__(
-            cell,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
             unroll=unroll,
-            activity_regularizer=activity_regularizer,
+            seed=seed,
             **kwargs,
         )

@@ -1,4 +1,6 @@
-"""Cells that change the equations: peepholes, a projection, layer normalisation."""
+"""Cells that change the equations: peepholes, a projection, layer normalization."""
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -7,11 +9,12 @@ from .cell import RecurrentCell
 from .gru import GRUCell
 from .lstm import LSTMCell
 from .simple_rnn import SimpleRNNCell
+from .types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class PeepholeLSTMCell(LSTMCell):
-    """An LSTM whose gates see the cell state, through a weight a unit each.
+    """An LSTM whose gates also read the cell state, with one weight per gate and unit.
 
     With the rows `w_i, w_f, w_o` of `peephole`:
 
@@ -22,19 +25,19 @@ class PeepholeLSTMCell(LSTMCell):
         o  = recurrent_activation(x W_o + h U_o + b_o + w_o * c')
         h' = o * activation(c')
 
-    Arguments and call arguments are those of `LSTMCell`.
+    See `LSTMCell` for the arguments and the call arguments.
 
     Example:
 
     >>> from keras_recurrent.layers import PeepholeLSTMCell, Recurrent
-    >>> Recurrent(PeepholeLSTMCell(8))(keras.ops.ones((2, 5, 3))).shape
+    >>> Recurrent(PeepholeLSTMCell(8))(ops.ones((2, 5, 3))).shape
     (2, 8)
 
     Reference:
         Gers, Schraudolph and Schmidhuber 2002, Learning precise timing with LSTM recurrent networks.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self.peephole = self.add_weight(shape=(3, self.units), name="peephole", autocast=False)
 
@@ -52,21 +55,25 @@ class PeepholeLSTMCell(LSTMCell):
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class ProjectedLSTMCell(LSTMCell):
-    """An LSTM whose output is a projection of fewer dimensions, which is also what returns to the gates.
+    """An LSTM whose output is projected to another number of dimensions.
 
         h' = (o * activation(c')) P
 
-    with `P` (`projection_kernel`) of `(units, projection_units)`, and the rest as in `LSTMCell`.
+    `P` (`projection_kernel`) has the shape `(units, projection_units)`. The gates read the projected `h`. The other
+    equations are those of `LSTMCell`.
 
     Args:
         units: Positive integer, the dimension of `c`.
         projection_units: Positive integer, the dimension of `h`.
-        **kwargs: The other arguments of `LSTMCell`.
+        **kwargs: Further arguments of `LSTMCell`.
+
+    Raises:
+        ValueError: As `LSTMCell`, or if `projection_units` is not a positive integer.
 
     Example:
 
     >>> from keras_recurrent.layers import ProjectedLSTMCell, Recurrent
-    >>> Recurrent(ProjectedLSTMCell(8, projection_units=4))(keras.ops.ones((2, 5, 3))).shape
+    >>> Recurrent(ProjectedLSTMCell(8, projection_units=4))(ops.ones((2, 5, 3))).shape
     (2, 4)
 
     Reference:
@@ -74,7 +81,7 @@ class ProjectedLSTMCell(LSTMCell):
         acoustic modeling.
     """
 
-    def __init__(self, units, projection_units, **kwargs):
+    def __init__(self, units: int, projection_units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
         if not isinstance(projection_units, int) or projection_units <= 0:
             raise ValueError(f"Argument `projection_units` must be a positive integer. Received: {projection_units!r}")
@@ -82,7 +89,7 @@ class ProjectedLSTMCell(LSTMCell):
         self.state_size = [projection_units, units]
         self.output_size = projection_units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self.projection_kernel = self.add_weight(
             shape=(self.units, self.projection_units),
@@ -95,69 +102,77 @@ class ProjectedLSTMCell(LSTMCell):
         (h, c), gates = super().step(projected, inner, states)
         return [ops.matmul(h, ops.cast(self.projection_kernel, h.dtype)), c], gates
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "projection_units": self.projection_units}
 
 
 class LayerNormalized(RecurrentCell):
-    """Mixed into a cell: both products of a step are normalised over their features before the bias is added.
+    """Mixin for cells: normalizes both products of a step over their features before the bias is added.
 
-        x W  becomes  gain_x * normalise(x W)
-        h U  becomes  gain_h * normalise(h U)
+        x W  becomes  gain_x * normalize(x W)
+        h U  becomes  gain_h * normalize(h U)
 
-    with `normalise(a) = (a - mean(a)) / sqrt(variance(a) + 0.001)`, and `gain_x` and `gain_h` the rows of `gain`.
+    with `normalize(a) = (a - mean(a)) / sqrt(variance(a) + 0.001)`, where `gain_x` and `gain_h` are the rows of `gain`.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         shape = (2, self.gates * self.units)
         self.gain = self.add_weight(shape=shape, initializer="ones", name="gain", autocast=False)
 
     @property
-    def inner_weights(self):
+    def inner_weights(self) -> list[Any]:
         recurrent_kernel, *bias = super().inner_weights
         return [recurrent_kernel, self.gain[1], *bias]
 
-    def project_product(self, product):
-        return _normalise(product)[0] * ops.cast(self.gain[0], product.dtype)
+    def project_product(self, product: Tensor) -> Tensor:
+        return super().project_product(_normalize(product)[0] * ops.cast(self.gain[0], product.dtype))
 
-    def inner(self, dropped, recurrent_kernel, gain, bias=None):
+    def inner(self, dropped, recurrent_kernel, *vectors):
+        gain, *biases = vectors
         product, _ = super().inner(dropped, recurrent_kernel)
-        normal, scale = _normalise(product)
+        normal, scale = _normalize(product)
         inner = normal * ops.cast(gain, normal.dtype)
-        return (inner if bias is None else inner + ops.cast(bias, inner.dtype)), (normal, scale)
+        for bias in biases:
+            inner = inner + ops.cast(bias, inner.dtype)
+        return inner, (normal, scale)
 
-    def product_gradient(self, kept, d_inner, recurrent_kernel, gain, bias=None):
+    def product_gradient(self, kept, d_inner, *inner_weights):
+        _, gain, *_ = inner_weights
         normal, scale = kept
         d_normal = d_inner * ops.cast(gain, d_inner.dtype)
         return scale * (d_normal - _mean(d_normal) - normal * _mean(d_normal * normal))
 
     def vector_gradients(self, kept, d_inner):
-        return [d_inner * kept[0], *super().vector_gradients(kept, d_inner)]
+        normal, _ = kept
+        return [d_inner * normal, *super().vector_gradients(kept, d_inner)]
+
+    differentiated_inner = inner
 
 
-def _normalise(x):
-    """`(x - mean(x)) / sqrt(variance(x) + 0.001)`, and what it was divided by, inverted."""
-    # In float32 under mixed precision, too: the variance of half-precision numbers is not to be trusted.
+def _normalize(x):
+    """Returns `(x - mean(x)) / sqrt(variance(x) + 0.001)`, and the reciprocal of the divisor."""
+    # In float32 also under mixed precision, since the variance of half-precision numbers is inaccurate.
     wide = ops.cast(x, "float32") if x.dtype != "float64" else x
-    centred = wide - _mean(wide)
-    scale = ops.rsqrt(_mean(ops.square(centred)) + 1e-3)
-    return ops.cast(centred * scale, x.dtype), ops.cast(scale, x.dtype)
+    centered = wide - _mean(wide)
+    scale = ops.rsqrt(_mean(ops.square(centered)) + 1e-3)
+    return ops.cast(centered * scale, x.dtype), ops.cast(scale, x.dtype)
 
 
 def _mean(x):
-    """The mean of each row, `(..., 1)`; as a product, for which XLA on a CPU has quicker code than for a reduction."""
+    """Returns the mean of each row, `(..., 1)`."""
+    # As a product, for which XLA on a CPU has faster code than for a reduction.
     return ops.matmul(x, ops.full((x.shape[-1], 1), 1 / x.shape[-1], dtype=x.dtype))
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class LayerNormSimpleRNNCell(LayerNormalized, SimpleRNNCell):
-    """A `SimpleRNNCell` with layer normalisation of both products, as in `LayerNormalized`.
+    """A `SimpleRNNCell` with layer normalization of both products; see `LayerNormalized`.
 
     Example:
 
     >>> from keras_recurrent.layers import LayerNormSimpleRNNCell, Recurrent
-    >>> Recurrent(LayerNormSimpleRNNCell(8))(keras.ops.ones((2, 5, 3))).shape
+    >>> Recurrent(LayerNormSimpleRNNCell(8))(ops.ones((2, 5, 3))).shape
     (2, 8)
 
     Reference:
@@ -167,12 +182,14 @@ class LayerNormSimpleRNNCell(LayerNormalized, SimpleRNNCell):
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class LayerNormLSTMCell(LayerNormalized, LSTMCell):
-    """An `LSTMCell` with layer normalisation of both products, as in `LayerNormalized`; the cell state has none.
+    """An `LSTMCell` with layer normalization of both products; see `LayerNormalized`.
+
+    The cell state is not normalized.
 
     Example:
 
     >>> from keras_recurrent.layers import LayerNormLSTMCell, Recurrent
-    >>> Recurrent(LayerNormLSTMCell(8))(keras.ops.ones((2, 5, 3))).shape
+    >>> Recurrent(LayerNormLSTMCell(8))(ops.ones((2, 5, 3))).shape
     (2, 8)
 
     Reference:
@@ -182,19 +199,22 @@ class LayerNormLSTMCell(LayerNormalized, LSTMCell):
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class LayerNormGRUCell(LayerNormalized, GRUCell):
-    """A `GRUCell` with layer normalisation of both products, as in `LayerNormalized`; `reset_after` only.
+    """A `GRUCell` with layer normalization of both products; see `LayerNormalized`.
+
+    Raises:
+        ValueError: As `GRUCell`, or if `reset_after` is False.
 
     Example:
 
     >>> from keras_recurrent.layers import LayerNormGRUCell, Recurrent
-    >>> Recurrent(LayerNormGRUCell(8))(keras.ops.ones((2, 5, 3))).shape
+    >>> Recurrent(LayerNormGRUCell(8))(ops.ones((2, 5, 3))).shape
     (2, 8)
 
     Reference:
         Ba, Kiros and Hinton 2016, Layer normalization.
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
         if not self.reset_after:
-            raise ValueError("Argument `reset_after` must be True: before the reset there is no product to normalise.")
+            raise ValueError("Argument `reset_after` must be True for layer normalization. Received: reset_after=False")

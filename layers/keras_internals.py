@@ -1,0 +1,56 @@
+"""Every private name of Keras that the layers depend on, and the differences between its versions.
+
+`tests/layers/test_keras_internals.py` has one test for each name, which says what breaks without it.
+"""
+
+from typing import Any
+
+import keras
+
+# Private. `keras.layers.RNN` and `StackedRNNCells` draw and reset the dropout masks of instances of this class alone.
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
+from .types import Nest, Tensor
+
+
+class DropoutMasks(DropoutRNNCell):
+    """Base of the cells: one dropout mask per sequence, also when `keras.layers.RNN` runs the cell.
+
+    A subclass has the attributes `dropout` and `recurrent_dropout` and writes `dropout_mask`.
+    """
+
+    def dropout_mask(self, like: Tensor, rate: float) -> Tensor:
+        """Draws a tensor of the shape of `like` that inputs or states are multiplied by."""
+        raise NotImplementedError
+
+    def _create_dropout_mask(self, step_input: Tensor, dropout_rate: float) -> Tensor:
+        # Private hook of `DropoutRNNCell`. Keras's own masks are slow under XLA.
+        return self.dropout_mask(step_input, dropout_rate)
+
+
+class RNN(keras.layers.RNN):
+    """`keras.layers.RNN`, but a cell with a method `run` is run by `run_cell` over all time steps at once."""
+
+    def run_cell(
+        self, sequences: Tensor, initial_state: Nest, mask: Any, training: bool
+    ) -> tuple[Tensor, Tensor, Nest]:
+        """Computes `(last_output, outputs, states)`, batch first."""
+        raise NotImplementedError
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        # Undocumented hook of `keras.layers.RNN`: the loop over time.
+        if hasattr(self.cell, "run"):
+            return self.run_cell(sequences, initial_state, mask, training)
+        return super().inner_loop(sequences, initial_state, mask, training)
+
+    def _maybe_config_dropout_masks(self, cell, input_sequence, input_state):
+        # Private hook of `keras.layers.RNN`: it draws the masks before the loop. A cell with `run` draws them itself.
+        if not hasattr(cell, "run"):
+            super()._maybe_config_dropout_masks(cell, input_sequence, input_state)
+
+
+def tracked_layer(layer: keras.layers.Layer, name: str) -> Any:
+    """Returns the sublayer in an attribute without the layer's `__getattr__`, or None if it is not set yet."""
+    # With the PyTorch backend a layer is a `torch.nn.Module`, which keeps its sublayers in `_modules`.
+    attributes = vars(layer)
+    return attributes.get(name) or attributes.get("_modules", {}).get(name)
