@@ -95,6 +95,6 @@ def _check_widths(y_true, y_pred):
     # Without this a missing column would be broadcast to all answers.
     if y_true.shape[-1] is not None and y_true.shape[-1] != y_pred.shape[-1] + 2:
         raise ValueError(
-            f"Argument `y_true` must have two columns more than `y_pred`. Received: y_true.shape={tuple(y_true.shape)}, "
-            f"y_pred.shape={tuple(y_pred.shape)}"
+            "Argument `y_true` must have two columns more than `y_pred`. "
+            f"Received: y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
         )
