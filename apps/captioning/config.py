@@ -3,13 +3,23 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-
-from ..shared.config import ImageConfig, Rate, SearchConfig, TrainingConfig, TwoOrMore, VocabularySize
+from ..shared.config import (
+    ImageConfig,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Rate,
+    RecurrentConfig,
+    SearchConfig,
+    TokenizerConfig,
+    TrainingConfig,
+    TwoOrMore,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ImageConfig, TrainingConfig, SearchConfig):
+class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
     """Trains a captioner on images with captions.
 
     The command
@@ -33,19 +43,11 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
             before it (bahdanau).
         score: Only for the conditioning attention, how it compares the state with the parts of the picture.
         attention_penalty: Weight of the penalty for an attention that does not look everywhere once.
-        tokenizer: The pieces that captions are split into; subwords need the extra `subword`.
-        lowercase: Lowercase all text.
-        vocabulary_size: The most tokens; the rarest are unknown.
-        cell: The recurrent cell.
         embedding_dim: Dimension of a token's embedding.
         decoder_units: Dimension of the recurrent layers.
-        num_layers: Recurrent layers on each other.
         input_feeding: Let each step read what was found out in the one before it; needs the attention luong, with
             which it is the default.
         tie_softmax: Let the softmax use the embeddings, which saves its own weights.
-        dropout: Share of the features, embeddings and outputs to drop in training.
-        recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
-            steps of a sequence.
         captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all, as
             always in validation.
         mirror: Show each picture mirrored half of the times; not where captions tell left from right.
@@ -66,17 +68,12 @@ class Config(ImageConfig, TrainingConfig, SearchConfig):
     attention: Literal["luong", "bahdanau"] = "luong"
     score: Literal["additive", "multiplicative"] = "multiplicative"
     attention_penalty: NonNegativeFloat = 0.0
-    tokenizer: Literal["words", "characters", "subwords"] = "words"
     lowercase: bool = True
-    vocabulary_size: VocabularySize = 8000
-    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     embedding_dim: PositiveInt = 128
     decoder_units: PositiveInt = 256
-    num_layers: PositiveInt = 1
     input_feeding: bool | None = None
     tie_softmax: bool = False
     dropout: Rate = 0.1
-    recurrent_dropout: Rate = 0.0
     captions_per_image: PositiveInt | None = None
     mirror: bool = False
     risk_epochs: NonNegativeInt = 0

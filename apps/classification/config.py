@@ -3,64 +3,59 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import OpenUnitInterval, PositiveInt
-
-from ..shared.config import Rate, TrainingConfig, TwoOrMore, VocabularySize
+from ..shared.config import (
+    OpenUnitInterval,
+    PositiveInt,
+    Rate,
+    RecurrentConfig,
+    TokenizerConfig,
+    TrainingConfig,
+    TwoOrMore,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainingConfig):
-    """Trains a model that says which of some labels a text has.
+class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
+    """Trains a text classifier.
 
     The command
 
         keras-recurrent classification train --output saved_models/opinions
 
-    learns from the generated sentences `negation`, in which the first words may turn round what the last ones say, and
+    trains on the generated data set `negation`, in which the first words may invert the meaning of the last ones. Then
 
         keras-recurrent classification evaluate saved_models/opinions --split test
 
-    then prints how many labels are right.
+    prints the accuracy.
 
     Args:
-        app: The app that this configuration is for.
-        data: A folder with {split}.tsv (or .gz), which has the columns `text` and `label`; or a TFDS name.
-        validation_split: The share of the split `train` to validate with; the default is that the data has a split for
-            it.
-        tokenizer: The pieces that texts are split into; subwords need the extra `subword`.
-        lowercase: Lowercase all text.
-        vocabulary_size: The most tokens; the rarest are unknown.
-        max_length: The most tokens of a text, which is cut there.
-        cell: The recurrent cell.
-        embedding_dim: Dimension of a token's embedding.
-        units: Dimension of the recurrent layers, in one direction.
-        num_layers: Recurrent layers on each other.
-        bidirectional: Let the text be read in both directions.
-        pooling: What of all steps the label is told from: the last state, the mean, the largest numbers, or a mean with
-            weights that are learned (attention).
-        dropout: Share of the embeddings and outputs to drop in training.
-        recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
-            steps of a sequence.
-        class_weights: Let all labels count alike in the loss, however rare they are.
-        monitor: What decides which epoch is the best: the loss or the accuracy on the validation split.
-        batch_size: Texts of a batch.
+        app: The app that this configuration belongs to.
+        data: Folder with the files {split}.tsv (or .gz), which have the columns `text` and `label`, or the name of a
+            TFDS data set.
+        validation_split: Fraction of the split `train` to hold out for validation, in (0, 1). By default the data has
+            a split for validation.
+        max_length: Maximum number of tokens of a text, the end token included. Longer texts are cut.
+        embedding_dim: Dimension of the token embeddings.
+        units: Units of each recurrent layer, per direction.
+        bidirectional: Run the recurrent layers in both directions.
+        pooling: How the outputs of all steps become one vector: the last state, their mean, their maximum, or a mean
+            with learned weights (attention).
+        class_weights: Weight the loss so that all labels have the same total weight. Use it if labels are imbalanced
+            and all matter equally.
+        monitor: Validation measure that selects the best epoch.
+        batch_size: Texts per batch.
     """
 
     app: Literal["classification"] = "classification"
     data: str = "negation"
     validation_split: OpenUnitInterval | None = None
-    tokenizer: Literal["words", "characters", "subwords"] = "words"
     lowercase: bool = True
-    vocabulary_size: VocabularySize = 8000
     max_length: TwoOrMore = 200
-    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     embedding_dim: PositiveInt = 128
     units: PositiveInt = 128
-    num_layers: PositiveInt = 1
     bidirectional: bool = True
     pooling: Literal["last", "mean", "max", "attention"] = "attention"
     dropout: Rate = 0.1
-    recurrent_dropout: Rate = 0.0
     class_weights: bool = False
     monitor: Literal["loss", "accuracy"] = "accuracy"
     batch_size: PositiveInt = 64

@@ -3,48 +3,50 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import OpenUnitInterval, PositiveInt
-
-from ..shared.config import Rate, TrainingConfig, TwoOrMore, VocabularySize
+from ..shared.config import (
+    OpenUnitInterval,
+    PositiveInt,
+    RecurrentConfig,
+    TrainingConfig,
+    TwoOrMore,
+    VocabularySize,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainingConfig):
-    """Trains a model that writes text, character by character.
+class Config(RecurrentConfig, TrainingConfig):
+    """Trains a character-level language model.
 
     The command
 
         keras-recurrent generation train --output saved_models/sentences
 
-    learns the English sentences of the generated data set `english_korean`, and
+    trains on the English sentences of the generated data set `english_korean`. Then
 
         keras-recurrent generation generate saved_models/sentences --samples 5
 
-    then writes new ones.
+    prints new sentences.
 
     Args:
-        app: The app that this configuration is for.
-        data: A folder with {split}.txt, or with {split}.tsv, which has the columns `text` and `label` (or .gz); or a
-            TFDS name.
-        language: For a data set with several languages, the one to learn.
-        validation_split: The share of the split `train` to validate with, its end in the mode text; the default is that
-            the data has a split for it.
-        mode: Whether each line is a text of its own with an end (lines), or all are one long text (text), which is read
-            in pieces, each from the state that the one before has left.
-        feed: What each step reads after the first: the character before (previous), or nothing (zeros), so that all of
-            a line must come from its first character or its label.
-        lowercase: Lowercase all text.
-        vocabulary_size: The most characters; the rarest are unknown.
-        embedding_dim: Dimension of a character's embedding; the default reads one-hot vectors.
-        cell: The recurrent cell.
-        units: Dimension of the recurrent layers.
-        num_layers: Recurrent layers on each other.
-        dropout: Share of the embeddings and of each layer's outputs to drop in training.
-        recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
-            steps of a sequence.
-        window: In the mode text, the characters of a piece, which is as far back as gradients go.
-        batch_size: Lines of a batch; in the mode text, places in the text that are read side by side.
-        max_length: The most characters of a line, which is cut there, and the most to generate.
+        app: The app that this configuration belongs to.
+        data: Folder with the files {split}.txt, or {split}.tsv with the columns `text` and `label` (or .gz), or the
+            name of a TFDS data set.
+        language: Language to train on, for a data set with several languages.
+        validation_split: Fraction of the split `train` to hold out for validation, in (0, 1); in the mode text its
+            end. By default the data has a split for validation.
+        mode: Treat each line as a text of its own with an end (lines), or the whole file as one long text (text), read
+            in windows that start from the state after the previous one.
+        feed: Input of each step after the first: the previous character (previous), or a vector of zeros (zeros), so
+            that the model must write a line from its first character or label alone.
+        lowercase: Convert all text to lower case.
+        vocabulary_size: Maximum number of distinct characters, the 4 special tokens included. Rarer characters are
+            unknown.
+        embedding_dim: Dimension of the character embeddings. By default the inputs are one-hot vectors.
+        units: Units of each recurrent layer.
+        window: Characters per window in the mode text. Gradients are truncated at its start; a longer window learns
+            longer dependencies.
+        batch_size: Lines per batch. In the mode text, the number of positions in the text that are read in parallel.
+        max_length: Maximum number of characters of a line, which is cut there, and of a generated text.
     """
 
     app: Literal["generation"] = "generation"
@@ -56,11 +58,7 @@ class Config(TrainingConfig):
     lowercase: bool = False
     vocabulary_size: VocabularySize = 1000
     embedding_dim: PositiveInt | None = None
-    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"
     units: PositiveInt = 256
-    num_layers: PositiveInt = 1
-    dropout: Rate = 0.0
-    recurrent_dropout: Rate = 0.0
     window: PositiveInt = 100
     batch_size: PositiveInt = 32
     max_length: TwoOrMore = 200

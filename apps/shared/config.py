@@ -1,50 +1,75 @@
-"""The options that the apps' trainings and searches share, as bases of their configurations."""
+"""Options that several apps share, as bases of their configurations, and the types of options."""
 
+import runpy
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from jsonargparse.typing import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    OpenUnitInterval,
-    PositiveFloat,
-    PositiveInt,
-    restricted_number_type,
-)
+if TYPE_CHECKING:  # jsonargparse checks the ranges; a type checker sees plain numbers and strings
+    NonNegativeInt: TypeAlias = int
+    PositiveInt: TypeAlias = int
+    Seed: TypeAlias = int
+    TwoOrMore: TypeAlias = int
+    VocabularySize: TypeAlias = int
+    NonNegativeFloat: TypeAlias = float
+    OpenUnitInterval: TypeAlias = float
+    PositiveFloat: TypeAlias = float
+    Rate: TypeAlias = float
+    Share: TypeAlias = float
+    Cell: TypeAlias = str
+else:
+    from jsonargparse.typing import (
+        NonNegativeFloat,
+        NonNegativeInt,
+        OpenUnitInterval,
+        PositiveFloat,
+        PositiveInt,
+        restricted_number_type,
+    )
 
-Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
-Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
-# Of a text, one token and the end.
-TwoOrMore = restricted_number_type("TwoOrMore", int, (">=", 2), docstring="Integer of 2 or more")
-# Four ids are taken: padding, unknown, start and end.
-VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
-Schedule = Literal["constant", "cosine", "inverse_sqrt", "plateau"]
-Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
+    Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
+    # A text has at least one token and the end token.
+    TwoOrMore = restricted_number_type("TwoOrMore", int, (">=", 2), docstring="Integer of 2 or more")
+    # Four ids are reserved: padding, unknown, start and end.
+    VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
+    Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
+    Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
+    # The names of the recurrent layers, from a file that is run by itself: `layers/__init__.py` imports Keras.
+    _FAMILY = runpy.run_path(str(Path(__file__).parents[2] / "layers" / "family.py"))
+    Cell = Literal[tuple(_FAMILY["SEQUENCE_LAYERS"])]
+
+# The keys of `text.tokenizers.TOKENIZERS`, which imports TensorFlow.
+TokenizerName: TypeAlias = Literal["words", "characters", "subwords"]
+Schedule: TypeAlias = Literal["constant", "cosine", "inverse_sqrt", "plateau"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How training goes.
+    """Training.
 
     Args:
-        label_smoothing: Share of the target's probability to spread over all classes.
-        learning_rate: Adam's step size; with a warm-up, what it rises to.
-        schedule: Keep the learning rate, lower it along a cosine to 0 at the last epoch, lower it with the inverse
-            square root of the steps, or halve it after each epoch without a better result (plateau).
-        warmup_steps: Steps in which the learning rate rises from 0; for the schedules cosine and inverse_sqrt.
-        clip_norm: The norm to which the gradient of all weights together is cut.
-        weight_decay: What share of each weight a step takes away, times the learning rate (AdamW).
-        accumulate: Batches whose gradients make one step together.
-        ema: Keep the moving average of the weights of all steps, in which a step's share fades by this factor a step,
-            such as 0.999; 0 keeps the last step's weights.
-        average_last: At the end, average the weights of the last so many epochs, and keep them if they are better than
-            the best epoch's; 1 averages none.
-        epochs: The most passes over the training data.
-        patience: Epochs without a better result before training stops.
-        precision: The numbers to compute with; mixed ones are quicker on many GPUs.
-        jit: Compile with XLA; lengths are then padded to multiples of 8, for each shape is compiled anew.
-        tensorboard: Write logs for TensorBoard into the model's folder; needs the extra `tensorboard`.
-        seed: Seed of all that is random.
+        label_smoothing: Fraction of the target probability to spread evenly over all classes, in [0, 1). 0.1 often
+            helps against overconfident models.
+        learning_rate: Step size of Adam; with a warm-up, its peak. Lower it if the loss diverges.
+        schedule: Keep the learning rate constant, lower it along a cosine to 0 at the last epoch, lower it with the
+            inverse square root of the step, or halve it after each epoch without improvement (plateau).
+        warmup_steps: Steps over which the learning rate rises linearly from 0, for the schedules cosine and
+            inverse_sqrt.
+        clip_norm: Maximum norm of the gradient over all weights. Lower it if the loss has spikes.
+        weight_decay: Decoupled weight decay (AdamW). Each step subtracts this fraction of a weight times the learning
+            rate.
+        accumulate: Number of batches whose gradients are averaged into one step. Raise it if a larger batch does not
+            fit into memory.
+        ema: Decay per step of an exponential moving average of the weights, such as 0.999. The average is what is
+            validated and saved. 0 disables it.
+        average_last: Number of epochs at the end whose weights are averaged. The average is kept if it is better than
+            the best epoch. 1 disables it.
+        epochs: Maximum number of passes over the training data.
+        patience: Number of epochs without improvement after which training stops.
+        precision: Data type of the computation. The mixed types are faster on most GPUs.
+        jit: Compile with XLA. Sequences are then padded to multiples of 8 steps, because every new shape is compiled.
+        tensorboard: Write TensorBoard logs to the model's folder. Requires the extra `tensorboard`.
+        seed: Seed of all random numbers.
     """
 
     label_smoothing: Rate = 0.0
@@ -65,24 +90,68 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageConfig:
-    """How images are looked at.
+class RecurrentConfig:
+    """Recurrent layers.
 
     Args:
-        strict: Stop at the first image that is missing, broken or of no use, instead of leaving it out.
-        validation_split: The share of the split `train` to validate with; the default is that the data has a split for
-            it.
-        image_size: The side of the squares that images are stretched to.
-        backbone: The network that looks: "small", which is trained from scratch; the name of a network of
-            keras.applications, such as EfficientNetB0; or a .keras file with a model from images in 0 to 255 to a
-            feature map, which computes in the precision that it was made for, and is rebuilt where that was for images
-            of another size.
-        backbone_weights: For a network of keras.applications: "imagenet", which Keras downloads, or a weights file.
-        backbone_epoch: The epoch, counted from 1, from which on the backbone is trained, too; before, and with 0
-            always, it stays as it is. The default is 0 for a .keras file or a network with weights, and 1 for others.
-        backbone_rate: The backbone's learning rate; the default is that of the rest.
-        cache: A folder to keep the features of a backbone in that is never trained, so that they are computed once.
-        image_units: Dimension of the vector of each part of the picture.
+        cell: Type of the recurrent layers.
+        num_layers: Number of stacked recurrent layers, in the encoder and in the decoder each.
+        dropout: Fraction of the embeddings, image features and layer outputs to drop in training, in [0, 1). Raise it
+            if the training loss falls while the validation loss rises.
+        recurrent_dropout: Fraction of the states to drop in training before the recurrent product, in [0, 1). All
+            steps of a sequence share one mask.
+    """
+
+    cell: Cell = "lstm"
+    num_layers: PositiveInt = 1
+    dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
+
+    @property
+    def recurrent_arguments(self) -> dict[str, Any]:
+        """These options as arguments of `TextEncoder`, `Decoder` and `LanguageModel`."""
+        return {
+            "cell": self.cell,
+            "num_layers": self.num_layers,
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Tokens.
+
+    Args:
+        tokenizer: Unit that texts are split into. Subwords suit languages with many word forms and require the extra
+            `subword`.
+        lowercase: Convert all text to lower case.
+        vocabulary_size: Maximum number of distinct tokens, the 4 special ones included. Rarer tokens are unknown.
+    """
+
+    tokenizer: TokenizerName = "words"
+    lowercase: bool = False
+    vocabulary_size: VocabularySize = 8000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """Images.
+
+    Args:
+        strict: Stop at the first image that is missing, broken or without text, instead of skipping it.
+        validation_split: Fraction of the split `train` to hold out for validation, in (0, 1). By default the data has
+            a split for validation.
+        image_size: Side in pixels of the square that each image is resized to.
+        backbone: Network that computes the feature map: "small", trained from scratch; a model of keras.applications
+            by its name, such as EfficientNetB0; or a .keras file with a model from images in 0 to 255 to a feature
+            map. A model from a file keeps its precision and is rebuilt for the image size if necessary.
+        backbone_weights: Weights of a model of keras.applications: "imagenet", which Keras downloads, or a file.
+        backbone_epoch: First epoch, counted from 1, in which the backbone is trained. Before it, and always with 0,
+            the backbone is frozen. The default is 0 for a .keras file or a model with weights, and 1 otherwise.
+        backbone_rate: Learning rate of the backbone. The default is the learning rate of the other layers.
+        cache: Folder for the features of a backbone that is never trained, so that they are computed only once.
+        image_units: Dimension of the vector of each cell of the feature map.
     """
 
     strict: bool = False
@@ -98,16 +167,17 @@ class ImageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How answers are searched for.
+    """Search.
 
     Args:
-        max_length: The most tokens of a text. Answers are cut there.
-        beam_size: Hypotheses that the search keeps; 1 is greedy.
-        length_penalty: Exponent of the penalty that evens out short and long hypotheses; 0 is none.
-        coverage_penalty: Weight of the penalty for what the attention never looked at; 0 is none.
-        min_ratio: The fewest tokens of an answer for each token, or cell of the feature map, of its source.
-        max_ratio: The most tokens of an answer for each of those; the default is only `max_length`.
-        no_repeat_ngram: Length of the token sequences of which none may come twice in an answer; 0 allows all.
+        max_length: Maximum number of tokens of a text, the end token included. The search stops there.
+        beam_size: Number of hypotheses that the beam search keeps. 1 is greedy search, the fastest.
+        length_penalty: Exponent of the length penalty, which divides the log-probability. 0 disables it; higher values
+            favour longer texts.
+        coverage_penalty: Weight of the penalty for source positions that received little attention. 0 disables it.
+        min_ratio: Minimum number of output tokens per source token, or per cell of the feature map.
+        max_ratio: Maximum number of output tokens per source token or cell. By default only `max_length` limits them.
+        no_repeat_ngram: Length of the n-grams that may occur only once in an output. 0 allows all repetitions.
     """
 
     max_length: TwoOrMore = 60
@@ -119,8 +189,8 @@ class SearchConfig:
     no_repeat_ngram: NonNegativeInt = 0
 
 
-def plain(value):
-    """A number as a plain `int` or `float`, where jsonargparse returns a restricted type such as `PositiveInt`."""
+def plain(value: Any) -> Any:
+    """Converts a value of a restricted type, such as `PositiveInt`, to a plain `bool`, `int` or `float`."""
     for kind in (bool, int, float):
         if isinstance(value, kind):
             return kind(value)

@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import PositiveInt
-
-from ..shared.config import ImageConfig, Rate, TrainingConfig, TwoOrMore, VocabularySize
+from ..shared.config import (
+    Cell,
+    ImageConfig,
+    PositiveInt,
+    RecurrentConfig,
+    TokenizerConfig,
+    TrainingConfig,
+    TwoOrMore,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ImageConfig, TrainingConfig):
+class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
     """Trains a model that answers questions about images.
 
     The command
@@ -33,22 +39,13 @@ class Config(ImageConfig, TrainingConfig):
         hops: For the fusion stacked_attention, how often the image is asked.
         rank: For the fusion mutan, the terms of its sum.
         blocks: For the fusion film, its blocks.
-        tokenizer: The pieces that questions are split into; subwords need the extra `subword`.
-        lowercase: Lowercase all text, answers too.
-        vocabulary_size: The most tokens; the rarest are unknown.
         max_length: The most tokens of a question, which is cut there.
         answers: The most answers that the model chooses from; the rarest are left out.
-        cell: The recurrent cell.
         embedding_dim: Dimension of a token's embedding.
         question_units: Dimension of the recurrent layers, in one direction.
-        num_layers: Recurrent layers on each other.
         bidirectional: Let the question be read in both directions.
         fusion_units: Dimension of what the fusion gives.
         classifier_units: Dimension of the hidden layer between fusion and answers.
-        dropout: Share of the features, embeddings and outputs to drop in training; with few pictures, 0.1
-            to 0.5 helps.
-        recurrent_dropout: Share of the states to drop in training that enter the recurrent products, the same at all
-            steps of a sequence.
         monitor: What decides which epoch is the best: the loss or the accuracy on the validation split.
         batch_size: Questions of a batch, on average: those of one image stay together.
     """
@@ -62,19 +59,14 @@ class Config(ImageConfig, TrainingConfig):
     hops: PositiveInt = 2
     rank: PositiveInt = 5
     blocks: PositiveInt = 4
-    tokenizer: Literal["words", "characters", "subwords"] = "words"
     lowercase: bool = True
-    vocabulary_size: VocabularySize = 8000
     max_length: TwoOrMore = 60
     answers: PositiveInt = 1000
-    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"
+    cell: Cell = "gru"
     embedding_dim: PositiveInt = 128
     question_units: PositiveInt = 128
-    num_layers: PositiveInt = 1
     bidirectional: bool = True
     fusion_units: PositiveInt = 96
     classifier_units: PositiveInt = 256
-    dropout: Rate = 0.0
-    recurrent_dropout: Rate = 0.0
     monitor: Literal["loss", "accuracy"] = "accuracy"
     batch_size: PositiveInt = 256

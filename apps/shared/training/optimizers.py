@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from ..errors import TrainingError
+from ..keras_internals import all_trainable_variables, variable_index
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -54,11 +55,11 @@ class AdamWithRates(keras.optimizers.Adam):
 
     def finalize_variable_values(self, var_list):
         # Keras pairs averages and variables by their order, and `var_list` lacks those that are not trained yet.
-        super().finalize_variable_values(self._trainable_variables)
+        super().finalize_variable_values(all_trainable_variables(self))
 
     def update_step(self, gradient, variable, learning_rate):
         # On TensorFlow, `variable` is what Keras's variable holds, so it goes by its place.
-        rate = learning_rate * self.factor_of[self._get_variable_index(variable)]
+        rate = learning_rate * self.factor_of[variable_index(self, variable)]
         if self.decay:
             self.assign_sub(variable, variable * ops.cast(self.decay * rate, variable.dtype))
         super().update_step(gradient, variable, rate)

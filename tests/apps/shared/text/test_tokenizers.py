@@ -1,12 +1,15 @@
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_recurrent.apps.shared.config import TokenizerName
 from keras_recurrent.apps.shared.extras import MissingExtra
 from keras_recurrent.apps.shared.text.batches import length_batches, pad
 from keras_recurrent.apps.shared.text.tokenizers import (
     END,
+    TOKENIZERS,
     UNKNOWN,
     CharacterTokenizer,
     SubwordTokenizer,
@@ -143,3 +146,7 @@ def test_length_batches_of_like_sizes():
 def test_length_batches_without_shuffling_are_sorted():
     lengths = np.array([[1, 3], [1, 1], [2, 2]])
     assert [batch.tolist() for batch in length_batches(lengths, 2)] == [[1, 2], [0]]
+
+
+def test_the_option_names_all_tokenizers():
+    assert get_args(TokenizerName) == tuple(TOKENIZERS)
