@@ -228,7 +228,7 @@ def train(config, folder):
         score=val_cider_d if config.monitor == "cider" else None,
         begin_epoch=unfreezer(model, eyes, begins),
         data=(rows, checksum),
-        rates=rates(config, eyes),
+        learning_rates=rates(config, eyes),
     )
     if config.risk_epochs:
         eyes.trainable = 0 < begins <= best.get("epoch", begins)  # as it was when the weights were found
@@ -279,7 +279,7 @@ def _lower_risk(model, of_risk, validation, score, config, folder, read, eyes):
             folder / "risk",
             score=score,
             data=read,
-            rates=rates(config, eyes),
+            learning_rates=rates(config, eyes),
         )
         reached = best[score.__name__]
     except NotANumberError:

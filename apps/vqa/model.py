@@ -295,7 +295,7 @@ def train(config, folder):
         monitor=f"val_{config.monitor}",
         begin_epoch=unfreezer(model, eyes, begins),
         data=(rows, checksum),
-        rates=rates(config, eyes),
+        learning_rates=rates(config, eyes),
     )
     if config.cache is not None:
         model = _with_eyes(model, config, eyes, len(tokenizer), len(answers))

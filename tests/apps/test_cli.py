@@ -49,7 +49,7 @@ def call(capfd, monkeypatch):
         (["translation", "train", "--output", "x", "--input-feeding", "--attention", "none"], "`input_feeding` needs"),
         (
             ["translation", "train", "--output", "x", "--schedule", "plateau", "--warmup-steps", "5"],
-            "has no warmup_steps",
+            "not for plateau",
         ),
         (["translation", "predict", "no-model", "hello"], "no-model: no such model folder"),
         (["translation", "evaluate", "no-model"], "no-model: no such model folder"),
@@ -242,7 +242,7 @@ def test_a_killed_training_is_resumed(data, call, tmp_path):
     assert "was trained with dropout 0.1, not 0.5" in other.stderr
     resumed = call(*command, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert "goes on after epoch" in resumed.stderr
+    assert "resuming after epoch" in resumed.stderr
     assert not unfinished.exists()
     assert (folder / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
     weights = [load(path).model.get_weights() for path in (folder, tmp_path / "whole")]

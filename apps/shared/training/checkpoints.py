@@ -1,83 +1,99 @@
-"""What a training writes while it runs, and goes on from after an interruption."""
+"""The history and the states of a training, from which an interrupted training is resumed."""
 
 import csv
 import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
+from ..config import TrainingConfig
 from ..console import note
 from ..errors import TrainingError
 from ..models.folders import whole_file
 
 
 class History:
-    """The rows of a `history.csv`, and what follows from them: the best epoch, patience, the plateau's learning rate.
+    """The rows of a `history.csv`, and what they decide: the best epoch, early stopping and the plateau schedule.
 
     Args:
-        path: The file. What it holds already is the history so far.
-        config: The `TrainingConfig`.
-        measure: Name of the column that decides, the higher the better, and of equals that with the lower `val_loss`;
-            without it, `val_loss` alone decides.
+        path: The file. Rows that it holds already are read.
+        config: The options of the training.
+        monitor: The column that decides which epoch is the best: the lowest `val_loss`, or the highest value of another
+            column. Ties are broken by the lower `val_loss`.
+
+    Attributes:
+        rows: List of dictionaries, one per finished epoch.
     """
 
-    def __init__(self, path, config, measure=None):
+    def __init__(self, path: Path, config: TrainingConfig, monitor: str = "val_loss"):
         self.path = path
         self.config = config
-        self.measure = measure
-        self.rows = []
+        self.monitor = monitor
+        self.rows: list[dict[str, Any]] = []
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file:
                 self.rows = list(csv.DictReader(file))
 
-    def add(self, row):
+    def add(self, row: dict[str, Any]) -> None:
+        """Appends the row of an epoch and rewrites the file."""
         self.rows.append(row)
         with whole_file(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, row.keys())
             writer.writeheader()
             writer.writerows(self.rows)
 
-    def quality(self, row):
-        """What is higher for a better row."""
+    def quality(self, row: dict[str, Any]) -> tuple[float, ...]:
+        """A key that orders rows from worse to better."""
         loss = -float(row["val_loss"])
-        return (loss,) if self.measure is None else (float(row[self.measure]), loss)
+        return (loss,) if self.monitor == "val_loss" else (float(row[self.monitor]), loss)
 
-    def is_best(self, row):
-        """Whether `row` is better than all before."""
+    def is_best(self, row: dict[str, Any]) -> bool:
+        """Whether `row` is better than all rows so far."""
         return all(self.quality(row) > self.quality(other) for other in self.rows)
 
     @property
-    def best(self):
-        """The row of the best epoch, the first of several."""
+    def best(self) -> dict[str, Any]:
+        """The row of the best epoch; of equal ones, the first."""
         return max(self.rows, key=self.quality)
 
-    def has_ended(self, goal=None):
-        """Whether as many epochs as the patience is have passed since the best one, or all, or `val_loss` is so low."""
+    def has_ended(self, goal: float | None = None) -> bool:
+        """Whether training stops: all epochs are done, patience has run out, or `val_loss` is below `goal`."""
         if not self.rows:
             return False
         if goal is not None and float(self.best["val_loss"]) < goal:
             return True
-        waited = len(self.rows) - int(self.best["epoch"])
-        return waited >= self.config.patience or len(self.rows) >= self.config.epochs
+        epochs_since_best = len(self.rows) - int(self.best["epoch"])
+        return epochs_since_best >= self.config.patience or len(self.rows) >= self.config.epochs
 
-    def plateau_rate(self):
-        """The learning rate, halved once for each epoch that was not better than all before it."""
+    def plateau_rate(self) -> float:
+        """The learning rate, halved once for each epoch that was not better than all epochs before it."""
         qualities = [self.quality(row) for row in self.rows]
         worse = sum(quality <= max(qualities[:index]) for index, quality in enumerate(qualities) if index)
         return self.config.learning_rate * 0.5**worse
 
 
+class _State(NamedTuple):
+    """The content of a state's file: the data's checksum, the best weights, and the values of all variables."""
+
+    data: int
+    best: list[np.ndarray]
+    values: list[np.ndarray]
+
+
 class States:
-    """Where a training is after each of its last epochs, a file an epoch.
+    """The states of a training after each of its last epochs, one file per epoch.
 
     Args:
-        folder: Where the files are.
-        model: A compiled model that has its weights.
-        keep: Positive integer, how many epochs are kept.
-        data: Integer that is another one for other data, such as a checksum.
+        folder: The folder of the files.
+        model: A built and compiled model.
+        keep: Positive integer, the number of epochs whose states are kept.
+        data: Integer, a checksum of the training data.
     """
 
-    def __init__(self, folder, model, keep, data=0):
+    def __init__(self, folder: Path, model: keras.Model, keep: int, data: int = 0):
         self.folder = folder
         self.model = model
         self.keep = keep
@@ -90,50 +106,53 @@ class States:
         ]
         folder.mkdir(parents=True, exist_ok=True)
 
-    def _path(self, epoch):
+    def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04}.npz"
 
-    def save(self, epoch, best):
-        """Keeps the state after so many epochs, and the weights of the best of them."""
-        arrays = [ops.convert_to_numpy(variable) for variable in self.variables]
+    def save(self, epoch: int, best: list[np.ndarray]) -> None:
+        """Saves the state after `epoch` epochs with the weights of the best one, and deletes the oldest state."""
+        values = [ops.convert_to_numpy(variable) for variable in self.variables]
         with whole_file(self._path(epoch)) as partial, open(partial, "wb") as file:
-            np.savez(file, np.array(self.data), *best, *arrays)
+            np.savez(file, np.array(self.data), *best, *values)
         self._path(epoch - self.keep).unlink(missing_ok=True)
 
-    def _load(self, epoch):
-        """The state after so many epochs, as `(data, best, arrays)`; None if it is not there whole."""
+    def _load(self, epoch: int) -> _State | None:
+        """Reads the state after `epoch` epochs; None if it is missing or damaged."""
         if not self._path(epoch).exists():
             return None
         try:
             with np.load(self._path(epoch)) as content:
                 data, *arrays = (content[f"arr_{index}"] for index in range(len(content.files)))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            note(f"the state after epoch {epoch} cannot be read ({error}); going back to the one before")
+            note(f"the state after epoch {epoch} cannot be read ({error}); trying the epoch before")
             return None
         count = len(self.model.weights)
-        return int(data), arrays[:count], arrays[count:]
+        return _State(int(data), arrays[:count], arrays[count:])
 
-    def restore(self, newest):
-        """Goes back to the newest whole state, of epoch `newest` at most.
+    def restore(self, newest: int) -> tuple[int, list[np.ndarray] | None]:
+        """Restores the newest readable state, of epoch `newest` or an earlier one.
 
         Returns:
-            `(epoch, best)`: its epoch and the best weights; `(0, None)` if there is none.
+            `(epoch, best)`: the number of finished epochs and the weights of the best one; `(0, None)` if there is no
+            readable state.
 
         Raises:
-            TrainingError: If it is of other data.
+            TrainingError: If the state belongs to other training data.
         """
         for epoch in range(newest, 0, -1):
             if state := self._load(epoch):
-                data, best, arrays = state
-                if data != self.data:
-                    raise TrainingError("the data is not what the training began with; --overwrite begins anew")
-                for variable, array in zip(self.variables, arrays, strict=True):
-                    variable.assign(array)
-                return epoch, best
+                if state.data != self.data:
+                    raise TrainingError(
+                        "the data differs from that of the interrupted training; --overwrite starts over"
+                    )
+                for variable, value in zip(self.variables, state.values, strict=True):
+                    variable.assign(value)
+                return epoch, state.best
         return 0, None
 
-    def average(self, epoch):
-        """The average of the weights after the last epochs up to `epoch`, of those that are there whole."""
-        states = filter(None, (self._load(one) for one in range(epoch, max(0, epoch - self.keep), -1)))
-        weights = [arrays[: len(self.model.weights)] for *_, arrays in states]
-        return [np.mean(arrays, axis=0) for arrays in zip(*weights, strict=True)]
+    def average(self, epoch: int) -> list[np.ndarray]:
+        """The mean of the model's weights over the kept epochs up to `epoch`."""
+        epochs = range(epoch, max(0, epoch - self.keep), -1)
+        states = [state for state in map(self._load, epochs) if state is not None]
+        weights = [state.values[: len(self.model.weights)] for state in states]
+        return [np.mean(values, axis=0) for values in zip(*weights, strict=True)]

@@ -1,150 +1,190 @@
-"""A `model.fit` that can be interrupted and resumed."""
+"""Training with `model.fit` that can be interrupted and resumed."""
 
+import functools
 import sys
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from ..config import TrainingConfig
 from ..console import note
 from ..errors import NotANumberError
 from ..extras import needed
 from ..figures import draw_history
 from ..models.folders import STATES
+from .batches import EpochBatches
 from .checkpoints import History, States
 from .optimizers import build_optimizer
 
+Row: TypeAlias = dict[str, Any]
+Weights: TypeAlias = list[np.ndarray]
+
 
 def fit(
-    model,
-    loss,
-    train,
-    validation,
-    config,
-    folder,
-    score=None,
-    metrics=(),
-    monitor="val_loss",
-    begin_epoch=lambda epoch: None,
-    data=None,
-    rates=None,
-    goal=None,
-):
-    """Trains a model, and leaves in it the weights of its best epoch, or better ones.
+    model: keras.Model,
+    loss: keras.losses.Loss,
+    train: EpochBatches,
+    validation: tf.data.Dataset,
+    config: TrainingConfig,
+    folder: str | Path,
+    *,
+    metrics: Sequence[keras.metrics.Metric] = (),
+    score: Callable[[], float] | None = None,
+    monitor: str = "val_loss",
+    begin_epoch: Callable[[int], None] = lambda epoch: None,
+    data: object = None,
+    learning_rates: Mapping[int, float] | None = None,
+    goal: float | None = None,
+) -> dict[str, float]:
+    """Trains a model and leaves the best weights in it.
 
-    What it needs to go on after an interruption it keeps in `folder`, in the folder `STATES`, and a call with the same
-    folder goes on there: with the same order of the data, the same dropout, and at its end the same weights. At the end
-    there are `model.keras`, `history.csv` and `figures/history.png`, too.
+    If `folder` holds the states of an interrupted training, it is resumed and yields identical weights. Writes
+    `model.keras`, `history.csv` and `figures/history.png`.
 
     Args:
-        model: A Keras model that is not compiled.
-        loss: Its loss.
-        train: `EpochBatches`.
-        validation: `tf.data.Dataset`.
-        config: A `TrainingConfig`.
-        folder: A folder.
-        score: Function that measures the model, the higher the better, and whose name is that of a column of
-            `history.csv`. The best epoch has the best score; without it, `monitor` decides.
-        metrics: Keras's metrics, whose means over the validation data are columns of `history.csv`, too.
-        monitor: The column in which the best epoch has the highest number, or the lowest loss.
-        begin_epoch: Function of the epoch, counted from 0, that is called before it.
-        data: What the training reads, or what tells it from other data, with a `repr` that says all of it; with other
-            data nothing can be resumed.
-        rates: Dictionary from the `id` of a variable to its own learning rate, to which `config.schedule` applies.
-        goal: The `val_loss` below which training ends; None is none.
+        model: A model that is not compiled.
+        loss, train, validation, config, folder: The loss, the data, the options, and the folder to write to.
+        metrics: Keras metrics to measure on the validation data, each a column `val_NAME` of `history.csv`.
+        score: Function that measures the model, higher is better. Its name becomes a column, and `monitor`.
+        monitor: The column that decides which epoch is best: the lowest `val_loss`, or the highest of another column.
+        begin_epoch: Function that is called with the epoch, counted from 0, before it begins.
+        data: Object whose `repr` identifies the training data. A training is not resumed on other data.
+        learning_rates: The learning rates of single variables, by `id`, to which `config.schedule` applies, too.
+        goal: The `val_loss` below which training stops.
 
     Returns:
-        Dictionary of what was measured of the weights that are left.
+        Dictionary of the measurements of the final weights.
 
     Raises:
-        NotANumberError: If the loss is not a number in the first epoch.
-        TrainingError: If options do not go together, or the data is not what an interrupted training began with.
+        NotANumberError: If the loss is not finite in the first epoch.
+        TrainingError: If options exclude each other, or the data differs from that of the interrupted training.
     """
+    folder = Path(folder)
     if config.tensorboard:
         needed("tensorboard", "tensorboard")
-    folder = Path(folder)
-    model.compile(build_optimizer(config, train.count, rates), loss, metrics=list(metrics), jit_compile=config.jit)
+    _compile(model, loss, metrics, build_optimizer(config, train.count, learning_rates), validation, config.jit)
+    states = States(folder / STATES, model, max(2, config.average_last), zlib.crc32(repr(data).encode()))
+    history = History(folder / "history.csv", config, monitor if score is None else score.__name__)
+    evaluate = functools.partial(_evaluate, model, validation, score)
+    best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal)
+    row = history.best
+    if config.average_last > 1:
+        best, row = _average(model, history, states, evaluate, best)
+    model.set_weights(best)
+    _write(model, history, folder, config.tensorboard)
+    return {name: float(value) for name, value in row.items()}
+
+
+def _compile(model, loss, metrics, optimizer, validation, jit):
+    """Compiles a model, and creates its weights and those of the optimizer."""
+    model.compile(optimizer, loss, metrics=list(metrics), jit_compile=jit)
     if not model.built:
         inputs, *_ = next(iter(validation))
-        model(inputs)  # creates the weights
-    model.optimizer.build(model.trainable_variables)
+        model(inputs)
+    optimizer.build(model.trainable_variables)
 
-    def measured(row):
-        found = model.evaluate(validation, verbose=0, return_dict=True)
-        row = {**row, **{f"val_{name}": value for name, value in found.items()}}
-        return row if score is None else {**row, score.__name__: score()}
 
-    states = States(folder / STATES, model, max(2, config.average_last), zlib.crc32(repr(data).encode()))
-    measure = monitor if score is None else score.__name__
-    history = History(folder / "history.csv", config, None if measure == "val_loss" else measure)
-    begun = len(history.rows)
-    epoch, best = states.restore(begun)
+def _evaluate(model: keras.Model, validation: tf.data.Dataset, score: Callable[[], float] | None) -> Row:
+    """The columns of the history that are measured on the validation data."""
+    values = model.evaluate(validation, verbose=0, return_dict=True)
+    row = {f"val_{name}": value for name, value in values.items()}
+    return row if score is None else {**row, score.__name__: score()}
+
+
+def _run_epochs(
+    model: keras.Model,
+    train: EpochBatches,
+    history: History,
+    states: States,
+    evaluate: Callable[[], Row],
+    begin_epoch: Callable[[int], None],
+    goal: float | None,
+) -> Weights:
+    """Trains until `history` says that training ends, and returns the weights of the best epoch."""
+    is_resumed = bool(history.rows)
+    epoch, best = states.restore(len(history.rows))
     history.rows = history.rows[:epoch]
-    if begun:
-        note(f"goes on after epoch {epoch}" if epoch else "begins anew")
-    while epoch < config.epochs and not history.has_ended(goal):
-        train.epoch = epoch
+    if is_resumed:
+        note(f"resuming after epoch {epoch}" if epoch else "no state can be read; starting over")
+    while not history.has_ended(goal):
         begin_epoch(epoch)
-        if config.schedule == "plateau":
+        if history.config.schedule == "plateau":
             model.optimizer.learning_rate = history.plateau_rate()
-        one_epoch = _OneEpoch()
-        logs = model.fit(
-            train.dataset,
-            initial_epoch=epoch,
-            epochs=config.epochs,
-            shuffle=False,  # the batches come shuffled
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[keras.callbacks.TerminateOnNaN(), one_epoch],
-        ).history
-        rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
-        # With a moving average, the model now has that.
-        row = measured({"epoch": epoch + 1, "learning_rate": rate, "loss": logs["loss"][-1]})
+        loss, weights = _run_epoch(model, train, epoch, history.config.epochs)
+        learning_rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+        row = {"epoch": epoch + 1, "learning_rate": learning_rate, "loss": loss, **evaluate()}
         if not np.isfinite([row["loss"], row["val_loss"]]).all():
-            note(f"the loss is not a number in epoch {epoch + 1}, so training ends")
+            note(f"the loss is not finite in epoch {epoch + 1}; training stops")
             break
         if history.is_best(row):
             best = model.get_weights()
-        model.set_weights(one_epoch.weights)
+        model.set_weights(weights)
         epoch += 1
         states.save(epoch, best)
         history.add(row)
-        note(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+        note(_format(row))
     if best is None:
-        raise NotANumberError("the loss is not a number in the first epoch; a lower learning rate may help")
-
-    left = history.best
-    if config.average_last > 1:
-        model.set_weights(states.average(epoch))
-        row = measured({})
-        is_better = history.quality(row) > history.quality(left)
-        values = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
-        note(f"the average of the last epochs has {values}: {'' if is_better else 'not '}better than the best epoch")
-        if is_better:
-            best, left = model.get_weights(), row
-    model.set_weights(best)
-    # Without the optimizer and the loss, which only a further training would need.
-    model.save(folder / "model.keras")
-    keras.models.load_model(folder / "model.keras", compile=False).save(folder / "model.keras")
-    (folder / "figures").mkdir(exist_ok=True)
-    draw_history(history.path, folder / "figures" / "history.png")
-    if config.tensorboard:
-        _write_tensorboard(history.rows, folder / "tensorboard")
-    return {name: float(value) for name, value in left.items()}
+        raise NotANumberError("the loss is not finite in the first epoch; try a lower learning rate")
+    return best
 
 
-class _OneEpoch(keras.callbacks.Callback):
-    """Stops after an epoch, and holds the weights after its last step: Keras then puts their moving average there."""
+def _run_epoch(model: keras.Model, train: EpochBatches, epoch: int, epochs: int) -> tuple[float, Weights]:
+    """Trains for one epoch, and returns the training loss and the weights after the last step.
+
+    With `ema`, Keras then overwrites the model's weights with their moving average.
+    """
+    train.epoch = epoch
+    last_step = _LastStep()
+    history = model.fit(
+        train.dataset,
+        initial_epoch=epoch,
+        epochs=epochs,
+        shuffle=False,  # the batches are shuffled already
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[keras.callbacks.TerminateOnNaN(), last_step],
+    ).history
+    return history["loss"][-1], last_step.weights
+
+
+class _LastStep(keras.callbacks.Callback):
+    """Stops after one epoch, and holds the weights after its last step, before the moving average replaces them."""
 
     def on_epoch_end(self, epoch, logs=None):
         self.weights = self.model.get_weights()
         self.model.stop_training = True
 
 
-def _write_tensorboard(rows, folder):
-    with tf.summary.create_file_writer(str(folder)).as_default():
-        for row in rows:
-            for name in row.keys() - {"epoch"}:
-                tf.summary.scalar(name, float(row[name]), step=int(row["epoch"]))
+def _average(
+    model: keras.Model, history: History, states: States, evaluate: Callable[[], Row], best: Weights
+) -> tuple[Weights, Row]:
+    """The weights and measurements of the average of the last epochs, or of the best epoch if that is better."""
+    model.set_weights(states.average(len(history.rows)))
+    row = evaluate()
+    is_better = history.quality(row) > history.quality(history.best)
+    note(f"average of the last epochs: {_format(row)}; {'' if is_better else 'not '}better than the best epoch")
+    return (model.get_weights(), row) if is_better else (best, history.best)
+
+
+def _format(row: Row) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+
+
+def _write(model: keras.Model, history: History, folder: Path, tensorboard: bool) -> None:
+    """Writes the model, the figure of the history, and the logs for TensorBoard."""
+    path = folder / "model.keras"
+    model.save(path)
+    # Loading and saving it again leaves out the optimizer and the loss.
+    keras.models.load_model(path, compile=False).save(path)
+    (folder / "figures").mkdir(exist_ok=True)
+    draw_history(history.path, folder / "figures" / "history.png")
+    if tensorboard:
+        with tf.summary.create_file_writer(str(folder / "tensorboard")).as_default():
+            for row in history.rows:
+                for name in row.keys() - {"epoch"}:
+                    tf.summary.scalar(name, float(row[name]), step=int(row["epoch"]))

@@ -1,24 +1,29 @@
 """The optimizer of a training, and its learning rates."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
+from ..config import TrainingConfig
 from ..errors import TrainingError
 from ..keras_internals import all_trainable_variables, variable_index
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a line, and then falls with the inverse square root of the steps.
+    """A learning rate that rises linearly and then falls with the inverse square root of the step.
 
         rate = learning_rate * min(step / warmup_steps, sqrt(warmup_steps / step))
 
     Args:
-        learning_rate: Float, the highest rate.
-        warmup_steps: Positive integer, the step that has it.
+        learning_rate: Float, the peak.
+        warmup_steps: Positive integer, the step of the peak.
 
     Example:
 
+    >>> from keras_recurrent.apps.shared.training.optimizers import InverseSquareRoot
     >>> [round(float(InverseSquareRoot(0.1, 4)(step)), 3) for step in (0, 2, 4, 16)]
     [0.0, 0.05, 0.1, 0.05]
 
@@ -26,7 +31,7 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
         Vaswani et al. 2017, Attention is all you need, equation 3.
     """
 
-    def __init__(self, learning_rate, warmup_steps):
+    def __init__(self, learning_rate: float, warmup_steps: int):
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
 
@@ -39,41 +44,53 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class AdamWithRates(keras.optimizers.Adam):
-    """Adam with another learning rate for some variables: `factors` has by the `id` of each how many times larger.
+    """Adam with decoupled weight decay and a learning rate of their own for some variables.
 
-    A step takes away from each variable `decay` times its own learning rate; Keras's `weight_decay` knows but one rate.
+    A step subtracts `decay` times the variable's own learning rate. Keras's `weight_decay` knows only one rate.
+
+    Args:
+        *args, **kwargs: The arguments of `keras.optimizers.Adam`.
+        factors: Dictionary from the `id` of a variable to the factor of its learning rate. The default factor is 1.
+        decay: Float, the weight decay.
     """
 
-    def __init__(self, *args, factors, decay=0.0, **kwargs):
+    def __init__(self, *args: Any, factors: Mapping[int, float], decay: float = 0.0, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.factors = factors
         self.decay = decay
 
     def build(self, variables):
         super().build(variables)
-        self.factor_of = [self.factors.get(id(variable), 1.0) for variable in variables]
+        self.factors_by_index = [self.factors.get(id(variable), 1.0) for variable in variables]
 
     def finalize_variable_values(self, var_list):
-        # Keras pairs averages and variables by their order, and `var_list` lacks those that are not trained yet.
+        # Keras pairs averages and variables by their order, and `var_list` lacks variables that are still frozen.
         super().finalize_variable_values(all_trainable_variables(self))
 
     def update_step(self, gradient, variable, learning_rate):
-        # On TensorFlow, `variable` is what Keras's variable holds, so it goes by its place.
-        rate = learning_rate * self.factor_of[variable_index(self, variable)]
+        # On TensorFlow, `variable` is the backend's variable, whose `id` is not in `factors`.
+        rate = learning_rate * self.factors_by_index[variable_index(self, variable)]
         if self.decay:
             self.assign_sub(variable, variable * ops.cast(self.decay * rate, variable.dtype))
         super().update_step(gradient, variable, rate)
 
 
-def build_optimizer(config, steps, rates=None):
-    """The optimizer of a `TrainingConfig`, for epochs of so many batches; `rates` are those of `fit`.
+def build_optimizer(
+    config: TrainingConfig, steps: int, learning_rates: Mapping[int, float] | None = None
+) -> AdamWithRates:
+    """Builds the optimizer of a configuration.
+
+    Args:
+        config: The options of the training.
+        steps: The number of batches in an epoch.
+        learning_rates: Dictionary from the `id` of a variable to its own learning rate, before the schedule.
 
     Raises:
-        TrainingError: If options do not go together.
+        TrainingError: If options exclude each other.
     """
     rate = config.learning_rate
     if config.warmup_steps and config.schedule not in ("cosine", "inverse_sqrt"):
-        raise TrainingError(f"the schedule {config.schedule} has no warmup_steps; cosine and inverse_sqrt have")
+        raise TrainingError(f"warmup_steps is for the schedules cosine and inverse_sqrt, not for {config.schedule}")
     warmup = config.warmup_steps * config.accumulate  # Keras's schedules count batches
     if config.schedule == "cosine":
         arguments = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
@@ -84,10 +101,10 @@ def build_optimizer(config, steps, rates=None):
         rate = InverseSquareRoot(rate, max(1, warmup))
     return AdamWithRates(
         rate,
-        factors={key: own / config.learning_rate for key, own in (rates or {}).items()},
+        factors={key: own / config.learning_rate for key, own in (learning_rates or {}).items()},
         decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
         gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         use_ema=config.ema > 0,
-        ema_momentum=config.ema ** (1 / config.accumulate),  # and so does its moving average
+        ema_momentum=config.ema ** (1 / config.accumulate),  # Keras updates the average after each batch
     )

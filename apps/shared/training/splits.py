@@ -1,27 +1,38 @@
-"""Which examples a training learns from, and which it is validated with."""
+"""Which examples a model is trained on, and which it is validated on."""
 
 import dataclasses
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ....datasets import DataError
 
 
-def training_splits(read, config, ordered=False, kind=None):
-    """The examples to train on and those to validate with, as a dictionary of `train` and `validation`.
+def training_splits(
+    read: Callable[[Any, str], Sequence],
+    config: Any,
+    ordered: bool = False,
+    kind: Callable[[Any], Hashable] | None = None,
+) -> dict[str, Sequence]:
+    """Reads the examples to train on and those to validate on.
 
-    With `config.validation_split`, that share of the split `train` is held out, the same for every seed;
-    otherwise the data has a split for it.
+    With `config.validation_split`, that share of the split `train` is held out, the same examples for every seed.
+    Otherwise the data set has a split `validation`.
 
     Args:
-        read: Function from the configuration and the name of a split to its examples, a list or another sequence.
+        read: Function from the configuration and the name of a split to a sequence of examples.
         config: A configuration with the option `validation_split`.
-        ordered: Whether the examples are one sequence, of which the end is held out, rather than some at random.
-        kind: Function from an example to what it is, such as its label: that share of each kind is held out, and of a
-            kind with two examples or more at least one and not all. None holds out regardless of kinds.
+        ordered: Whether the examples are one sequence, such as a long text, whose end is held out. Otherwise examples
+            are drawn at random.
+        kind: Function from an example to its kind, such as its label. The share of each kind is held out, at least one
+            example of each kind with two or more. None ignores kinds.
+
+    Returns:
+        Dictionary of `train` and `validation`.
 
     Raises:
-        DataError: If a split cannot be read, or has too few examples to be divided.
+        DataError: If a split cannot be read or has too few examples to be divided.
     """
     if config.validation_split is None:
         return {split: read(config, split) for split in ("train", "validation")}
@@ -31,28 +42,33 @@ def training_splits(read, config, ordered=False, kind=None):
         raise DataError(f"train: {len(examples)} examples are too few to hold out {config.validation_split} of them")
     if ordered:
         return {"train": examples[:-count], "validation": examples[-count:]}
-    kinds = {}
-    for place in np.random.default_rng(0).permutation(len(examples)):
-        kinds.setdefault(kind and kind(examples[place]), []).append(place)
-    parts = {"train": [], "validation": []}
-    for places in kinds.values():
-        count = min(max(round(config.validation_split * len(places)), 1), len(places) - 1)
-        parts["validation"] += places[:count]
-        parts["train"] += places[count:]
-    return {split: [examples[place] for place in np.sort(part)] for split, part in parts.items()}
+    groups: dict[Hashable, list[int]] = {}
+    for index in np.random.default_rng(0).permutation(len(examples)):
+        groups.setdefault(kind and kind(examples[index]), []).append(index)
+    parts: dict[str, list[int]] = {"train": [], "validation": []}
+    for indices in groups.values():
+        count = min(max(round(config.validation_split * len(indices)), 1), len(indices) - 1)
+        parts["validation"] += indices[:count]
+        parts["train"] += indices[count:]
+    return {split: [examples[index] for index in np.sort(part)] for split, part in parts.items()}
 
 
-def evaluated_split(read, config, split, data=None, **options):
-    """The examples of a split to evaluate on: of `validation` what `training_splits` held out, if it did.
+def evaluated_split(
+    read: Callable[[Any, str], Sequence], config: Any, split: str, data: str | None = None, **options: Any
+) -> Sequence:
+    """Reads the examples of a split to evaluate a model on.
+
+    The split `validation` of the model's own data set is what `training_splits` held out, if it did.
 
     Args:
-        read, config: As in `training_splits`.
+        read: Function from a configuration and the name of a split to a sequence of examples.
+        config: The model's configuration.
         split: The split's name.
-        data: The data set; None is that of the training. Of another one, the splits are what they are.
-        **options: `ordered` and `kind`, as in `training_splits`.
+        data: A data set; the default is the model's own.
+        **options: The arguments `ordered` and `kind` of `training_splits`.
 
     Raises:
-        DataError: As `training_splits` does.
+        DataError: If the split cannot be read.
     """
     if data not in (None, config.data):
         config = dataclasses.replace(config, data=data, validation_split=None)

@@ -306,6 +306,6 @@ def test_folder_that_was_changed(saved, tmp_path, name, content, message):
 
 
 def test_a_training_that_diverges_leaves_nothing(config, tmp_path):
-    with pytest.raises(TrainingError, match="not a number"), folders.whole(tmp_path / "model") as partial:
+    with pytest.raises(TrainingError, match="not finite"), folders.whole(tmp_path / "model") as partial:
         model.train(dataclasses.replace(config, learning_rate=3e38, epochs=2), partial)
     assert list(tmp_path.iterdir()) == []
