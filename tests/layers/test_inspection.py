@@ -108,8 +108,7 @@ def unrolled(model, layer, inputs, targets, nudges, mask=None):
     return ops.mean(ops.square(ops.convert_to_tensor(targets) - model.layers[-1](states[0]))) + unread
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(("name", "masked"), [*((name, True) for name in CELLS), ("lstm", False)])
 def test_gradient_flow_is_that_of_autodiff(name, masked, inputs, rng, gradients):
     layer = Recurrent(CELLS[name](UNITS), name="layer")
     inputs[~MASK] = 0
@@ -163,7 +162,7 @@ def test_gradient_flow_of_a_model_that_was_not_built(inputs):
         assert np.all(norms > 0)
 
 
-@pytest.mark.parametrize("cell", ["tanh", "relu", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["relu", "lstm"])
 def test_gradient_flow_is_that_of_autodiff_far_back(cell, rng, gradients):
     """The derivatives vanish by many orders of magnitude, and are right all the same."""
     steps, units = 60, 6
