@@ -1,13 +1,13 @@
-"""Trains the question answerer with each fusion, all of one size and in the same way, and prints a table of them.
+"""Trains the question answerer with each fusion, with equal sizes and options, and prints a table.
 
-    python benchmarks/fusions.py --output saved_models/fusions                 # the generated pictures: more than a day
-    python benchmarks/fusions.py --output DIR --images 40000 -- --epochs 1     # the first of them: hours
+    python benchmarks/fusions.py --output saved_models/fusions                 # generated images: more than a day
+    python benchmarks/fusions.py --output DIR --images 40000 -- --epochs 1     # the first 40,000: hours
     python benchmarks/fusions.py --output DIR --fusions add multiply film --splits test --data easy_vqa -- --epochs 5
 
-What stands behind `--` are options of `keras-recurrent vqa train`. The units of a fusion are chosen so that the whole
-model has nearly as many weights as that with FiLM and the default sizes, and no more. A fusion whose model is in the
-folder already is not trained again, and a training that was interrupted goes on; its minutes are then those of the
-last part, or unknown. A folder takes the options of its first training alone, so that all are trained alike.
+Options after `--` are passed to `keras-recurrent vqa train`. The units of each fusion are the largest for which the
+model has no more weights than the one with FiLM and default sizes. A fusion whose model exists in the folder is not
+trained again, and an interrupted training is resumed; the minutes are then those of the last part, or unknown. All
+trainings in a folder must have the same options.
 """
 
 import argparse
@@ -23,36 +23,40 @@ from keras_recurrent.apps.vqa.model import build
 from keras_recurrent.datasets.images import read_questions
 from keras_recurrent.layers.fusion import FUSIONS
 
-# The last two are blind: one does not see the picture, the other not the question.
+# The last two are baselines: one sees only the question, the other only the image.
 ROWS = [*FUSIONS, "concatenate-question", "concatenate-image"]
-FEATURES = (8, 8, 128)  # of an image, for the count of weights alone; those of the backbone are the same for all
+FEATURES = (8, 8, 128)  # of an image; weights are counted without the backbone, which is the same for all
 
 
-def weights(config):
+def count_weights(config):
     return build(config, 100, 30, FEATURES).count_params()
 
 
 def equal_units(name):
-    """The units, a multiple of 8, with which a fusion makes the model as large as FiLM's is."""
-    wanted = weights(Config(fusion="film"))
+    """Returns the units, a multiple of 8, with which the model is about as large as the one with FiLM."""
+    target = count_weights(Config(fusion="film"))
     low, high = 1, 2048
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if weights(Config(fusion=name, fusion_units=8 * middle)) <= wanted else (low, middle)
+        low, high = (
+            (middle, high) if count_weights(Config(fusion=name, fusion_units=8 * middle)) <= target else (low, middle)
+        )
     return 8 * low
 
 
 def check_options(folder, options):
-    """Notes the options of a folder's first training, and stops before a training with others."""
+    """Saves the options of the first training in a folder, and exits if later ones differ."""
     path = folder / "options.json"
     if path.exists() and json.loads(path.read_text()) != options:
-        raise SystemExit(f"the models in {folder} are trained with the options {path.read_text()}; name a new folder")
+        raise SystemExit(
+            f"the models in {folder} were trained with the options {path.read_text()}; choose another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(options))
 
 
-def part(data, images, splits, folder):
-    """Writes a data set as a folder that `vqa train` reads, of its split `train` so many images, where none is yet."""
+def write_folder(data, images, splits, folder):
+    """Writes a data set to a new folder that `vqa train` reads, with the first images of the split `train`."""
     if folder.exists():
         return
     with folders.whole(folder) as partial:
@@ -69,31 +73,31 @@ def part(data, images, splits, folder):
             (partial / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
-def learned(name, folder, splits, options):
-    """Trains and evaluates one, where that is not done yet; returns its row of the table."""
+def train_and_evaluate(name, folder, splits, options):
+    """Trains and evaluates a model unless that is done already, and returns its row of the table."""
     model = folder / name
     fusion, _, modality = name.partition("-")
     if not model.exists():
         command = ["vqa", "train", "--output", str(model), "--fusion", fusion, "--modality", modality or "both"]
         command += ["--fusion-units", str(equal_units(fusion)), "--resume"]
-        begun = time.monotonic()
+        start = time.monotonic()
         if cli.main([*command, *options]):
-            raise SystemExit(f"{name} was not trained")
-        (model / "minutes.txt").write_text(f"{(time.monotonic() - begun) / 60:.0f}")
-    metrics = model / "metrics.json"
-    known = json.loads(metrics.read_text()) if metrics.exists() else {}
+            raise SystemExit(f"training of {name} failed")
+        (model / "minutes.txt").write_text(f"{(time.monotonic() - start) / 60:.0f}")
+    metrics_path = model / "metrics.json"
+    metrics = json.loads(metrics_path.read_text()) if metrics_path.exists() else {}
     for split in splits:
-        if split not in known and cli.main(["vqa", "evaluate", str(model), "--split", split]):
-            raise SystemExit(f"{name} was not evaluated on {split}")
-    known = json.loads(metrics.read_text())
+        if split not in metrics and cli.main(["vqa", "evaluate", str(model), "--split", split]):
+            raise SystemExit(f"evaluation of {name} on {split} failed")
+    metrics = json.loads(metrics_path.read_text())
     with open(model / "history.csv", newline="") as file:
         epochs = len(list(csv.DictReader(file)))
     config = Config(**folders.read_config(model, Config.app))
     return [
         name,
         config.fusion_units,
-        f"{weights(config):,}",
-        *(f"{100 * known[split]['accuracy']:.1f}" for split in splits),
+        f"{count_weights(config):,}",
+        *(f"{100 * metrics[split]['accuracy']:.1f}" for split in splits),
         epochs,
         (model / "minutes.txt").read_text() if (model / "minutes.txt").exists() else "?",
     ]
@@ -103,19 +107,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder for the models")
     parser.add_argument("--fusions", nargs="+", choices=ROWS, default=ROWS)
-    parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="to evaluate on")
+    parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="splits for the evaluation")
     parser.add_argument("--data", default=Config.data, help="as in `vqa train`")
-    parser.add_argument("--images", type=int, help="images to train with, the first of the data; all by default")
-    parser.add_argument("options", nargs="*", help="behind --, options of `vqa train`")
+    parser.add_argument("--images", type=int, help="number of training images; all by default")
+    parser.add_argument("options", nargs="*", help="options of `vqa train`, after --")
     options = parser.parse_args()
     check_options(options.output, [options.data, options.images, *options.options])
     data = options.data
     if options.images:
         data = str(options.output / "data")
-        part(options.data, options.images, options.splits, Path(data))
+        write_folder(options.data, options.images, options.splits, Path(data))
     train_options = ["--data", data, *options.options]
-    rows = [learned(name, options.output, options.splits, train_options) for name in options.fusions]
-    heads = ["fusion", "units", "weights but the backbone's", *(f"{split}, %" for split in options.splits)]
+    rows = [train_and_evaluate(name, options.output, options.splits, train_options) for name in options.fusions]
+    heads = ["fusion", "units", "weights without the backbone", *(f"{split}, %" for split in options.splits)]
     for row in [[*heads, "epochs", "minutes"], ["---"] * (len(heads) + 2), *rows]:
         print(f"| {' | '.join(map(str, row))} |")
 

@@ -1,15 +1,15 @@
-"""Times our layers against `keras.layers`, interleaved in one process, and against the matrix products alone.
+"""Times our layers against `keras.layers`, in turns in one process, and against the matrix products alone.
 
     python benchmarks/layers.py                                     # TensorFlow; all shapes and cells
-    python benchmarks/layers.py --backend jax --json table.json     # needs Keras and JAX only
+    python benchmarks/layers.py --backend jax --json table.json     # requires Keras and JAX only
     python benchmarks/layers.py --recurrent-dropout 0.2 --cells lstm --shapes 64x50x256x256
-    python benchmarks/layers.py --table options                     # layer normalisation and zoneout, against plain
+    python benchmarks/layers.py --table options                     # layer normalization and zoneout
     python benchmarks/layers.py --table steps                       # 50 to 800 time steps
 
-A training step is a forward pass with all outputs and the gradients of all weights and of the input. On TensorFlow each
-side runs as it is and under XLA, and the better counts; a time is the shortest of `--runs`. Before anything is timed,
-outputs and gradients of both sides are compared. The floor is the time that a training step's matrix products would
-take at the rate of one large product, measured in the same run.
+A training step is a forward pass with all outputs and the gradients of all weights and of the inputs. On TensorFlow,
+each side runs with and without XLA, and the faster one counts. Times are the shortest of `--runs`. Before anything is
+timed, outputs and gradients of both sides are compared. The floor is the time that the matrix products of a training
+step would take at the speed of one large product, measured in the same run.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def passes_tensorflow(layer, inputs, upstream, jit):
     def infer():
         return layer(inputs)
 
-    # On a GPU a call returns before its work is done.
+    # On a GPU, calls return before the computation is complete.
     wait = tf.test.experimental.sync_devices if tf.config.list_physical_devices("GPU") else lambda: None
     return train, infer, lambda _: wait()
 
@@ -93,7 +93,7 @@ PASSES = {"tensorflow": passes_tensorflow, "jax": passes_jax, "torch": passes_to
 
 
 def shortest(functions, runs):
-    """The shortest time of each `(call, wait)`, all taking turns."""
+    """Returns the shortest time of each `(call, wait)`, in turns."""
     best = dict.fromkeys(functions, math.inf)
     for _ in range(runs):
         for name, (call, wait) in functions.items():
@@ -104,7 +104,7 @@ def shortest(functions, runs):
 
 
 def product_rate(backend):
-    """Floating-point operations a second of one large matrix product."""
+    """Returns the floating-point operations per second of one large matrix product."""
     import numpy as np
     from keras import ops
 
@@ -124,16 +124,18 @@ def _tiny_layer():
 
 
 def measure(sides, shape, units, runs, backend, agree=False):
-    """Shortest times of layers side by side.
+    """Measures layers side by side.
 
     Args:
         sides: Dict of built layers by name.
         shape: `(batch, steps, features)` of the inputs.
-        units: The dimension of the outputs.
+        units: Dimension of the outputs.
+        runs: Number of turns.
+        backend: Name of the backend.
         agree: Whether the outputs and gradients of all layers must be equal.
 
     Returns:
-        `{"train": {name: ms}, "infer": {name: ms}}`, each the best of a layer with and without XLA.
+        `{"train": {name: ms}, "infer": {name: ms}}`, the shortest times with and without XLA.
     """
     import numpy as np
     from keras import ops
@@ -141,14 +143,14 @@ def measure(sides, shape, units, runs, backend, agree=False):
     random = np.random.default_rng(0)
     inputs = random.normal(size=shape).astype("float32")
     upstream = random.normal(size=(*shape[:2], units)).astype("float32")
-    trains, infers, found = {}, {}, {}
+    trains, infers, results = {}, {}, {}
     for (name, layer), jit in itertools.product(sides.items(), (False, True) if backend == "tensorflow" else (False,)):
         train, infer, wait = PASSES[backend](layer, inputs, upstream, jit)
         outputs, gradients = train()
-        found[name] = [ops.convert_to_numpy(x) for x in (outputs, *gradients)]
+        results[name] = [ops.convert_to_numpy(x) for x in (outputs, *gradients)]
         infer()
         trains[name, jit], infers[name, jit] = (train, wait), (infer, wait)
-    first, *others = found.values()
+    first, *others = results.values()
     for other in others if agree else []:
         for ours, theirs in zip(first, other, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
@@ -161,13 +163,13 @@ def measure(sides, shape, units, runs, backend, agree=False):
 
 
 def against_keras(options):
-    """Our layers against Keras's."""
+    """Compares our layers with those of Keras."""
     import keras
     from keras_recurrent import layers
 
     arguments = {"recurrent_dropout": options.recurrent_dropout} if options.recurrent_dropout else {}
     rate = product_rate(options.backend)
-    print(f"{arguments}; a large product: {rate / 1e9:.0f} GFLOP/s\n")
+    print(f"{arguments}; one large product: {rate / 1e9:.0f} GFLOP/s\n")
     print("| cell | shape | train ours | Keras | ratio | floor | infer ours | Keras | ratio |")
     print("|---|---|---|---|---|---|---|---|---|")
     for cell, shape in itertools.product(options.cells, options.shapes):
@@ -181,9 +183,9 @@ def against_keras(options):
         sides["ours"].set_weights(sides["keras"].get_weights())
         times = measure(sides, tuple(shape), units, options.runs, options.backend, agree=not arguments)
         row = {"cell": cell, "shape": "x".join(map(str, (*shape, units))), "rate": rate}
-        for kind, of in times.items():
-            row |= {f"{kind}_ours_ms": of["ours"], f"{kind}_keras_ms": of["keras"]}
-            row[f"{kind}_ratio"] = of["keras"] / of["ours"]
+        for kind, side_times in times.items():
+            row |= {f"{kind}_ours_ms": side_times["ours"], f"{kind}_keras_ms": side_times["keras"]}
+            row[f"{kind}_ratio"] = side_times["keras"] / side_times["ours"]
         row["floor_ms"] = floor_ms(cell, *shape, units, rate)
         print(
             f"| {cell} | {row['shape']} | {row['train_ours_ms']:.1f} | {row['train_keras_ms']:.1f} | "
@@ -195,7 +197,7 @@ def against_keras(options):
 
 
 def options_against_plain(options):
-    """Our layer normalisation and zoneout against our plain layers, in training."""
+    """Compares training with layer normalization and zoneout with our plain cells."""
     from keras_recurrent import layers
 
     print("| cell | shape | plain | layer norm | ratio | zoneout | ratio |\n|---|---|---|---|---|---|---|")
@@ -207,7 +209,7 @@ def options_against_plain(options):
             "layer_norm": getattr(layers, f"LayerNorm{CELLS[cell]}Cell")(units),
             "zoneout": layers.ZoneoutCell(plain(units), rates=0.1),
         }
-        sides = {name: layers.Recurrent(made, return_sequences=True) for name, made in cells.items()}
+        sides = {name: layers.Recurrent(cell_layer, return_sequences=True) for name, cell_layer in cells.items()}
         for layer in sides.values():
             layer.build(tuple(shape))
         times = measure(sides, tuple(shape), units, options.runs, options.backend)["train"]
@@ -222,16 +224,16 @@ def options_against_plain(options):
 
 
 def steps_against_time(options):
-    """A training step's time against the number of time steps, batch 32, 64 features and units."""
+    """Measures training steps by the number of time steps, with batch 32, 64 features and 64 units."""
     from keras_recurrent import layers
 
-    print("| cell | steps | train | a step |\n|---|---|---|---|")
+    print("| cell | steps | train | per time step |\n|---|---|---|---|")
     for cell, steps in itertools.product(options.cells, (50, 100, 200, 400, 800)):
         layer = getattr(layers, CELLS[cell])(64, return_sequences=True)
         layer.build((32, steps, 64))
         times = measure({"ours": layer}, (32, steps, 64), 64, options.runs, options.backend)["train"]
-        row = {"cell": cell, "steps": steps, "train_ms": times["ours"], "train_ms_a_step": times["ours"] / steps}
-        print(f"| {cell} | {steps} | {row['train_ms']:.1f} | {row['train_ms_a_step']:.3f} |", flush=True)
+        row = {"cell": cell, "steps": steps, "train_ms": times["ours"], "train_ms_per_step": times["ours"] / steps}
+        print(f"| {cell} | {steps} | {row['train_ms']:.1f} | {row['train_ms_per_step']:.3f} |", flush=True)
         yield row
 
 
@@ -239,26 +241,26 @@ TABLES = {"keras": against_keras, "options": options_against_plain, "steps": ste
 
 
 def floor_ms(cell, batch, steps, features, units, rate):
-    """A training step's matrix products: for each of the two kernels one forward and two backward."""
+    """Returns the time of the matrix products of a training step: one forward and two backward per kernel."""
     return 1000 * 3 * 2 * batch * steps * GATES[cell] * units * (features + units) / rate
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", default="keras", choices=list(TABLES), help="which comparison")
+    parser.add_argument("--table", default="keras", choices=list(TABLES), help="the comparison to run")
     parser.add_argument("--backend", default="tensorflow", choices=list(PASSES))
     parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
     parser.add_argument("--shapes", nargs="+", default=SHAPES, help="batch x steps x features x units")
     parser.add_argument("--recurrent-dropout", type=float, default=0.0)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--json", help="file to write the table into as JSON")
+    parser.add_argument("--json", help="write the table to this file as JSON")
     options = parser.parse_args()
     os.environ["KERAS_BACKEND"] = options.backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
     print(f"Keras {keras.__version__}, {options.backend}, {platform.machine()}, {os.cpu_count()} cores")
-    print(f"times in ms, the shortest of {options.runs}\n")
+    print(f"times in ms, shortest of {options.runs} runs\n")
     rows = list(TABLES[options.table](options))
     if options.table == "keras":
         mean, least = (

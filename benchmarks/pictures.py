@@ -1,9 +1,8 @@
-"""Draws the gates, states and gradients of a classifier that learns a negation far before, with `shared/figures.py`.
+"""Draws the gates, states and gradients of a classifier that has to remember a distant negation.
 
-    python benchmarks/pictures.py                      # trains for a minute, and writes layers/figures/*.png
+    python benchmarks/pictures.py                      # trains for a minute and writes layers/figures/*.png
 
-The classifier reads the generated sentences `negation` forwards with an LSTM of 24 units and tells the label from the
-largest value that each unit has had.
+The classifier reads the generated data set `negation` with a forward LSTM of 24 units and max pooling.
 """
 
 import argparse
@@ -29,8 +28,8 @@ def main():
     config = Config(units=24, embedding_dim=32, bidirectional=False, pooling="max", epochs=options.epochs)
     with tempfile.TemporaryDirectory() as folder, folders.whole(Path(folder) / "model") as partial:
         classifier = model.train(config, partial)
-    (told,) = classifier.explain([TEXT])
-    print(told["probabilities"])
+    (explanation,) = classifier.explain([TEXT])
+    print(explanation["probabilities"])
     encoder = classifier.model.get_layer("encoder")
     ids = classifier.tokenizer.encode([TEXT]).to_tensor().numpy()
     embedded = encoder.embedding(ids)
@@ -39,9 +38,9 @@ def main():
     target = np.array([classifier.labels.index("negative")])
     (flow,) = gradient_flow(classifier.model, ids, target, TokenCrossentropy()).values()
     options.output.mkdir(parents=True, exist_ok=True)
-    figures.draw_gates(told["tokens"], gates, options.output / "gates.png")
-    figures.draw_steps(told["tokens"], norms, options.output / "states.png")
-    figures.draw_steps(told["tokens"], {"gradient": flow[0]}, options.output / "gradients.png")
+    figures.draw_gates(explanation["tokens"], gates, options.output / "gates.png")
+    figures.draw_steps(explanation["tokens"], norms, options.output / "states.png")
+    figures.draw_steps(explanation["tokens"], {"gradient": flow[0]}, options.output / "gradients.png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Parts of the apps' models from `keras.layers` alone, as a Keras user would write them."""
+"""Parts of the models of the apps built from `keras.layers` only, as a Keras user would write them."""
 
 import numpy as np
 from keras import layers, ops
@@ -7,11 +7,11 @@ from keras_recurrent.layers import beam_search
 
 
 class TwinImageEncoder:
-    """What `keras_recurrent.layers.ImageEncoder` computes from features.
+    """The computation of `keras_recurrent.layers.ImageEncoder` after the backbone.
 
     Args:
-        units: Dimension of a cell's vector.
-        dropout: Share of the features and of the vectors to drop; `training` is None where the model decides.
+        units: Dimension of the vector of each image region.
+        dropout: Dropout rate of the features and of the vectors.
     """
 
     def __init__(self, units, dropout):
@@ -21,31 +21,31 @@ class TwinImageEncoder:
         self.dropouts = [layers.Dropout(dropout) for _ in range(2)]
 
     def encode(self, features, training=None):
-        """Vectors of the cells, their mask, and their mean."""
+        """Returns the vectors of the regions, their mask and their mean."""
         _, rows, columns, size = features.shape
         y, x = np.linspace(-1, 1, rows), np.linspace(-1, 1, columns)
-        places = np.stack(np.meshgrid(x, y), axis=-1).reshape(1, -1, 2).astype("float32")
+        positions = np.stack(np.meshgrid(x, y), axis=-1).reshape(1, -1, 2).astype("float32")
         cells = ops.reshape(self.dropouts[0](features, training=training), (-1, rows * columns, size))
-        places = ops.zeros_like(cells[..., :2]) + places  # a constant would be projected once, and never again
-        values = self.normalization(self.projection(cells) + self.place_projection(places))
+        positions = ops.zeros_like(cells[..., :2]) + positions  # TensorFlow would fold the projection of a constant
+        values = self.normalization(self.projection(cells) + self.place_projection(positions))
         values = self.dropouts[1](values, training=training)
         return values, ops.ones_like(values[..., 0], dtype="bool"), ops.mean(values, axis=1)
 
     def copy(self, ours):
-        """Takes the weights of an `ImageEncoder`, but for those of its backbone."""
+        """Copies the weights of an `ImageEncoder` except those of its backbone."""
         for part in ("projection", "place_projection", "normalization"):
             getattr(self, part).set_weights(getattr(ours, part).get_weights())
 
 
 class TwinDecoder:
-    """What `keras_recurrent.layers.Decoder` computes with Luong's placement and additive scores.
+    """The computation of a `keras_recurrent.layers.Decoder` that attends after its step, with additive scores.
 
     Args:
         rnn: `keras.layers.GRU` or `keras.layers.LSTM`.
-        size: The vocabulary's size.
-        embedding_dim: Dimension of a token's embedding.
+        size: Size of the vocabulary.
+        embedding_dim: Dimension of the token embeddings.
         units: Dimension of the recurrent layer.
-        dropout: Share of the embeddings and outputs to drop; `training` is None where the model decides.
+        dropout: Dropout rate of the embeddings, the outputs and the readout.
     """
 
     def __init__(self, rnn, size, embedding_dim, units, dropout):
@@ -61,7 +61,7 @@ class TwinDecoder:
 
     @property
     def layers(self):
-        """In the order of our weights."""
+        """The layers in the order of our weights."""
         return [
             self.embedding,
             self.rnn,
@@ -73,8 +73,8 @@ class TwinDecoder:
             self.output_projection,
         ]
 
-    def recur(self, read, summary, training=True):
-        embedded = self.dropouts[0](self.embedding(read), training=training)
+    def run_rnn(self, tokens, summary, training=True):
+        embedded = self.dropouts[0](self.embedding(tokens), training=training)
         outputs = self.rnn(embedded, initial_state=[bridge(summary) for bridge in self.bridges], training=training)
         return self.dropouts[1](outputs, training=training)
 
@@ -82,30 +82,30 @@ class TwinDecoder:
         keys = self.key(values) if keys is None else keys
         return self.attention([self.query(queries), values, keys], mask=[None, mask])
 
-    def answer(self, queries, context, training=True):
+    def project(self, queries, context, training=True):
         readout = self.readout(ops.concatenate([queries, context], axis=-1))
         return self.output_projection(self.dropouts[2](readout, training=training))
 
-    def logits(self, read, values, mask, summary, training=None):
-        queries = self.recur(read, summary, training)
-        return self.answer(queries, self.attend(queries, values, mask), training)
+    def logits(self, tokens, values, mask, summary, training=None):
+        queries = self.run_rnn(tokens, summary, training)
+        return self.project(queries, self.attend(queries, values, mask), training)
 
     def search(self, values, mask, summary, beam_size, **options):
-        memory = values, mask, self.key(values)  # the keys once for all steps, as ours
+        memory = values, mask, self.key(values)  # keys are computed once for all steps, as in our decoder
         memory = [ops.repeat(x, beam_size, axis=0) for x in memory]
 
         def step(token, states):
             output, states = self.rnn.cell(self.embedding(token), states)
             queries = ops.expand_dims(output, 1)
-            logits = self.answer(queries, self.attend(queries, *memory), training=False)
+            logits = self.project(queries, self.attend(queries, *memory), training=False)
             return ops.squeeze(logits, 1), states
 
         states = [bridge(summary) for bridge in self.bridges]
         return beam_search(step, states, start=START, end=END, beam_size=beam_size, **options)
 
 
-def copy(weights, twins):
-    """Gives layers of a twin our weights, which are in the same order."""
-    theirs = [weight for layer in twins for weight in layer.trainable_variables]
-    for their, weight in zip(theirs, weights, strict=True):
-        their.assign(ops.reshape(weight, their.shape))
+def copy(weights, layers_of_twin):
+    """Copies our weights to layers of a twin, whose weights are in the same order."""
+    targets = [weight for layer in layers_of_twin for weight in layer.trainable_variables]
+    for target, weight in zip(targets, weights, strict=True):
+        target.assign(ops.reshape(weight, target.shape))

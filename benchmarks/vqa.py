@@ -1,14 +1,14 @@
-"""Times the question answerer against its twin from `keras.layers` alone, interleaved in one process. TensorFlow only.
+"""Times the question answerer against a twin built from `keras.layers` only, in turns in one process. TensorFlow only.
 
-    python benchmarks/vqa.py                                    # the generated pictures, the app's small backbone
+    python benchmarks/vqa.py                                    # generated images, the small backbone of the app
     python benchmarks/vqa.py --data DIR --backbone FILE.keras --image-size 224 --json table.json
 
-The twin is what a Keras user would write; it gets our weights, and the logits of the two are compared first, without
-dropout. It puts an image beside each of its questions before FiLM begins, where ours computes up to the first question
-once an image. Training is `model.fit` with Adam and dropout, from pixels in memory if the backbone is trained, or else
-from cached features. Answers are those of the exports of both, loaded with plain TensorFlow: from encoded pictures and
-questions in words, decoding and backbone included.
-A figure is the median of `--runs`, the sides taking turns; a row ends with the lowest and the highest ratio of a turn.
+The twin is what a Keras user would write. It gets our weights, and the logits of both are compared without dropout
+before anything is timed. The twin repeats each image for its questions before the first FiLM block; our model computes
+everything before the first question once per image. Training is `model.fit` with Adam and dropout, from pixels in
+memory if the backbone is trained and otherwise from cached features. Answers are computed by the exports of both,
+loaded with plain TensorFlow, from encoded images and questions as strings, including decoding and the backbone. Figures
+are medians of `--runs` turns; each row ends with the lowest and the highest ratio of a turn.
 """
 
 import math
@@ -29,22 +29,22 @@ from keras_recurrent.apps.vqa import data
 from keras_recurrent.apps.vqa.answers import AnswerCrossentropy
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import BEST, BYTES, Answerer, build
-from timing import head, row, training_row
+from timing import print_header, row, training_row
 from twin import TwinImageEncoder, copy
 
 
 class Twin:
-    """The model with FiLM, from `keras.layers`."""
+    """The model with FiLM, built from `keras.layers`."""
 
-    def __init__(self, config, size, answers, shape, eyes):
+    def __init__(self, config, size, answers, shape, backbone_model):
         images, owners, questions = (
             keras.Input(shape),
             keras.Input((), dtype="int32"),
             keras.Input((None,), dtype="int32"),
         )
-        self.eyes = eyes and keras.models.clone_model(eyes)
+        self.backbone = backbone_model and keras.models.clone_model(backbone_model)
         self.encoder = TwinImageEncoder(config.image_units, config.dropout)
-        cells, *_ = self.encoder.encode(self.eyes(images) if self.eyes else images)
+        cells, *_ = self.encoder.encode(self.backbone(images) if self.backbone else images)
         cells = ops.take(cells, owners, axis=0)
 
         drop = layers.Dropout(config.dropout)
@@ -62,8 +62,8 @@ class Twin:
         cells = ops.reshape(cells, (-1, side, side, config.image_units))
         for block in blocks:
             cells = self.narrow[block](cells)
-            looked = self.normalizations[block](self.wide[block](cells))
-            cells += ops.relu((1 + modulations[:, block, 0]) * looked + modulations[:, block, 1])
+            features = self.normalizations[block](self.wide[block](cells))
+            cells += ops.relu((1 + modulations[:, block, 0]) * features + modulations[:, block, 1])
         fused = drop(ops.max(self.closing(cells), axis=(1, 2)))
 
         self.classifier = layers.Dense(config.classifier_units, activation="relu")
@@ -71,65 +71,65 @@ class Twin:
         self.model = keras.Model([images, owners, questions], self.answers(drop(self.classifier(fused))))
 
     def copy(self, ours):
-        """Takes our weights."""
+        """Copies the weights of our model."""
         fusion = ours.get_layer("fusion")
-        if self.eyes:
-            self.eyes.set_weights(ours.get_layer("image_encoder").backbone.get_weights())
+        if self.backbone:
+            self.backbone.set_weights(ours.get_layer("image_encoder").backbone.get_weights())
         self.encoder.copy(ours.get_layer("image_encoder"))
         copy(ours.get_layer("question_encoder").trainable_variables, [self.embedding, self.reader])
         pairs = [(fusion.modulation, self.modulation), (fusion.closing, self.closing)]
         for part in ("narrow", "wide", "normalizations"):
             pairs += zip(getattr(fusion, part), getattr(self, part), strict=True)
         pairs += [(ours.get_layer(name), getattr(self, name)) for name in ("classifier", "answers")]
-        for layer, their in pairs:
-            their.set_weights(layer.get_weights())
+        for layer, target_layer in pairs:
+            target_layer.set_weights(layer.get_weights())
 
     def export(self, folder, config, tokenizer, answers):
-        """Writes a SavedModel like that of an `Answerer`."""
+        """Writes a SavedModel with the signature of an `Answerer`."""
 
         def best(image_bytes, question):
             pixels = decode_in_graph(image_bytes, config.image_size)
             ids = tokenizer.encode_padded(question)[:, : config.max_length]
             logits = self.model([tf.cast(pixels, tf.float32), tf.range(tf.shape(question)[0]), ids])
-            probabilities, places = tf.math.top_k(tf.nn.softmax(logits), min(BEST, len(answers)))
-            return {"answers": tf.gather(tf.constant(answers), places), "probabilities": probabilities}
+            probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(BEST, len(answers)))
+            return {"answers": tf.gather(tf.constant(answers), indices), "probabilities": probabilities}
 
         write_saved_model(folder, {"serving_default": (best, BYTES)}, [self.model, tokenizer.tracked])
 
 
-def training(sides, examples, tokenizer, answers, config, options, eyes):
-    """Training, from pixels or from features."""
+def training(sides, examples, tokenizer, answers, config, options, backbone_model):
+    """Times training from pixels or from features."""
     read_pixels = pixel_reader([example.image for example in examples], config.image_size)
-    places = np.arange(len(examples))
+    indices = np.arange(len(examples))
     images = np.concatenate(
         [
-            read_pixels(part) if eyes.trainable else eyes.predict_on_batch(read_pixels(part))
-            for part in np.array_split(places, 20)
+            read_pixels(part) if backbone_model.trainable else backbone_model.predict_on_batch(read_pixels(part))
+            for part in np.array_split(indices, 20)
         ]
     )
-    batches = data.batches(examples, lambda places: images[places], tokenizer, answers, config, "train")
+    batches = data.batches(examples, lambda indices: images[indices], tokenizer, answers, config, "train")
     dataset = batches.dataset.take(options.batches).cache()
-    count = sum(len(given) for _, given in dataset)
+    count = sum(len(batch_answers) for _, batch_answers in dataset)
     inputs, _ = next(iter(dataset))
     logits = [ops.convert_to_numpy(side.model(list(inputs), training=False)) for side in sides]
     np.testing.assert_allclose(*logits, atol=1e-5 * np.abs(logits[0]).max())
-    print(f"the two agree: logits to {np.abs(logits[0] - logits[1]).max():.0e}")
-    head()
-    what = f"training from {'pixels' if eyes.trainable else 'features'}, questions a second"
+    print(f"logits agree within {np.abs(logits[0] - logits[1]).max():.0e}")
+    print_header()
+    what = f"training from {'pixels' if backbone_model.trainable else 'features'}, questions per second"
     return training_row(what, sides, lambda side: AnswerCrossentropy(), dataset, options.runs, count)
 
 
 def answering(answerer, twin, examples, options):
-    """Answers of the exports of both."""
+    """Times the exports of both."""
     sides = answerer, twin
     with tempfile.TemporaryDirectory() as folder:
         paths = {side: str(Path(folder) / type(side).__name__) for side in sides}
         answerer.export(paths[answerer])
         twin.export(paths[twin], answerer.config, answerer.tokenizer, answerer.answers)
         loaded = {side: tf.saved_model.load(paths[side]) for side in sides}
-    asked = [(example.image.read(), question.text) for example in examples for question in example.questions]
+    pairs = [(example.image.read(), question.text) for example in examples for question in example.questions]
     for size, times in ((64, 4), (1, 16)):
-        contents, questions = zip(*asked[:: max(1, len(asked) // (size * times))][: size * times], strict=True)
+        contents, questions = zip(*pairs[:: max(1, len(pairs) // (size * times))][: size * times], strict=True)
         firsts = range(0, size * times, size)
         batches = [[tf.constant(side[first : first + size]) for side in (contents, questions)] for first in firsts]
 
@@ -139,7 +139,7 @@ def answering(answerer, twin, examples, options):
 
         for ours, theirs in zip(*map(answer, sides), strict=True):
             np.testing.assert_array_equal(ours[:, 0], theirs[:, 0])
-        yield row(f"export, {size} at once, answers a second", answer, sides, options.runs, len(contents))
+        yield row(f"export, batch {size}, answers per second", answer, sides, options.runs, len(contents))
 
 
 def main():
@@ -147,30 +147,33 @@ def main():
     parser.add_argument("--data", default="shapes", help="as in `vqa train`")
     parser.add_argument("--backbone", default=SMALL, help="as in `vqa train`")
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--batches", type=int, default=24, help="of a run of training")
+    parser.add_argument("--batches", type=int, default=24, help="batches of a training run")
     options = parser.parse_args()
-    timing.begin()
+    timing.setup()
     config = Config(data=options.data, backbone=options.backbone, image_size=options.image_size, dropout=0.1)
     keras.utils.set_random_seed(config.seed)
     examples = data.read(config, "train")[:640]
     texts = [question.text for example in examples for question in example.questions]
     tokenizer = WordTokenizer.fit(texts, config.vocabulary_size, config.lowercase)
     answers = data.answers_of(examples, config)
-    eyes = backbone(options.backbone, config.image_size)
-    eyes.trainable = options.backbone == SMALL
+    backbone_model = backbone(options.backbone, config.image_size)
+    backbone_model.trainable = options.backbone == SMALL
 
     sizes = config, len(tokenizer), len(answers)
     pixels = (config.image_size, config.image_size, 3)
-    reads = (pixels, eyes) if eyes.trainable else (eyes.output_shape[1:], None)
+    reads = (pixels, backbone_model) if backbone_model.trainable else (backbone_model.output_shape[1:], None)
     answerer = Answerer(config, build(*sizes, *reads), tokenizer, answers)
     twin = Twin(*sizes, *reads)
     twin.copy(answerer.model)
-    rows = [training((answerer, twin), examples, tokenizer, answers, config, options, eyes)]
-    if not eyes.trainable:  # exports look at pixels
-        answerer, twin = Answerer(config, build(*sizes, pixels, eyes), tokenizer, answers), Twin(*sizes, pixels, eyes)
-    twin.copy(answerer.model)  # dropout has led the two apart
+    rows = [training((answerer, twin), examples, tokenizer, answers, config, options, backbone_model)]
+    if not backbone_model.trainable:  # exports start from pixels
+        answerer, twin = (
+            Answerer(config, build(*sizes, pixels, backbone_model), tokenizer, answers),
+            Twin(*sizes, pixels, backbone_model),
+        )
+    twin.copy(answerer.model)  # training with dropout made the weights differ
     rows += answering(answerer, twin, examples, options)
-    timing.write(options, {"rows": rows})
+    timing.write_json(options, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ import pytest
 from keras import ops, tree
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "requires_trainable_backend: of Keras's own tests")
+
+
 def _gradients_tensorflow(function, variables, inputs):
     import tensorflow as tf
 

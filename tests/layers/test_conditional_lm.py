@@ -62,7 +62,7 @@ def test_encoder_and_decoder_share_no_variables(rng):
     assert ids[0] | ids[1] == ids[2]
 
 
-@pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
+@pytest.mark.parametrize("attention", ["luong", "none"])
 def test_padding_of_the_source_changes_nothing(attention, rng, assert_close):
     sources, targets = reversals(4, rng)
     model = model_of(attention)
@@ -74,8 +74,18 @@ def test_padding_of_the_source_changes_nothing(attention, rng, assert_close):
     assert_close(found, again)
 
 
-@pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def log_probabilities(model, sources, targets):
+    """The log-probability of each token of the targets, `(batch, targets, steps)`, as `search` sees the vocabulary."""
+    tokens = np.pad(targets[:, :, :-1], ((0, 0), (0, 0), (1, 0)), constant_values=START)
+    logits = model((ops.convert_to_tensor(sources), ops.convert_to_tensor(tokens)))
+    # Padding, unknown and start are never written, so the others share the probability.
+    logits = ops.convert_to_numpy(logits)[..., END:]
+    log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    indices = np.maximum(targets - END, 0)[..., np.newaxis]  # padding counts for nothing
+    return np.take_along_axis(log_probs, indices, axis=-1)[..., 0]
+
+
+@pytest.mark.parametrize(("cell", "attention"), [("lstm", "luong"), ("gru", "bahdanau"), ("lstm", "none")])
 def test_search_scores_are_the_models(cell, attention, rng):
     sources, _ = reversals(3, rng)
     model = model_of(attention, cell=cell, num_layers=2)
@@ -85,16 +95,13 @@ def test_search_scores_are_the_models(cell, attention, rng):
         ops.convert_to_numpy, model.search(ops.convert_to_tensor(sources), beam_size=3, max_length=6, alpha=0.5)
     )
     assert np.all((tokens == PADDING) | (tokens >= END))
-    for beam in range(3):
-        logits = model((ops.convert_to_tensor(sources), ops.convert_to_tensor(shifted(tokens[:, beam]))))
-        # Padding, unknown and start are never answers, so the others share the probability.
-        logits = ops.convert_to_numpy(logits)[..., END:]
-        log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-        for row in range(3):
-            length = lengths[row, beam]
-            assert length == 6 or tokens[row, beam, length - 1] == END
-            total = log_probs[row, np.arange(length), tokens[row, beam, :length] - END].sum()
-            assert scores[row, beam] == pytest.approx(total / ((5 + length) / 6) ** 0.5, abs=1e-4)
+    log_probs = log_probabilities(model, sources, tokens)
+    for row, beam in np.ndindex(3, 3):
+        length = lengths[row, beam]
+        assert length == 6 or tokens[row, beam, length - 1] == END
+        assert scores[row, beam] == pytest.approx(
+            log_probs[row, beam, :length].sum() / ((5 + length) / 6) ** 0.5, abs=1e-4
+        )
 
 
 def random_model(rng, **options):
@@ -129,31 +136,28 @@ def test_coverage_penalty_is_the_papers(rng):
     mask = ops.convert_to_numpy(sources) != PADDING
     plain = ops.convert_to_numpy(model.search(sources, **options).tokens)
     assert (plain != tokens).any()
-    for row in range(4):
-        for beam in range(4):
-            length = lengths[row, beam]
-            covered = weights[row, beam, :length].sum(axis=0)[mask[row]]
-            logits = model((sources[row : row + 1], ops.convert_to_tensor(shifted(tokens[row, beam : beam + 1]))))
-            logits = ops.convert_to_numpy(logits)[0, :, END:]
-            log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-            total = log_probs[np.arange(length), tokens[row, beam, :length] - END].sum()
-            expected = total / ((5 + length) / 6) + beta * np.log(np.minimum(covered, 1)).sum()
-            assert scores[row, beam] == pytest.approx(expected, abs=1e-3)
+    log_probs = log_probabilities(model, sources, tokens)
+    for row, beam in np.ndindex(4, 4):
+        length = lengths[row, beam]
+        covered = weights[row, beam, :length].sum(axis=0)[mask[row]]
+        total = log_probs[row, beam, :length].sum()
+        expected = total / ((5 + length) / 6) + beta * np.log(np.minimum(covered, 1)).sum()
+        assert scores[row, beam] == pytest.approx(expected, abs=1e-3)
 
 
 def test_lengths_are_relative_to_the_source(rng):
-    sources = np.array([[5, 6, 7, 8, 9, 10, 11, END], [4, 5, 6, END, 0, 0, 0, 0]])
+    sources = ops.convert_to_tensor(np.array([[5, 6, 7, 8, END], [4, END, 0, 0, 0]]))
     model = random_model(rng)
-    options = {"beam_size": 3, "max_length": 20}
-    lengths = model.search(ops.convert_to_tensor(sources), min_ratio=1.5, max_ratio=2.0, **options).lengths
-    lengths = ops.convert_to_numpy(lengths)
-    assert np.all((lengths[0] >= 12) & (lengths[0] <= 16))
-    assert np.all((lengths[1] >= 6) & (lengths[1] <= 8))
+
+    def lengths(**ratios):
+        return ops.convert_to_numpy(model.search(sources, beam_size=2, max_length=11, **ratios).lengths)
+
+    first, second = lengths(min_ratio=1.5, max_ratio=2.0)
+    assert np.all((first >= 7) & (first <= 10))
+    assert np.all((second >= 3) & (second <= 4))
     # More than there may be at all, and fewer than one.
-    lengths = model.search(ops.convert_to_tensor(sources), min_ratio=9.0, max_ratio=9.0, **options).lengths
-    assert np.all(ops.convert_to_numpy(lengths) == 20)
-    lengths = model.search(ops.convert_to_tensor(sources), max_ratio=0.01, **options).lengths
-    assert np.all(ops.convert_to_numpy(lengths)[:, 0] == 1)
+    assert np.all(lengths(min_ratio=9.0, max_ratio=9.0) == 11)
+    assert np.all(lengths(max_ratio=0.01)[:, 0] == 1)
 
 
 def test_samples_are_within_the_limits(rng):
@@ -215,24 +219,25 @@ def test_scheduled_sampling_reads_the_models_own_tokens(rng, assert_close):
     assert_close(model(inputs, training=True), model((inputs[0], ops.convert_to_tensor(read))), atol=1e-5)
 
 
-@pytest.mark.parametrize("scheduled_sampling", [False, True])
+@pytest.mark.parametrize("scheduled_sampling", [pytest.param(False, marks=pytest.mark.rest), True])
 def test_learns_to_reverse(scheduled_sampling, rng):
-    sources, targets = reversals(2048, rng)
+    sources, targets = reversals(1024, rng)
     model = model_of("luong", units=32)
     if scheduled_sampling:
         model = ConditionalLM(model.encoder, model.decoder, scheduled_sampling=True)
         model.sampling_rate.assign(0.2)
     model.compile(
-        keras.optimizers.Adam(0.01),
+        keras.optimizers.Adam(0.02),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=["accuracy"],
+        jit_compile=False,  # compiling would take longer than the training
     )
     history = model.fit(
         (sources, shifted(targets)),
         targets,
         sample_weight=(targets != PADDING).astype("float32"),
-        epochs=8,
-        batch_size=64,
+        epochs=4,
+        batch_size=32,
         verbose=0,
     )
     assert history.history["accuracy"][-1] > 0.95

@@ -7,7 +7,14 @@ from keras import layers, ops
 from keras_recurrent.layers import ImageEncoder, TextEncoder
 
 UNITS = 5
-CELLS = [pytest.param("simple_rnn", marks=pytest.mark.slow_on_jax), "lstm", "gru"]
+CELLS = ["simple_rnn", "lstm", "gru"]
+# Each pair of the three arguments at least once.
+ENCODERS = [
+    pytest.param(("simple_rnn", True, 2), id="simple_rnn-bidirectional-2"),
+    pytest.param(("lstm", True, 1), id="lstm-bidirectional-1"),
+    pytest.param(("lstm", False, 2), id="lstm-forward-2"),
+    pytest.param(("gru", False, 1), id="gru-forward-1"),
+]
 SENTENCES = np.array([[5, 6, 7, 3], [8, 4, 9, 3]])
 
 
@@ -16,18 +23,9 @@ def cell(request):
     return request.param
 
 
-@pytest.fixture(params=[True, False], ids=["bidirectional", "forward"])
-def bidirectional(request):
-    return request.param
-
-
-@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.slow_on_jax), 2])
-def num_layers(request):
-    return request.param
-
-
-@pytest.fixture
-def encoder(cell, bidirectional, num_layers):
+@pytest.fixture(params=ENCODERS)
+def encoder(request):
+    cell, bidirectional, num_layers = request.param
     return TextEncoder(20, 4, UNITS, cell=cell, bidirectional=bidirectional, num_layers=num_layers)
 
 
@@ -35,9 +33,9 @@ def arrays(memory):
     return [ops.convert_to_numpy(x) for x in memory]
 
 
-def test_shapes(encoder, bidirectional):
+def test_shapes(encoder):
     memory = encoder(ops.convert_to_tensor(SENTENCES))
-    features = 2 * UNITS if bidirectional else UNITS
+    features = 2 * UNITS if encoder.bidirectional else UNITS
     shapes = (2, 4, features), (2, 4), (2, features)
     assert tuple(tuple(x.shape) for x in memory) == shapes
     assert tuple(encoder.compute_output_shape((2, 4))) == shapes
@@ -54,10 +52,10 @@ def test_padding_changes_nothing(encoder, before, after):
     np.testing.assert_allclose(padded_summary, summary, atol=1e-6)
 
 
-def test_summary_is_the_last_state_of_each_direction(encoder, bidirectional):
+def test_summary_is_the_last_state_of_each_direction(encoder):
     values, _, summary = arrays(encoder(ops.convert_to_tensor(np.pad(SENTENCES, ((0, 0), (0, 2))))))
     np.testing.assert_allclose(summary[:, :UNITS], values[:, 3, :UNITS], atol=1e-6)
-    if bidirectional:
+    if encoder.bidirectional:
         np.testing.assert_allclose(summary[:, UNITS:], values[:, 0, UNITS:], atol=1e-6)
 
 
@@ -71,14 +69,15 @@ def test_each_direction_reads_its_side(cell):
     assert [bool(np.any(position)) for position in differ[:, UNITS:]] == [True, True, True, False]
 
 
-def test_dropout_in_training_only(cell):
-    encoder = TextEncoder(20, 4, UNITS, cell=cell, num_layers=2, dropout=0.5)
+def test_dropout_in_training_only():
+    encoder = TextEncoder(20, 4, UNITS, num_layers=2, dropout=0.5)
     tokens = ops.convert_to_tensor(SENTENCES)
     values = arrays(encoder(tokens))[0]
     np.testing.assert_array_equal(arrays(encoder(tokens, training=False))[0], values)
     assert np.any(arrays(encoder(tokens, training=True))[0] != values)
 
 
+@pytest.mark.parametrize(("cell", "bidirectional"), [("simple_rnn", False), ("lstm", True), ("gru", False)])
 def test_recurrent_dropout_is_of_the_states(cell, bidirectional):
     encoder = TextEncoder(20, 4, UNITS, cell=cell, bidirectional=bidirectional, recurrent_dropout=0.5)
     tokens = ops.convert_to_tensor(SENTENCES)
@@ -89,6 +88,7 @@ def test_recurrent_dropout_is_of_the_states(cell, bidirectional):
     assert TextEncoder.from_config(encoder.get_config()).recurrent_dropout == 0.5
 
 
+@pytest.mark.parametrize(("cell", "bidirectional"), [("lstm", False), ("gru", True)])
 def test_embeddings_stand_beside_the_outputs(cell, bidirectional):
     encoder = TextEncoder(20, 4, UNITS, cell=cell, bidirectional=bidirectional, embeddings_in_memory=True)
     tokens = ops.convert_to_tensor(SENTENCES)
@@ -102,8 +102,8 @@ def test_embeddings_stand_beside_the_outputs(cell, bidirectional):
     assert TextEncoder.from_config(encoder.get_config()).embeddings_in_memory
 
 
-def test_wholly_padded_row_is_finite(cell):
-    encoder = TextEncoder(20, 4, UNITS, cell=cell)
+def test_wholly_padded_row_is_finite():
+    encoder = TextEncoder(20, 4, UNITS)
     tokens = np.array([[5, 6, 3], [0, 0, 0]])
     assert all(np.all(np.isfinite(x)) for x in arrays(encoder(ops.convert_to_tensor(tokens))))
 

@@ -1,14 +1,14 @@
-"""Keras's own tests of its recurrent layers, from its installed wheel, with our layers in the place of Keras's."""
+"""Keras's own tests of its recurrent layers, from its installed wheel, with this package's layers in their place."""
 
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
+import functools
+import importlib
+import unittest
 
 import keras
+import pytest
+from keras_recurrent import layers
 
-FILES = (
+MODULES = (
     "simple_rnn",
     "lstm",
     "gru",
@@ -18,29 +18,46 @@ FILES = (
     "time_distributed",
     "dropout_rnn_cell",
 )
+REPLACED = ("SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell")
 
-# The tests that fail, and why our behaviour is the better one.
-BETTER = {
-    # Whether Keras's Bidirectional may hand both directions to cuDNN at once, by the type of its layer: ours may not,
-    # since they run their own loop, which takes masks and dropout as well.
-    "test_fused_lstm_eligibility",
-    "test_fused_gru_eligibility",
-}
+# Tests of whether Keras's Bidirectional may hand both directions to cuDNN at once, by the type of its layer. This
+# package's layers may not: they run their own loop, which takes masks and dropout as well.
+DIFFERENT = ("test_fused_lstm_eligibility", "test_fused_gru_eligibility")
+# Tests that trace, train and save each layer several times.
+SLOW = ("test_basics", "test_with_mask_zero")
 
 
-def test_keras_suite(tmp_path):
-    folder = Path(keras.src.layers.rnn.__file__).parent
-    plugin = Path(__file__).parent / "keras_suite"
-    result = subprocess.run(
-        [sys.executable, "-P", "-m", "pytest", "-p", "drop_in", "-p", "no:cacheprovider", "-rA", "-c", os.devnull]
-        + [f"--rootdir={tmp_path}"]
-        + [folder / f"{name}_test.py" for name in FILES],
-        env={**os.environ, "PYTHONPATH": str(plugin)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    failed = set(re.findall(r"^(?:FAILED|ERROR) \S*::(\S+)", result.stdout, flags=re.MULTILINE))
-    passed = re.findall(r"^PASSED ", result.stdout, flags=re.MULTILINE)
-    assert failed == BETTER, result.stdout[-5000:]
-    assert len(passed) >= 60
+@pytest.fixture(autouse=True)
+def replaced_layers(monkeypatch):
+    for name in REPLACED:
+        monkeypatch.setattr(keras.src.layers, name, getattr(layers, name))
+
+
+def marked(function, mark):
+    """A test with a mark that leaves Keras's own function as it is."""
+
+    @mark
+    @functools.wraps(function)
+    def test(self):
+        function(self)
+
+    return test
+
+
+def suite():
+    """Yields `(name, class)` of Keras's test classes."""
+    marks = {**dict.fromkeys(DIFFERENT, unittest.expectedFailure), **dict.fromkeys(SLOW, pytest.mark.rest)}
+    for module_name in MODULES:
+        module = importlib.import_module(f"keras.src.layers.rnn.{module_name}_test")
+        for name, case in vars(module).items():
+            if isinstance(case, type) and issubclass(case, unittest.TestCase):
+                tests = {test: marked(getattr(case, test), mark) for test, mark in marks.items() if hasattr(case, test)}
+                yield f"{module_name}_{name}", type(name, (case,), tests)
+
+
+globals().update(suite())
+
+
+def test_suite_is_complete():
+    tests = [test for name, case in suite() for test in dir(case) if test.startswith("test_")]
+    assert len(tests) >= 60

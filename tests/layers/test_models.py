@@ -35,25 +35,24 @@ def data(rng):
     return x, rng.normal(size=(16, 1)).astype("float32")
 
 
-@pytest.mark.parametrize("kind", [sequential, functional, Subclassed])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "kind"), [("LSTM", sequential), ("GRU", functional), ("SimpleRNN", Subclassed)])
 def test_fit_gives_the_weights_that_keras_gives(name, kind, rng, assert_close):
     x, y = data(rng)
     ours, theirs = (kind(getattr(module, name)(4)) for module in (layers, keras.layers))
     for model in (ours, theirs):
-        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=model is theirs)
         model(x[:1])
     theirs.set_weights([w for w in ours.get_weights() if w.dtype == "float32"])
     start = ours.get_weights()[0]
     for model in (ours, theirs):
         model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
     assert_close([w.value for w in ours.trainable_weights], [w.value for w in theirs.trainable_weights], atol=1e-5)
-    assert_close(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=1e-5)
+    assert_close(ours(x), theirs(x), atol=1e-5)
     assert not np.allclose(ours.get_weights()[0], start)
 
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="on JAX everything is compiled, on PyTorch nothing")
-@pytest.mark.parametrize("cell", [*NAMES, "Bidirectional", "stack"])
+@pytest.mark.parametrize("cell", ["GRU", "Bidirectional", pytest.param("stack", marks=pytest.mark.rest)])
 def test_xla_trains_to_the_same_weights(cell, rng, assert_close):
     make = {
         "Bidirectional": lambda: layers.Bidirectional(layers.GRU(4)),
@@ -65,20 +64,20 @@ def test_xla_trains_to_the_same_weights(cell, rng, assert_close):
     models = []
     for jit_compile in (True, False):
         model = sequential(make())
-        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit_compile)
+        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit_compile, run_eagerly=not jit_compile)
         models.append(model)
     models[1].set_weights(models[0].get_weights())
     for model in models:
-        model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+        for _ in range(2):
+            model.train_on_batch(x, y)
     assert models[0].jit_compile is True
     assert_close(*([w.value for w in model.trainable_weights] for model in models), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_lengths_that_change_from_batch_to_batch_train_with_auto(name, rng):
-    model = sequential(getattr(layers, name)(4, recurrent_dropout=0.1))
+def test_lengths_that_change_from_batch_to_batch_train_with_auto(rng):
+    model = sequential(layers.LSTM(4, recurrent_dropout=0.1))
     model.compile("adam", "mse", jit_compile="auto")
-    losses = [model.train_on_batch(*(array[:, :steps] for array in data(rng))) for steps in (6, 3, 5, 1)]
+    losses = [model.train_on_batch(*(array[:, :steps] for array in data(rng))) for steps in (6, 1)]
     assert np.isfinite(losses).all()
 
 
@@ -107,7 +106,7 @@ def test_states_of_a_stateful_layer_survive_saving(name, rng, tmp_path, assert_c
     assert not np.allclose(ops.convert_to_numpy(model(x[:, 3:])), ops.convert_to_numpy(loaded(x[:, 3:])))
 
 
-@pytest.mark.parametrize("attention", ["luong", "bahdanau", "none"])
+@pytest.mark.parametrize("attention", ["luong", "none"])
 def test_functional_model_of_an_encoder_and_a_decoder_is_saved(attention, tmp_path, assert_close):
     source, tokens = (keras.Input((None,), dtype="int32") for _ in range(2))
     memory = layers.TextEncoder(20, 4, 5)(source)
