@@ -2,13 +2,15 @@
 
 import gzip
 import sys
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from keras_recurrent.datasets import DataError
-from keras_recurrent.datasets.images import read_captions, read_questions
+from keras_recurrent.datasets.images import Question, read_captions, read_questions
 from keras_recurrent.datasets.shapes import splits
 from keras_recurrent.datasets.shapes.captions import captions
 from keras_recurrent.datasets.shapes.drawing import draw
@@ -155,6 +157,25 @@ def test_types_and_splits_without_answers(tmp_path):
         read_questions(tmp_path, "train")
 
 
+def test_easy_vqa_holds_out_a_tenth_of_its_training_images(monkeypatch):
+    rows = [("what shape is it?", "is it red?") * 40, ("circle", "no") * 40, [n // 2 for n in range(80)]]
+    package = types.SimpleNamespace(
+        get_train_questions=lambda: rows,
+        get_test_questions=lambda: [column[:20] for column in rows],
+        get_train_image_paths=lambda: {n: f"train/{n}.png" for n in range(40)},
+        get_test_image_paths=lambda: {n: f"test/{n}.png" for n in range(10)},
+    )
+    monkeypatch.setitem(sys.modules, "easy_vqa", package)
+    images = {split: read_questions("easy_vqa", split) for split in ("train", "validation")}
+    numbers = {split: [int(image.image.path.stem) for image in of_split] for split, of_split in images.items()}
+    assert numbers == {"train": [n for n in range(40) if n % 10], "validation": [0, 10, 20, 30]}
+    assert read_questions("easy_vqa", "validation")[1].image.path == Path("train/10.png")
+    tested = read_questions("easy_vqa", "test")
+    assert [image.image.path for image in tested] == [Path(f"test/{n}.png") for n in range(10)]
+    assert tested[3].questions == [Question("what shape is it?", ["circle"]), Question("is it red?", ["no"])]
+
+
+@pytest.mark.rest
 def test_easy_vqa_is_read_from_its_package():
     splits = {split: read_questions("easy_vqa", split) for split in ("train", "validation", "test")}
     assert {split: len(images) for split, images in splits.items()} == {"train": 3600, "validation": 400, "test": 1000}
