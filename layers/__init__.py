@@ -1,4 +1,4 @@
-"""Recurrent layers for Keras 3, and what decoding needs: attention, decoder, search."""
+"""Recurrent layers for Keras 3, encoders, decoders with attention, and search."""
 
 from .attention import BahdanauAttention, LuongAttention
 from .bidirectional import Bidirectional

@@ -1,41 +1,64 @@
-"""An encoder and a decoder as one model: what a translator and a captioner are."""
+"""An encoder and a decoder as one model, such as a translator or a captioner."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 
 import keras
 from keras import ops, random
 
 from . import constraints
-from .constraints import IMPOSSIBLE
-from .search import beam_search, sample
+from .constraints import IMPOSSIBLE, Constraint
+from .decoder import Decoder
+from .memory import Memory
+from .reader import DecoderState
+from .search import Hypotheses, Step, beam_search, sample
+from .types import Tensor
+
+
+class CoverageState(NamedTuple):
+    """The state of a search with a coverage penalty.
+
+    Attributes:
+        decoder: The `DecoderState`.
+        coverage: Float tensor `(rows, positions)`, the sum of the attention weights of all steps.
+    """
+
+    decoder: DecoderState
+    coverage: Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
 class ConditionalLM(keras.Model):
-    """A language model conditioned on what an encoder read.
+    """A language model that is conditioned on the memory of an encoder.
 
-    The encoder and the decoder share no weights, but for the embeddings where these are tied.
+    The encoder and the decoder share no weights, except for tied embeddings.
 
     Token ids 0 (padding), 1 (unknown), 2 (start) and 3 (end) are fixed.
 
     Args:
-        encoder: A layer that turns the source into a `Memory`.
+        encoder: A layer from the source to a `Memory`.
         decoder: A `Decoder`.
-        tie_embeddings: Whether the decoder reads with the encoder's embeddings, which are of one vocabulary then. Both
-            are given before they are built.
-        scheduled_sampling: Whether training reads some of the model's own tokens instead of the right ones: each with
-            the probability `sampling_rate`, a variable that is 0 at first. The model's tokens are those it finds
-            likeliest where it reads the right ones before them, so that all steps are still computed at once.
+        tie_embeddings: Whether the decoder uses the embeddings of the encoder, for one vocabulary. Neither may be built
+            before.
+        scheduled_sampling: Whether training replaces some input tokens by the model's own predictions: each with the
+            probability `sampling_rate`, a variable that starts at 0. A prediction is the most likely token after the
+            correct ones, so that all steps are still computed at once.
 
     Call arguments:
-        inputs: `(source, tokens)`: what the encoder reads, and the target after a start token, `(batch, steps)`; or
-            several targets of each source, `(batch, targets, steps)`, for which it is encoded once.
-        training: Whether dropout applies.
+        inputs: `(source, tokens)`: the input of the encoder, and the target after a start token, `(batch, steps)`; or
+            several targets per source, `(batch, targets, steps)`, for which the source is encoded once.
+        training: Whether to apply dropout.
 
     Returns:
         The logits of the next token after each of `tokens`, `(batch, steps, vocabulary_size)`, or `(batch, targets,
         steps, vocabulary_size)`.
 
+    Raises:
+        ValueError: If the embeddings are tied, and those of the encoder and the decoder differ in size.
+
     Example:
 
+    >>> from keras_recurrent.layers import ConditionalLM, Decoder, TextEncoder
     >>> encoder = TextEncoder(vocabulary_size=100, embedding_dim=8, units=16)
     >>> model = ConditionalLM(encoder, Decoder(vocabulary_size=90, embedding_dim=8, units=16))
     >>> model((ops.array([[5, 6, 3]]), ops.array([[2, 7, 8, 9]]))).shape
@@ -50,12 +73,21 @@ class ConditionalLM(keras.Model):
 
     padding, unknown, start, end = 0, 1, 2, 3
 
-    def __init__(self, encoder, decoder, tie_embeddings=False, scheduled_sampling=False, **kwargs):
+    def __init__(
+        self,
+        encoder: Any,
+        decoder: Decoder,
+        tie_embeddings: bool = False,
+        scheduled_sampling: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if tie_embeddings:
             sizes = [(part.vocabulary_size, part.embedding_dim) for part in (encoder, decoder)]
             if sizes[0] != sizes[1]:
-                raise ValueError(f"`tie_embeddings` needs vocabularies and embeddings of one size. Received: {sizes}")
+                raise ValueError(
+                    f"`tie_embeddings` requires vocabularies and embeddings of one size. Received: {sizes}"
+                )
             del decoder.embedding
             decoder.embedding = encoder.embedding
         self.tie_embeddings = tie_embeddings
@@ -66,63 +98,75 @@ class ConditionalLM(keras.Model):
             self.sampling_rate = self.add_weight(shape=(), initializer="zeros", trainable=False, name="sampling_rate")
             self.seed_generator = random.SeedGenerator()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         source_shape, tokens_shape = input_shape
-        # A saved model's parts come back built, each from its own configuration.
+        # The encoder and the decoder of a loaded model are built from their own configurations.
         if not self.encoder.built:
             self.encoder.build(source_shape)
         if not self.decoder.built:
             self.decoder.build((None, tokens_shape[-1]), self.encoder.compute_output_shape(source_shape))
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tuple, training: bool = False) -> Tensor:
         source, tokens = inputs
         memory = self.encoder(source, training=training)
         if training and self.scheduled_sampling:
-            tokens = self._mixed(tokens, memory)
+            tokens = self._replace_by_predictions(tokens, memory)
         return self.decoder(tokens, memory, training=training)
 
-    def _mixed(self, tokens, memory):
+    def _replace_by_predictions(self, tokens: Tensor, memory: Memory) -> Tensor:
         logits = ops.stop_gradient(self.decoder(tokens, memory, training=False))
-        own = ops.argmax(logits[..., :-1, self.end :], axis=-1) + self.end  # of the second position on
-        own = ops.concatenate([tokens[..., :1], ops.cast(own, tokens.dtype)], axis=-1)
-        takes = random.uniform(ops.shape(tokens), seed=self.seed_generator) < self.sampling_rate
-        return ops.where(ops.logical_and(takes, tokens != self.padding), own, tokens)
+        predictions = ops.argmax(logits[..., :-1, self.end :], axis=-1) + self.end  # from the second position on
+        predictions = ops.concatenate([tokens[..., :1], ops.cast(predictions, tokens.dtype)], axis=-1)
+        is_replaced = random.uniform(ops.shape(tokens), seed=self.seed_generator) < self.sampling_rate
+        return ops.where(ops.logical_and(is_replaced, tokens != self.padding), predictions, tokens)
 
-    def search(self, source, *, beam_size, max_length, alpha=0.0, beta=0.0, **limits):
-        """The best targets of each source, as `Hypotheses` without padding, unknown and start tokens.
+    def search(
+        self,
+        source: Any,
+        *,
+        beam_size: int,
+        max_length: int,
+        alpha: float = 0.0,
+        beta: float = 0.0,
+        **limits: Any,
+    ) -> Hypotheses:
+        """Searches the best targets of each source, without padding, unknown and start tokens.
 
         Args:
-            source: What the encoder reads.
-            beam_size: Positive integer, the hypotheses kept, at most the decoder's vocabulary size; 1 is greedy.
-            max_length: Positive integer, the most tokens of a target, the end token among them.
+            source: The input of the encoder.
+            beam_size: Positive integer, the number of hypotheses, at most the size of the decoder's vocabulary; 1 is
+                greedy search.
+            max_length: Positive integer, the maximum number of tokens of a target, including the end token.
             alpha: Float, the exponent of the length penalty.
-            beta: Float, the weight of the coverage penalty, `beta * sum(log(min(attention, 1)))` over the positions of
-                the memory, of the attention that each got in all steps; 0 is none. Without attention there is none.
-            **limits: `min_ratio` and `max_ratio`, floats: the fewest and the most tokens of a target for each position
-                of its memory; `no_repeat_ngram`, the length of the token sequences of which none may come twice;
-                `prefix`, integers `(batch, positions)`, the tokens that a target begins with, 0 after them, to which
-                the other limits do not apply. A target for which the limits leave no token ends.
+            beta: Float, the weight of the coverage penalty `beta * sum(log(min(attention, 1)))`, where the sum is over
+                the positions of the memory, and `attention` is the sum of a position's weights in all steps. Without
+                attention there is no penalty.
+            **limits: `min_ratio` and `max_ratio`, floats: the minimum and the maximum number of tokens of a target per
+                position of its memory; `no_repeat_ngram`, integer, the length of the token sequences that must not
+                repeat; `prefix`, integers `(batch, positions)`, the first tokens of each target, followed by 0, to
+                which the other limits do not apply. If the limits exclude all tokens, a target ends.
 
         Returns:
-            `Hypotheses` with `beam_size` a source, the best first.
+            `Hypotheses` with `beam_size` hypotheses per source, from the best to the worst.
 
         Reference:
             Wu et al. 2016, Google's neural machine translation system, equation 14, for both penalties.
         """
-        memory = self._read(source)
-        step, state = self._step(memory, beam_size)
-        bonus = None
+        memory = self._encode(source)
+        reader = self._reader(memory, beam_size)
+        step, bonus = _without_weights(reader), None
+        state: Any = self.decoder.initial_state(memory)
         if beta and self.decoder.attention is not None:
-            step, state = _with_coverage(step, state, memory)
-            mask = ops.ones_like(state[1]) if memory.mask is None else ops.cast(memory.mask, "float32")
+            coverage = ops.zeros(ops.shape(memory.values)[:2])
+            step, state = _with_coverage(reader), CoverageState(state, coverage)
+            mask = ops.ones_like(coverage) if memory.mask is None else ops.cast(memory.mask, "float32")
             mask = ops.repeat(mask, beam_size, axis=0)
 
             def bonus(state):
-                covered = ops.log(ops.clip(state[1], 1e-6, 1.0))
-                return beta * ops.sum(mask * covered, axis=-1)
+                return beta * ops.sum(mask * ops.log(ops.clip(state.coverage, 1e-6, 1.0)), axis=-1)
 
         return beam_search(
-            _without_weights(step),
+            step,
             state,
             start=self.start,
             end=self.end,
@@ -133,27 +177,34 @@ class ConditionalLM(keras.Model):
             constraints=self._constraints(memory, max_length, **limits),
         )
 
-    def sample(self, source, draws, *, temperature=1.0, top_k=None, top_p=1.0, alpha=0.0, **limits):
-        """Random targets of each source, as `Hypotheses` without padding, unknown and start tokens.
+    def sample(
+        self,
+        source: Any,
+        draws: Tensor,
+        *,
+        temperature: Any = 1.0,
+        top_k: int | None = None,
+        top_p: Any = 1.0,
+        alpha: float = 0.0,
+        **limits: Any,
+    ) -> Hypotheses:
+        """Draws random targets of each source, without padding, unknown and start tokens.
 
         Args:
-            source: What the encoder reads.
+            source: The input of the encoder.
             draws: Float tensor `(batch, samples, max_length)`, uniform in [0, 1).
-            temperature: Float, 0 or more.
-            top_k: Positive integer; None is the whole vocabulary.
-            top_p: Float in (0, 1].
+            temperature, top_k, top_p: See `keras_recurrent.layers.sample`.
             alpha: Float, the exponent of the length penalty in the scores.
-            **limits: As in `search`.
+            **limits: See `search`.
 
         Returns:
-            `Hypotheses`, one for each draw, in their order.
+            `Hypotheses` in the order of the draws.
         """
         *_, samples, max_length = draws.shape
-        memory = self._read(source)
-        step, state = self._step(memory, samples)
+        memory = self._encode(source)
         return sample(
-            _without_weights(step),
-            state,
+            _without_weights(self._reader(memory, samples)),
+            self.decoder.initial_state(memory),
             draws,
             start=self.start,
             end=self.end,
@@ -164,57 +215,65 @@ class ConditionalLM(keras.Model):
             constraints=self._constraints(memory, max_length, **limits),
         )
 
-    def align(self, source, targets):
-        """Where the decoder looks while it writes each token of given targets.
+    def align(self, source: Any, targets: Tensor) -> Tensor:
+        """Computes the attention weights for each token of given targets.
 
         Args:
-            source: What the encoder reads.
-            targets: Integer tensor `(batch, targets, steps)`, several for each source, such as `search` finds.
+            source: The input of the encoder.
+            targets: Integer tensor `(batch, targets, steps)`, such as the tokens that `search` returns.
 
         Returns:
-            The attention's weights `(batch, targets, steps, positions)`; of no positions without attention.
+            Float tensor `(batch, targets, steps, positions)`; without attention there are no positions.
         """
         tokens = ops.pad(targets[:, :, :-1], ((0, 0), (0, 0), (1, 0)), constant_values=self.start)
-        weights = self.decoder.align(tokens, self._read(source))
+        weights = self.decoder.align(tokens, self._encode(source))
         return ops.zeros((*ops.shape(tokens), 0)) if weights is None else ops.cast(weights, "float32")
 
-    def _read(self, source):
+    def _encode(self, source: Any) -> Memory:
         if not self.built:
             self.build((ops.shape(source), (None, None)))
         return self.encoder(source)
 
-    def _step(self, memory, hypotheses):
-        """What a search takes: a function `(token, state) -> (logits, state, weights)`, and the first state."""
-        read = self.decoder.reader(memory, hypotheses)
-        # The ids below that of the end token are padding, unknown and start: never an answer.
-        never = ops.where(ops.arange(self.decoder.vocabulary_size) < self.end, IMPOSSIBLE, 0.0)
+    def _reader(self, memory: Memory, hypotheses: int) -> Callable:
+        """Returns a function `(token, state) -> (logits, state, weights)` for some rows per row of the memory."""
+        reader = self.decoder.reader(memory, hypotheses)
+        # Padding, unknown and start, whose ids are below that of the end token, are never written.
+        excluded = ops.where(ops.arange(self.decoder.vocabulary_size) < self.end, IMPOSSIBLE, 0.0)
 
         def step(token, state):
-            logits, state, weights = read(token, state)
-            return ops.cast(logits, "float32") + never, state, weights
+            logits, state, weights = reader(token, state)
+            return ops.cast(logits, "float32") + excluded, state, weights
 
-        return step, self.decoder.initial_state(memory)
+        return step
 
-    def _constraints(self, memory, longest, min_ratio=0.0, max_ratio=None, no_repeat_ngram=0, prefix=None):
-        chosen = []
+    def _constraints(
+        self,
+        memory: Memory,
+        longest: int,
+        min_ratio: float = 0.0,
+        max_ratio: float | None = None,
+        no_repeat_ngram: int = 0,
+        prefix: Tensor | None = None,
+    ) -> list[Constraint]:
+        limits = []
         if memory.mask is None:
             lengths = ops.full((ops.shape(memory.values)[0],), ops.shape(memory.values)[1])
         else:
             lengths = ops.sum(ops.cast(memory.mask, "int32"), axis=1)
         lengths = ops.cast(lengths, "float32")
-        most = ops.full(ops.shape(lengths), float(longest))
+        maximum = ops.full(ops.shape(lengths), float(longest))
         if max_ratio is not None:
-            most = ops.clip(ops.ceil(max_ratio * lengths), 1.0, longest)
-            chosen.append(constraints.max_length(ops.cast(most, "int32"), self.end))
+            maximum = ops.clip(ops.ceil(max_ratio * lengths), 1.0, longest)
+            limits.append(constraints.max_length(ops.cast(maximum, "int32"), self.end))
         if min_ratio:
-            least = ops.minimum(ops.floor(min_ratio * lengths), most)
-            chosen.append(constraints.min_length(ops.cast(least, "int32"), self.end))
+            minimum = ops.minimum(ops.floor(min_ratio * lengths), maximum)
+            limits.append(constraints.min_length(ops.cast(minimum, "int32"), self.end))
         if no_repeat_ngram:
-            chosen.append(constraints.no_repeated_ngrams(no_repeat_ngram))
-        chosen = [constraints.all_of(chosen, self.end)] if chosen else []
-        return chosen if prefix is None else [constraints.prefix(prefix, *chosen)]
+            limits.append(constraints.no_repeated_ngrams(no_repeat_ngram))
+        limits = [constraints.all_of(limits, self.end)] if limits else []
+        return limits if prefix is None else [constraints.prefix(prefix, *limits)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
@@ -224,24 +283,23 @@ class ConditionalLM(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
-        if config.get("tie_embeddings"):  # the parts must not be built before they are tied
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        if config.get("tie_embeddings"):  # which must happen before the parts are built
             config["encoder"].pop("build_config", None)
             config["decoder"].pop("build_config", None)
         encoder, decoder = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder"))
         return cls(encoder, decoder, **config)
 
 
-def _without_weights(step):
-    return lambda token, state: step(token, state)[:2]
+def _without_weights(reader: Callable) -> Step:
+    return lambda token, state: reader(token, state)[:2]
 
 
-def _with_coverage(step, state, memory):
-    """`step` with a state that sums the attention of all steps, `(rows, positions)`, beside its own."""
+def _with_coverage(reader: Callable) -> Step:
+    """Returns a step on a `CoverageState`, which sums the attention weights."""
 
-    def covering_step(token, state):
-        state, covered = state
-        logits, state, weights = step(token, state)
-        return logits, (state, covered + ops.cast(weights, "float32")), weights
+    def step(token, state):
+        logits, decoder_state, weights = reader(token, state.decoder)
+        return logits, CoverageState(decoder_state, state.coverage + ops.cast(weights, "float32"))
 
-    return covering_step, (state, ops.zeros(ops.shape(memory.values)[:2]))
+    return step

@@ -1,20 +1,28 @@
-"""What a search may write: functions that make tokens impossible.
+"""Constraints of a search: functions that exclude tokens.
 
-A constraint is a function `(logits, time, tokens) -> logits` of what a search knows before it writes position `time`:
-`logits` `(batch, hypotheses, vocabulary)` of the next token, and `tokens` `(batch, hypotheses, max_length)`, of which
-those before `time` are written. It lowers the logits of what may not come next to `IMPOSSIBLE` and leaves the others
-alone. A search applies several one after the other, and counts with the log-probabilities from before, so that a score
-stays the model's log-probability of its tokens.
+A constraint is a function `(logits, time, tokens) -> logits`. A search calls it before it chooses the token at position
+`time`: `logits` `(batch, hypotheses, vocabulary)` are those of this token, and `tokens`
+`(batch, hypotheses, max_length)` are the hypotheses, which are known before `time`. The constraint sets the logits of
+excluded tokens to `IMPOSSIBLE` and returns the others unchanged. A search applies several constraints one after the
+other. It computes scores from the log-probabilities before the constraints, so that a score is the log-probability that
+the model gives the tokens.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from keras import ops
 
-# A logit or log-probability that no hypothesis has; finite, because infinities times zero are NaN.
+from .types import Tensor
+
+Constraint: TypeAlias = Callable[[Tensor, Any, Tensor], Tensor]
+
+# The logit or log-probability of what is excluded; finite, since infinity times zero is NaN.
 IMPOSSIBLE = -1e9
 
 
-def min_length(lengths, end):
-    """No end before a hypothesis has this many tokens, the end among them.
+def min_length(lengths: Tensor, end: int) -> Constraint:
+    """Excludes the end token before a hypothesis has `lengths` tokens, including the end token.
 
     Args:
         lengths: Integer tensor `(batch,)`.
@@ -22,6 +30,7 @@ def min_length(lengths, end):
 
     Example:
 
+    >>> from keras_recurrent.layers.constraints import IMPOSSIBLE, min_length
     >>> constraint = min_length(ops.array([3, 1]), end=0)
     >>> logits = constraint(ops.zeros((2, 1, 2)), time=1, tokens=ops.zeros((2, 1, 5), "int32"))
     >>> ops.convert_to_numpy(logits[:, 0, 0] == IMPOSSIBLE).tolist()
@@ -36,8 +45,8 @@ def min_length(lengths, end):
     return constraint
 
 
-def max_length(lengths, end):
-    """The end at the latest as token number `lengths`.
+def max_length(lengths: Tensor, end: int) -> Constraint:
+    """Excludes all tokens but the end token once a hypothesis would have `lengths` tokens, including the end token.
 
     Args:
         lengths: Integer tensor `(batch,)`.
@@ -45,6 +54,7 @@ def max_length(lengths, end):
 
     Example:
 
+    >>> from keras_recurrent.layers.constraints import IMPOSSIBLE, max_length
     >>> constraint = max_length(ops.array([3, 2]), end=0)
     >>> logits = constraint(ops.zeros((2, 1, 2)), time=1, tokens=ops.zeros((2, 1, 5), "int32"))
     >>> ops.convert_to_numpy(logits[:, 0, 1] == IMPOSSIBLE).tolist()
@@ -59,48 +69,50 @@ def max_length(lengths, end):
     return constraint
 
 
-def prefix(forced, constraint=lambda logits, time, tokens: logits):
-    """The hypotheses begin with these tokens, and obey a constraint after them.
+def prefix(forced: Tensor, constraint: Constraint = lambda logits, time, tokens: logits) -> Constraint:
+    """Makes hypotheses begin with given tokens.
 
     Args:
-        forced: Integer tensor `(batch, positions)`; where it is 0, and after it, the search is free.
-        constraint: What the tokens after the prefix must obey.
+        forced: Integer tensor `(batch, positions)`, the tokens of each prefix, followed by 0.
+        constraint: Constraint of the tokens after the prefix.
 
     Example:
 
+    >>> from keras_recurrent.layers.constraints import prefix
     >>> constraint = prefix(ops.array([[4, 2, 0]]))
     >>> logits = constraint(ops.zeros((1, 1, 5)), time=1, tokens=ops.zeros((1, 1, 9), "int32"))
     >>> int(ops.argmax(logits[0, 0]))
     2
     """
-    # One free position more, which stands for all after it.
+    # The last position is free, and used for all later ones.
     forced = ops.pad(forced, ((0, 0), (0, 1)))
 
     def prefixed(logits, time, tokens):
         position = ops.minimum(time, ops.shape(forced)[1] - 1)
-        now = ops.reshape(ops.take(forced, position, axis=1), (-1, 1, 1))
-        alone = ops.where(ops.arange(logits.shape[-1]) == now, logits, IMPOSSIBLE)
-        return ops.where(now == 0, constraint(logits, time, tokens), alone)
+        token = ops.reshape(ops.take(forced, position, axis=1), (-1, 1, 1))
+        forced_logits = ops.where(ops.arange(logits.shape[-1]) == token, logits, IMPOSSIBLE)
+        return ops.where(token == 0, constraint(logits, time, tokens), forced_logits)
 
     return prefixed
 
 
-def all_of(constraints, end):
-    """Several constraints together; a hypothesis for which they leave no token ends.
+def all_of(constraints: Sequence[Constraint], end: int) -> Constraint:
+    """Combines constraints; a hypothesis ends if they exclude all tokens together.
 
     Args:
-        constraints: List of constraints.
+        constraints: Sequence of constraints.
         end: Id of the token that ends a hypothesis.
 
     Example:
 
+    >>> from keras_recurrent.layers.constraints import IMPOSSIBLE, all_of, prefix
     >>> constraint = all_of([prefix(ops.array([[2]])), prefix(ops.array([[3]]))], end=0)
     >>> logits = constraint(ops.zeros((1, 1, 5)), time=0, tokens=ops.zeros((1, 1, 9), "int32"))
     >>> ops.convert_to_numpy(logits[0, 0] > IMPOSSIBLE).nonzero()[0].tolist()
     [0]
     """
 
-    def together(logits, time, tokens):
+    def combined(logits, time, tokens):
         allowed = logits
         for constraint in constraints:
             allowed = constraint(allowed, time, tokens)
@@ -108,17 +120,18 @@ def all_of(constraints, end):
         is_end = ops.arange(logits.shape[-1]) == end
         return ops.where(ops.logical_and(is_stuck, is_end), logits, allowed)
 
-    return together
+    return combined
 
 
-def no_repeated_ngrams(size):
-    """No sequence of `size` tokens comes twice in a hypothesis.
+def no_repeated_ngrams(size: int) -> Constraint:
+    """Excludes tokens that would repeat a sequence of `size` tokens within a hypothesis.
 
     Args:
         size: Positive integer.
 
-    Example: after 4, 5, 4 no 5 may come, for 4, 5 was there.
+    Example: after 4, 5, 4 the token 5 is excluded, since 4, 5 has occurred.
 
+    >>> from keras_recurrent.layers.constraints import IMPOSSIBLE, no_repeated_ngrams
     >>> constraint = no_repeated_ngrams(2)
     >>> logits = constraint(ops.zeros((1, 1, 6)), time=3, tokens=ops.array([[[4, 5, 4, 0, 0]]]))
     >>> ops.convert_to_numpy(logits[0, 0] == IMPOSSIBLE).nonzero()[0].tolist()
@@ -131,13 +144,13 @@ def no_repeated_ngrams(size):
     def constraint(logits, time, tokens):
         vocabulary = logits.shape[-1]
         positions = ops.arange(tokens.shape[-1])
-        # Position i ends a sequence that began as the one now does, if its size - 1 tokens before are the last ones.
+        # The token at position i would repeat a sequence if the size - 1 tokens before it equal the last ones.
         repeats = ops.logical_and(positions >= size - 1, positions < time)
         for back in range(1, size):
             last = ops.take(tokens, ops.maximum(time - back, 0), axis=2)
             before = ops.take(tokens, ops.maximum(positions - back, 0), axis=2)
             repeats = ops.logical_and(repeats, before == ops.expand_dims(last, -1))
-        # The tokens at those positions, and a token beyond the vocabulary for all others, become impossible.
+        # Excludes the tokens at these positions, and for the other positions a token after the vocabulary.
         banned = ops.reshape(ops.where(repeats, tokens, vocabulary), (-1, tokens.shape[-1]))  # (rows, positions)
         rows = ops.broadcast_to(ops.expand_dims(ops.arange(ops.shape(banned)[0]), 1), ops.shape(banned))
         indices = ops.reshape(ops.stack([rows, banned], axis=-1), (-1, 2))

@@ -95,7 +95,7 @@ def gradient_flow(model: Any, inputs: Nest, targets: Nest, loss: Identifier = No
     Example:
 
     >>> from keras_recurrent.layers import LSTM, gradient_flow
-    >>> model = keras.Sequential([LSTM(8, name="lstm"), keras.layers.Dense(1)])
+    >>> model = keras.Sequential([keras.Input((5, 3)), LSTM(8, name="lstm"), keras.layers.Dense(1)])
     >>> flow = gradient_flow(model, np.ones((2, 5, 3)), np.ones((2, 1)), "mean_squared_error")
     >>> {path: norms.shape for path, norms in flow.items()}
     {'lstm/lstm_cell': (2, 5)}

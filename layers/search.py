@@ -1,72 +1,106 @@
-"""Search for good sequences of tokens: pure functions of a step and a state, which know no model.
+"""Search for sequences of tokens: pure functions of a step and a state, independent of the model.
 
-`step(token, state) -> (logits, state)` reads one token a row, `(rows,)`, and gives the logits of the next,
-`(rows, vocabulary)`. The state is any nest of tensors with the rows first. The loops use dense carries only, so that
-they run eagerly, in a graph, under XLA and in an exported model alike.
+`step(token, state) -> (logits, state)` reads one token per row, `(rows,)`, and returns the logits of the next token,
+`(rows, vocabulary)`. The state is any nest of tensors whose first axis is the rows. The loops carry dense tensors only,
+so that they run eagerly, in a graph, under XLA and in an exported model.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from keras import ops, tree
 
-from .constraints import IMPOSSIBLE
+from .constraints import IMPOSSIBLE, Constraint
+from .types import Nest, Tensor
+
+Step: TypeAlias = Callable[[Tensor, Nest], tuple[Tensor, Nest]]
 
 
 class Hypotheses(NamedTuple):
-    """What a search found; the best first, if it searched for the best.
+    """The result of a search, from the best to the worst hypothesis, or samples in the order of their draws.
 
     Attributes:
-        tokens: Integer tensor `(batch, hypotheses, max_length)`: the tokens up to and with the end token, then 0.
-        lengths: Integer tensor `(batch, hypotheses)`: how many tokens that is. A hypothesis without an end token was
-            cut at `max_length`.
-        scores: Float tensor `(batch, hypotheses)`: log-probability divided by the length penalty, and any bonus.
-    """
-
-    tokens: Any
-    lengths: Any
-    scores: Any
-
-
-def length_penalty(lengths, alpha):
-    """What a log-probability is divided by, `((5 + length) / 6) ** alpha` (Wu et al. 2016, equation 14).
+        tokens: Integer tensor `(batch, hypotheses, max_length)`: the tokens including the end token, then 0.
+        lengths: Integer tensor `(batch, hypotheses)`: the number of these tokens. A hypothesis of `max_length` tokens
+            may have no end token.
+        scores: Float tensor `(batch, hypotheses)`: the log-probability divided by the length penalty, plus the bonus.
 
     Example:
 
+    >>> from keras_recurrent.layers import Hypotheses
+    >>> best = Hypotheses(ops.array([[[5, 7, 3, 0]]]), ops.array([[3]]), ops.array([[-0.5]]))
+    >>> best.tokens.shape
+    (1, 1, 4)
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    scores: Tensor
+
+
+def length_penalty(lengths: Tensor, alpha: float) -> Tensor:
+    """Computes the divisor of a log-probability, `((5 + length) / 6) ** alpha` (Wu et al. 2016, equation 14).
+
+    Example:
+
+    >>> from keras_recurrent.layers.search import length_penalty
     >>> [round(float(p), 3) for p in length_penalty(ops.array([1, 7]), alpha=1.0)]
     [1.0, 2.0]
     """
     return ((5.0 + ops.cast(lengths, "float32")) / 6.0) ** alpha
 
 
-def greedy_search(step, state, **options):
-    """The likeliest token at each step: `beam_search` with a beam of one, and its arguments."""
+def greedy_search(step: Step, state: Nest, **options: Any) -> Hypotheses:
+    """Chooses the most likely token at each step: `beam_search` with `beam_size=1` and the same arguments.
+
+    Example: a model for which token 1 is always most likely.
+
+    >>> from keras_recurrent.layers import greedy_search
+    >>> step = lambda token, state: (ops.array([[0.0, 1.0]]), state)
+    >>> best = greedy_search(step, ops.zeros((1, 1)), start=0, end=0, max_length=3)
+    >>> ops.convert_to_numpy(best.tokens).tolist()
+    [[[1, 1, 1]]]
+    """
     return beam_search(step, state, beam_size=1, **options)
 
 
-def beam_search(step, state, *, start, end, max_length, beam_size, alpha=0.0, bonus=None, constraints=()):
-    """Keeps the `beam_size` best hypotheses of each row of a batch, step by step.
+def beam_search(
+    step: Step,
+    state: Nest,
+    *,
+    start: int,
+    end: int,
+    max_length: int,
+    beam_size: int,
+    alpha: float = 0.0,
+    bonus: Callable[[Nest], Tensor] | None = None,
+    constraints: Sequence[Constraint] = (),
+) -> Hypotheses:
+    """Keeps the `beam_size` best hypotheses of each example at each step.
 
-    A hypothesis stops at its end token and keeps its place in the beam while its score is among the best; the loop
-    stops when all hypotheses of the batch have stopped, or at `max_length`.
+    A hypothesis stops at its end token and stays in the beam while its score is among the best. The loop stops when all
+    hypotheses of the batch have stopped, or at `max_length`.
 
     Args:
-        step: Function `(token, state) -> (logits, state)` on `batch * beam_size` rows, row by row of the batch; see
-            this file's head.
-        state: The state before the first token, with `batch` rows. It is repeated for the beam here.
+        step: Function `(token, state) -> (logits, state)` on `batch * beam_size` rows; the hypotheses of an example
+            are consecutive rows.
+        state: The state before the first token, with `batch` rows, which are repeated for the beam.
         start: Id of the token that the first step reads.
         end: Id of the token that ends a hypothesis.
-        max_length: Positive integer, the most tokens of a hypothesis, the end token among them.
-        beam_size: Positive integer, at most the vocabulary's size.
-        alpha: Float, the exponent of `length_penalty`: 0 prefers short hypotheses, 1 about divides by the length.
-        bonus: Function of a state that returns what to add to the scores of its hypotheses, `(rows,)`, such as a
-            coverage penalty; None adds nothing.
-        constraints: Functions that make tokens impossible; see `constraints.py`.
+        max_length: Positive integer, the maximum number of tokens of a hypothesis, including the end token.
+        beam_size: Positive integer, at most the size of the vocabulary.
+        alpha: Float, the exponent of `length_penalty`: 0 prefers short hypotheses, 1 almost divides by the length.
+        bonus: Function from a state to what is added to the scores of its hypotheses, `(rows,)`, such as a coverage
+            penalty; None adds nothing.
+        constraints: Functions that exclude tokens; see `constraints.py`.
 
     Returns:
-        `Hypotheses` with `beam_size` a row. Where fewer sequences exist, the rest have a score below -1e7.
+        `Hypotheses` with `beam_size` hypotheses per example. If there are fewer sequences, the scores of the others are
+        below -1e7.
 
-    Example: of two tokens, 0 (the end) and 1, the second is always a little likelier.
+    Example: two tokens, of which 1 is always slightly more likely than 0, the end token.
 
+    >>> from keras_recurrent.layers import beam_search
     >>> step = lambda token, state: (ops.tile(ops.array([[0.0, 0.1]]), (2, 1)), state)
     >>> best = beam_search(step, ops.zeros((1, 1)), start=0, end=0, max_length=3, beam_size=2)
     >>> best.tokens.shape, best.scores.shape
@@ -77,7 +111,7 @@ def beam_search(step, state, *, start, end, max_length, beam_size, alpha=0.0, bo
     """
 
     def choose(time, logits, totals, beam):
-        # No more than `beam_size` children of one hypothesis can stay, so the others need no normalising.
+        # At most `beam_size` children of a hypothesis can survive: the others are not normalized.
         best, children = _top_k(logits, beam_size)  # (batch, parent, child)
         best = best - ops.expand_dims(totals, -1)
         # A finished hypothesis has one child: itself.
@@ -96,39 +130,56 @@ def beam_search(step, state, *, start, end, max_length, beam_size, alpha=0.0, bo
 
         return chosen // beam_size, of_chosen(children), of_chosen(log_probs)
 
-    # At first all hypotheses of a row are the same, so only one of them may have children.
+    # The initial hypotheses of an example are equal, so that only one of them may have children.
     log_probs = ops.where(ops.arange(beam_size) == 0, 0.0, IMPOSSIBLE)
     return _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus, constraints)
 
 
-def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p=1.0, alpha=0.0, constraints=()):
-    """Draws each token at random, by the model's probabilities.
+def sample(
+    step: Step,
+    state: Nest,
+    draws: Tensor,
+    *,
+    start: int,
+    end: int,
+    temperature: Any = 1.0,
+    top_k: int | None = None,
+    top_p: Any = 1.0,
+    alpha: float = 0.0,
+    constraints: Sequence[Constraint] = (),
+) -> Hypotheses:
+    """Draws each token at random with the probabilities of the model.
 
-    With logits `z`, a token has the probability `softmax(z / temperature)`; of these the `top_k` likeliest are left,
-    and of those the fewest likeliest that together have `top_p`. All randomness is in `draws`: the same draws give the
-    same tokens.
+    With logits `z`, a token has the probability `softmax(z / temperature)`. Only the `top_k` most likely tokens can be
+    drawn, and of these the smallest set whose probabilities sum to at least `top_p`. The result is a deterministic
+    function of `draws`.
 
     Args:
-        step: Function `(token, state) -> (logits, state)` on `batch * samples` rows, row by row of the batch; see this
-            file's head.
-        state: The state before the first token, with `batch` rows. It is repeated for the samples here.
+        step: Function `(token, state) -> (logits, state)` on `batch * samples` rows; the samples of an example are
+            consecutive rows.
+        state: The state before the first token, with `batch` rows, which are repeated for the samples.
         draws: Float tensor `(batch, samples, max_length)`, uniform in [0, 1).
         start: Id of the token that the first step reads.
         end: Id of the token that ends a sample.
-        temperature: Float or scalar tensor, 0 or more: below 1 prefers the likelier tokens, 0 takes the likeliest.
+        temperature: Float or scalar tensor, not negative: below 1 favors likely tokens, 0 takes the most likely one.
         top_k: Positive integer; None is the whole vocabulary.
         top_p: Float or scalar tensor in (0, 1].
         alpha: Float, the exponent of `length_penalty` in the scores.
-        constraints: Functions that make tokens impossible; see `constraints.py`.
+        constraints: Functions that exclude tokens; see `constraints.py`.
 
     Returns:
         `Hypotheses`, in the order of the draws.
 
+    Raises:
+        ValueError: If `temperature` is a negative number.
+
     Example:
 
+    >>> from keras_recurrent.layers import sample
     >>> step = lambda token, state: (ops.log(ops.array([[0.2, 0.8]])), state)
-    >>> ops.convert_to_numpy(sample(step, ops.zeros((1, 1)), ops.array([[[0.7, 0.9, 0.1]]]), start=1, end=0).tokens)
-    array([[[1, 0, 0]]], dtype=int32)
+    >>> samples = sample(step, ops.zeros((1, 1)), ops.array([[[0.7, 0.1, 0.9]]]), start=1, end=0)
+    >>> ops.convert_to_numpy(samples.tokens).tolist()
+    [[[1, 1, 0]]]
 
     Reference:
         Fan, Lewis and Dauphin 2018, Hierarchical neural story generation, for `top_k`; Holtzman et al. 2020, The
@@ -139,27 +190,27 @@ def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p
     if isinstance(temperature, (int, float)) and temperature < 0:
         raise ValueError(f"The temperature must be 0 or more. Received: {temperature}")
     temperature = ops.convert_to_tensor(temperature, dtype="float32")
-    is_greedy = temperature < 1e-6  # so small that quotients are no numbers any more
+    is_greedy = temperature < 1e-6  # so small that quotients overflow
     temperature = ops.where(is_greedy, 1.0, temperature)
 
     def choose(time, logits, totals, hypotheses):
         best, candidates = ops.top_k(logits, min(top_k or logits.shape[-1], logits.shape[-1]))
-        # Keras's softmax would warn of a single candidate.
+        # Keras's softmax warns if there is a single candidate.
         probabilities = ops.exp(ops.log_softmax(best / temperature, axis=-1))
-        probabilities = ops.where(best < IMPOSSIBLE / 2, 0.0, probabilities)  # at any temperature
-        likelier = ops.cumsum(probabilities, axis=-1) - probabilities
-        probabilities = ops.where(likelier < ops.where(is_greedy, 1e-30, top_p), probabilities, 0.0)
+        probabilities = ops.where(best < IMPOSSIBLE / 2, 0.0, probabilities)  # also at high temperatures
+        before = ops.cumsum(probabilities, axis=-1) - probabilities
+        probabilities = ops.where(before < ops.where(is_greedy, 1e-30, top_p), probabilities, 0.0)
         cumulative = ops.cumsum(probabilities, axis=-1)
         draw = ops.take(draws, time, axis=2)
-        # The first candidate whose interval holds the draw; rounding may lead to none but those that are left.
+        # The first candidate whose interval contains the draw; rounding must not lead to an excluded one.
         passed = cumulative <= ops.expand_dims(draw, -1) * cumulative[..., -1:]
         index = ops.minimum(_count(passed), _count(probabilities > 0) - 1)
         index = ops.expand_dims(index, -1)
         token = ops.squeeze(ops.take_along_axis(ops.cast(candidates, "int32"), index, axis=-1), -1)
         log_prob = ops.squeeze(ops.take_along_axis(best, index, axis=-1), -1) - totals
-        itself = ops.broadcast_to(ops.arange(samples), ops.shape(token))
+        parents = ops.broadcast_to(ops.arange(samples), ops.shape(token))  # each sample continues itself
         return (
-            itself,
+            parents,
             ops.where(hypotheses.finished, 0, token),
             ops.where(hypotheses.finished, hypotheses.log_probs, hypotheses.log_probs + log_prob),
         )
@@ -167,8 +218,8 @@ def sample(step, state, draws, *, start, end, temperature=1.0, top_k=None, top_p
     return _search(step, state, choose, ops.zeros(samples), start, end, max_length, alpha, None, constraints)
 
 
-def _top_k(x, k, width=128):
-    """`ops.top_k` of the last axis, quicker where that is long: first the blocks with the largest, then among these."""
+def _top_k(x: Tensor, k: int, width: int = 128) -> tuple[Tensor, Tensor]:
+    """Computes `ops.top_k` over a long last axis faster: chooses the blocks with the largest entries, then in these."""
     size = x.shape[-1]
     blocks = -(-size // width)
     if blocks <= 2 * k:
@@ -176,41 +227,43 @@ def _top_k(x, k, width=128):
     x = ops.pad(x, [[0, 0]] * (len(x.shape) - 1) + [[0, blocks * width - size]], constant_values=2 * IMPOSSIBLE)
     x = ops.reshape(x, (*ops.shape(x)[:-1], blocks, width))
     _, chosen = ops.top_k(ops.max(x, axis=-1), k)
-    chosen = ops.sort(ops.cast(chosen, "int32"), axis=-1)  # so that of equals the first is the first here, too
+    chosen = ops.sort(
+        ops.cast(chosen, "int32"), axis=-1
+    )  # so that the first of equal entries comes first, as in `ops.top_k`
     x = ops.take_along_axis(x, ops.expand_dims(chosen, -1), axis=-2)  # (..., k, width)
-    values, found = ops.top_k(ops.reshape(x, (*ops.shape(x)[:-2], k * width)), k)
-    found = ops.cast(found, "int32")
-    return values, ops.take_along_axis(chosen, found // width, axis=-1) * width + found % width
+    values, indices = ops.top_k(ops.reshape(x, (*ops.shape(x)[:-2], k * width)), k)
+    indices = ops.cast(indices, "int32")
+    return values, ops.take_along_axis(chosen, indices // width, axis=-1) * width + indices % width
 
 
-def _count(x):
+def _count(x: Tensor) -> Tensor:
     return ops.sum(ops.cast(x, "int32"), axis=-1)
 
 
 class _Running(NamedTuple):
-    """The hypotheses of a search so far: `(batch, hypotheses)`, and their tokens `(batch, hypotheses, max_length)`."""
+    """The hypotheses during a search: `(batch, hypotheses)`, and their tokens `(batch, hypotheses, max_length)`."""
 
-    last: Any
-    tokens: Any
-    lengths: Any
-    log_probs: Any
-    bonuses: Any
-    finished: Any
+    last: Tensor
+    tokens: Tensor
+    lengths: Tensor
+    log_probs: Tensor
+    bonuses: Tensor
+    finished: Tensor
 
 
 def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus, constraints):
-    """The loop of every search.
+    """Runs the loop of all searches.
 
-    `choose(time, logits, totals, running)` decides on a step: it gets the constrained logits
-    `(batch, hypotheses, vocabulary)`, the logarithm of the total `(batch, hypotheses)` that makes probabilities of
-    them, and the hypotheses, whose lengths and bonuses are those after the step. It returns `(parents, last,
-    log_probs)`, `(batch, hypotheses)`: whom each new hypothesis continues, by which token, and its log-probability.
-    `log_probs` are those before the first step, `(hypotheses,)`.
+    `choose(time, logits, totals, running)` chooses the tokens of a step. Its arguments are the constrained logits
+    `(batch, hypotheses, vocabulary)`, the logarithms of their normalizers `(batch, hypotheses)`, and the hypotheses,
+    with the lengths and bonuses after the step. It returns `(parents, last, log_probs)`, each `(batch, hypotheses)`:
+    the hypothesis that each new one continues, its token, and its log-probability. `log_probs` are the
+    log-probabilities before the first step, `(hypotheses,)`.
     """
     (size,) = log_probs.shape
     batch = ops.shape(tree.flatten(state)[0])[0]
     state = tree.map_structure(lambda x: ops.repeat(x, size, axis=0), state)
-    first_row = ops.expand_dims(ops.arange(batch) * size, 1)  # (batch, 1): where a batch row's hypotheses begin
+    first_row = ops.expand_dims(ops.arange(batch) * size, 1)  # (batch, 1): the first hypothesis of each example
 
     def keep_going(time, running, state):
         return ops.logical_not(ops.all(running.finished))

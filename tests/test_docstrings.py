@@ -18,7 +18,7 @@ from keras_recurrent import layers
 ROOT = Path(__file__).parents[1]
 FOLDERS = ["layers", "datasets", "apps"] if keras.config.backend() == "tensorflow" else ["layers"]
 # Folders and modules whose examples are not written to run yet.
-PENDING = ("layers/", "apps/")
+PENDING = ("apps/",)
 
 SHAPE = re.compile(r"\b(?:TensorShape|torch\.Size)\(\[([^]]*)\]\)")
 FLOAT = re.compile(r"(?<![\w.])-?(?:\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+)(?![\w.])")
@@ -80,7 +80,7 @@ def test_example(test, tmp_path, monkeypatch):
     assert not runner.summarize(verbose=False).failed, "".join(report)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pending("layers/")) for name in layers.__all__])
+@pytest.mark.parametrize("name", layers.__all__)
 def test_public_layers_have_an_example(name):
     assert ">>>" in (getattr(layers, name).__doc__ or "")
 
