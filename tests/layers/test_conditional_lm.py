@@ -10,9 +10,13 @@ PADDING, START, END = 0, 2, 3
 VOCABULARY, LENGTH = 12, 4
 
 
-def model_of(attention="luong", units=8, **options):
+# Options of the decoder.
+ATTENTIONS = {"after_step": {"query": "after_step"}, "before_step": {"query": "before_step"}, "none": {"score": "none"}}
+
+
+def model_of(attention="after_step", units=8, **options):
     encoder = TextEncoder(VOCABULARY, 8, units, **options)
-    return ConditionalLM(encoder, Decoder(VOCABULARY, 8, units, attention=attention, **options))
+    return ConditionalLM(encoder, Decoder(VOCABULARY, 8, units, **ATTENTIONS[attention], **options))
 
 
 def reversals(count, rng):
@@ -62,7 +66,7 @@ def test_encoder_and_decoder_share_no_variables(rng):
     assert ids[0] | ids[1] == ids[2]
 
 
-@pytest.mark.parametrize("attention", ["luong", "none"])
+@pytest.mark.parametrize("attention", ["after_step", "none"])
 def test_padding_of_the_source_changes_nothing(attention, rng, assert_close):
     sources, targets = reversals(4, rng)
     model = model_of(attention)
@@ -85,7 +89,7 @@ def log_probabilities(model, sources, targets):
     return np.take_along_axis(log_probs, indices, axis=-1)[..., 0]
 
 
-@pytest.mark.parametrize(("cell", "attention"), [("lstm", "luong"), ("gru", "bahdanau"), ("lstm", "none")])
+@pytest.mark.parametrize(("cell", "attention"), [("lstm", "after_step"), ("gru", "before_step"), ("lstm", "none")])
 def test_search_scores_are_the_models(cell, attention, rng):
     sources, _ = reversals(3, rng)
     model = model_of(attention, cell=cell, num_layers=2)
@@ -222,7 +226,7 @@ def test_scheduled_sampling_reads_the_models_own_tokens(rng, assert_close):
 @pytest.mark.parametrize("scheduled_sampling", [pytest.param(False, marks=pytest.mark.rest), True])
 def test_learns_to_reverse(scheduled_sampling, rng):
     sources, targets = reversals(1024, rng)
-    model = model_of("luong", units=32)
+    model = model_of("after_step", units=32)
     if scheduled_sampling:
         model = ConditionalLM(model.encoder, model.decoder, scheduled_sampling=True)
         model.sampling_rate.assign(0.2)

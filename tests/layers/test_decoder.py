@@ -5,37 +5,37 @@ import numpy as np
 import pytest
 from keras import ops, tree
 from keras_recurrent.layers import Decoder, Memory
+from keras_recurrent.layers.reader import DecoderState
 
 VOCABULARY, UNITS, FEATURES, POSITIONS = 11, 5, 6, 4
 CELLS = ["simple_rnn", "lstm", "gru"]
-ATTENTIONS = ["luong", "bahdanau", "none"]
+ATTENTIONS = {"after_step": {"query": "after_step"}, "before_step": {"query": "before_step"}, "none": {"score": "none"}}
 # Each pair of a cell, a way to attend and a conditioning occurs once at least; scores, layers and tying alternate.
 DECODERS = {
-    "init-luong": {"cell": "simple_rnn", "attention": "luong", "num_layers": 2},
-    "init-bahdanau": {"cell": "lstm", "attention": "bahdanau", "score": "multiplicative"},
-    "init-none": {"cell": "gru", "attention": "none", "tie_softmax": True},
-    "init-fed": {"cell": "lstm", "attention": "luong", "input_feeding": True, "num_layers": 2, "tie_softmax": True},
-    "pre-luong": {"cell": "gru", "attention": "luong", "conditioning": "pre", "score": "multiplicative"},
-    "pre-bahdanau": {"cell": "simple_rnn", "attention": "bahdanau", "conditioning": "pre", "num_layers": 2},
-    "pre-none": {"cell": "lstm", "attention": "none", "conditioning": "pre", "num_layers": 2},
-    "pre-fed": {"cell": "gru", "attention": "luong", "input_feeding": True, "conditioning": "pre"},
-    "par-luong": {"cell": "gru", "attention": "luong", "conditioning": "par", "num_layers": 2},
-    "par-bahdanau": {"cell": "lstm", "attention": "bahdanau", "conditioning": "par", "tie_softmax": True},
-    "par-none": {"cell": "simple_rnn", "attention": "none", "conditioning": "par"},
+    "init-after_step": {"cell": "simple_rnn", "query": "after_step", "num_layers": 2},
+    "init-before_step": {"cell": "lstm", "query": "before_step", "score": "multiplicative"},
+    "init-none": {"cell": "gru", "score": "none", "tie_softmax": True},
+    "init-fed": {"cell": "lstm", "input_feeding": True, "num_layers": 2, "tie_softmax": True},
+    "pre-after_step": {"cell": "gru", "query": "after_step", "conditioning": "pre", "score": "multiplicative"},
+    "pre-before_step": {"cell": "simple_rnn", "query": "before_step", "conditioning": "pre", "num_layers": 2},
+    "pre-none": {"cell": "lstm", "score": "none", "conditioning": "pre", "num_layers": 2},
+    "pre-fed": {"cell": "gru", "input_feeding": True, "conditioning": "pre"},
+    "par-after_step": {"cell": "gru", "query": "after_step", "conditioning": "par", "num_layers": 2},
+    "par-before_step": {"cell": "lstm", "query": "before_step", "conditioning": "par", "tie_softmax": True},
+    "par-none": {"cell": "simple_rnn", "score": "none", "conditioning": "par"},
     "par-fed": {
         "cell": "lstm",
-        "attention": "luong",
         "input_feeding": True,
         "conditioning": "par",
         "score": "multiplicative",
     },
-    "merge-luong": {"cell": "lstm", "attention": "luong", "conditioning": "merge"},
-    "merge-bahdanau": {"cell": "gru", "attention": "bahdanau", "conditioning": "merge", "num_layers": 2},
-    "merge-none": {"cell": "gru", "attention": "none", "conditioning": "merge"},
-    "merge-fed": {"cell": "simple_rnn", "attention": "luong", "input_feeding": True, "conditioning": "merge"},
+    "merge-after_step": {"cell": "lstm", "query": "after_step", "conditioning": "merge"},
+    "merge-before_step": {"cell": "gru", "query": "before_step", "conditioning": "merge", "num_layers": 2},
+    "merge-none": {"cell": "gru", "score": "none", "conditioning": "merge"},
+    "merge-fed": {"cell": "simple_rnn", "input_feeding": True, "conditioning": "merge"},
 }
 # Each option at least once, for the properties that hardly depend on how options combine.
-SOME = ["init-luong", "init-none", "init-fed", "pre-bahdanau", "par-bahdanau", "merge-luong"]
+SOME = ["init-after_step", "init-none", "init-fed", "pre-before_step", "par-before_step", "merge-after_step"]
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape
 
@@ -69,7 +69,7 @@ def logits_of(decoder, tokens, memory, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "masked"), [*((name, True) for name in DECODERS), ("init-luong", False), ("init-bahdanau", False)]
+    ("name", "masked"), [*((name, True) for name in DECODERS), ("init-after_step", False), ("init-before_step", False)]
 )
 def test_call_is_step_unrolled(name, masked, memory, rng, assert_close):
     kind = DECODERS[name]
@@ -84,7 +84,7 @@ def test_call_is_step_unrolled(name, masked, memory, rng, assert_close):
         assert_close(step_logits, logits[:, time], atol=1e-5)
         tree.assert_same_structure(new_state, state)
         state = new_state
-        if kind["attention"] == "none":
+        if kind.get("score") == "none":
             assert weights is None
             assert alignment is None
         else:
@@ -135,7 +135,7 @@ def test_logits_see_the_past_only(kind, memory, rng):
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_every_part_of_the_memory_is_read(attention, memory, rng):
-    decoder = build(rng, attention=attention)
+    decoder = build(rng, **ATTENTIONS[attention])
     logits = logits_of(decoder, TOKENS, memory)
     assert np.any(logits_of(decoder, TOKENS, memory._replace(summary=-memory.summary))[:, 0] != logits[:, 0])
     values_matter = np.any(logits_of(decoder, TOKENS, memory._replace(values=-memory.values)) != logits)
@@ -143,17 +143,17 @@ def test_every_part_of_the_memory_is_read(attention, memory, rng):
 
 
 @pytest.mark.parametrize(
-    ("cell", "attention", "num_layers"),
-    [("simple_rnn", "luong", 2), ("gru", "bahdanau", 2), ("lstm", "luong", 1), ("lstm", "bahdanau", 1)],
+    ("cell", "query", "num_layers"),
+    [("simple_rnn", "after_step", 2), ("gru", "before_step", 2), ("lstm", "after_step", 1), ("lstm", "before_step", 1)],
 )
-def test_query_is_the_papers(cell, attention, num_layers, memory, rng, assert_close):
-    decoder = build(rng, cell=cell, attention=attention, num_layers=num_layers)
+def test_query_is_the_papers(cell, query, num_layers, memory, rng, assert_close):
+    decoder = build(rng, cell=cell, query=query, num_layers=num_layers)
     # Not the first state, where the two states of an LSTM come from one summary.
     _, state, _ = decoder.step(ops.convert_to_tensor(TOKENS[:, 0]), decoder.initial_state(memory), memory)
     _, new_state, weights = decoder.step(ops.convert_to_tensor(TOKENS[:, 1]), state, memory)
     # Luong: the top layer's output after the step. Bahdanau: the bottom layer's before it.
-    query = new_state[-1][0] if attention == "luong" else state[0][0]
-    _, expected = decoder.attention(ops.expand_dims(query, 1), memory, decoder.attention.keys(memory))
+    queries = new_state.layers[-1][0] if query == "after_step" else state.layers[0][0]
+    _, expected = decoder.attention(ops.expand_dims(queries, 1), memory, decoder.attention.keys(memory))
     assert_close(weights, ops.squeeze(expected, 1), atol=1e-5)
 
 
@@ -168,7 +168,7 @@ def test_every_variable_learns(kind, memory, rng, gradients):
     # The embedding has sparse gradients on TensorFlow.
     variables = [variable for variable in decoder.trainable_variables if "embedding" not in variable.path]
     inputs = [ops.convert_to_numpy(x) for x in (memory.values, memory.summary)]
-    if kind["attention"] == "none":
+    if kind.get("score") == "none":
         found = gradients(lambda summary: loss(memory.values, summary), variables, inputs[1:])
     else:
         found = gradients(loss, variables, inputs)
@@ -185,7 +185,7 @@ def test_dropout_in_training_only(kind, memory, rng):
 
 
 def test_outputs_are_dropped_once_where_they_are_the_readout(memory, rng):
-    decoder = Decoder(40, 3, 40, attention="none", dropout=0.5)
+    decoder = Decoder(40, 3, 40, score="none", dropout=0.5)
     decoder.build((BATCH, STEPS), Memory((BATCH, POSITIONS, FEATURES), (BATCH, POSITIONS), (BATCH, FEATURES)))
     decoder.set_weights([rng.normal(0, 0.7, weight.shape) for weight in decoder.weights])
     decoder.output_projection.set_weights([np.eye(40), np.zeros(40)])
@@ -194,11 +194,11 @@ def test_outputs_are_dropped_once_where_they_are_the_readout(memory, rng):
 
 
 @pytest.mark.parametrize(
-    ("cell", "attention", "layers"), [("simple_rnn", "luong", 1), ("lstm", "bahdanau", 2), ("gru", "luong", 2)]
+    ("cell", "query", "layers"), [("simple_rnn", "after_step", 1), ("lstm", "before_step", 2), ("gru", "after_step", 2)]
 )
-def test_recurrent_dropout_is_of_the_states(cell, attention, layers, memory, rng):
+def test_recurrent_dropout_is_of_the_states(cell, query, layers, memory, rng):
     """The first state of this decoder is zero, so that the first step has nothing to drop."""
-    options = {"cell": cell, "attention": attention, "num_layers": layers, "conditioning": "par"}
+    options = {"cell": cell, "query": query, "num_layers": layers, "conditioning": "par"}
     decoder = build(rng, recurrent_dropout=0.5, **options)
     logits = logits_of(decoder, TOKENS, memory, training=False)
     first, second = (logits_of(decoder, TOKENS, memory, training=True) for _ in range(2))
@@ -213,13 +213,14 @@ def test_recurrent_dropout_is_of_the_states(cell, attention, layers, memory, rng
 )
 def test_initial_state(cell, states, num_layers, memory, rng):
     state = build(rng, cell=cell, num_layers=num_layers).initial_state(memory)
-    assert [len(layer_state) for layer_state in state] == [states] * num_layers
+    assert [len(layer_state) for layer_state in state.layers] == [states] * num_layers
     assert {tuple(x.shape) for x in tree.flatten(state)} == {(BATCH, UNITS)}
     assert all(np.any(ops.convert_to_numpy(x) != 0) for x in tree.flatten(state))
 
 
 @pytest.mark.parametrize(
-    ("name", "half"), [*((name, "bfloat16") for name in SOME), ("init-bahdanau", "float16"), ("merge-fed", "float16")]
+    ("name", "half"),
+    [*((name, "bfloat16") for name in SOME), ("init-before_step", "float16"), ("merge-fed", "float16")],
 )
 def test_mixed_precision(name, half, memory, rng, assert_close):
     decoder = build(rng, dtype=f"mixed_{half}", **DECODERS[name])
@@ -243,15 +244,15 @@ def test_summary_enters_at_its_place(cell, memory, rng, assert_close):
     """With `pre` as a first input, with `par` beside each, and with `merge` behind the recurrence, by their weights."""
     token = ops.convert_to_tensor(TOKENS[:, 0])
     for conditioning in ("pre", "par", "merge"):
-        decoder = build(rng, cell=cell, attention="none", conditioning=conditioning)
+        decoder = build(rng, cell=cell, score="none", conditioning=conditioning)
         (layer,) = decoder.layers
         zeros = [ops.zeros((BATCH, UNITS)) for _ in layer.state_size]
-        (first,) = decoder.initial_state(memory)
+        (first,) = decoder.initial_state(memory).layers
         if conditioning == "pre":
             assert_close(first, layer.cell(decoder.first_input(memory.summary), zeros)[1], atol=1e-6)
         else:
             assert_close(first, zeros)
-        _, (state,), _ = decoder.step(token, (first,), memory)
+        _, ((state,), _), _ = decoder.step(token, DecoderState((first,)), memory)
         embedded = decoder.embedding(token)
         if conditioning == "par":
             embedded = ops.concatenate([embedded, memory.summary], axis=-1)
@@ -259,7 +260,9 @@ def test_summary_enters_at_its_place(cell, memory, rng, assert_close):
         assert_close(state, expected, atol=1e-6)
         if conditioning == "merge":
             output = decoder.readout(ops.concatenate([output, memory.summary], axis=-1))
-        assert_close(decoder.step(token, (first,), memory)[0], decoder.output_projection(output), atol=1e-6)
+        assert_close(
+            decoder.step(token, DecoderState((first,)), memory)[0], decoder.output_projection(output), atol=1e-6
+        )
 
 
 def test_attention_penalty(memory, rng):
@@ -278,13 +281,13 @@ def test_attention_penalty(memory, rng):
     lacking[:, 0] = TOKENS[:, 0]
     logits_of(decoder, np.stack([TOKENS, lacking], axis=1), memory, training=True)  # a source with fewer targets
     np.testing.assert_allclose(ops.convert_to_numpy(decoder.losses[0]), ops.convert_to_numpy(found), rtol=1e-5)
-    with pytest.raises(ValueError, match="`attention_penalty` needs an attention"):
-        Decoder(VOCABULARY, 3, UNITS, attention="none", attention_penalty=1.0)
+    with pytest.raises(ValueError, match="`attention_penalty` needs attention"):
+        Decoder(VOCABULARY, 3, UNITS, score="none", attention_penalty=1.0)
 
 
-@pytest.mark.parametrize("attention", ["luong", "none"])
-def test_tied_softmax(attention, memory, rng):
-    decoder = build(rng, attention=attention, tie_softmax=True)
+@pytest.mark.parametrize("score", ["additive", "none"])
+def test_tied_softmax(score, memory, rng):
+    decoder = build(rng, score=score, tie_softmax=True)
     assert not any(weight.path.endswith("output_projection/kernel") for weight in decoder.weights)
     logits = logits_of(decoder, TOKENS, memory)
     # A token that is never read changes its own logit alone: its embedding is a column of the softmax.
@@ -299,23 +302,57 @@ def test_tied_softmax(attention, memory, rng):
 
 def test_fed_readout_is_that_of_the_step_before(memory, rng, assert_close):
     decoder = build(rng, input_feeding=True)
-    *_, (fed,) = state = decoder.initial_state(memory)
-    assert not ops.convert_to_numpy(fed).any()
+    state = decoder.initial_state(memory)
+    assert not ops.convert_to_numpy(state.readout).any()
     token = ops.convert_to_tensor(TOKENS[:, 0])
-    logits, (*states, (fed,)), _ = decoder.step(token, state, memory)
-    assert np.any(ops.convert_to_numpy(fed) != 0)
-    assert_close(decoder.output_projection(fed), logits, atol=1e-5)
-    other, *_ = decoder.step(token, (*states, [-fed]), memory)
-    assert np.any(ops.convert_to_numpy(other) != ops.convert_to_numpy(decoder.step(token, (*states, [fed]), memory)[0]))
+    logits, state, _ = decoder.step(token, state, memory)
+    assert np.any(ops.convert_to_numpy(state.readout) != 0)
+    assert_close(decoder.output_projection(state.readout), logits, atol=1e-5)
+    expected, *_ = decoder.step(token, state, memory)
+    other, *_ = decoder.step(token, state._replace(readout=-state.readout), memory)
+    assert np.any(ops.convert_to_numpy(other) != ops.convert_to_numpy(expected))
 
 
-@pytest.mark.parametrize("attention", ["bahdanau", "none"])
-def test_input_feeding_is_luongs(attention):
-    with pytest.raises(ValueError, match="`input_feeding` needs attention 'luong'"):
-        Decoder(VOCABULARY, 3, UNITS, attention=attention, input_feeding=True)
+@pytest.mark.parametrize("options", [{"query": "before_step"}, {"score": "none"}], ids=str)
+def test_input_feeding_needs_a_query_after_the_step(options):
+    with pytest.raises(ValueError, match="`input_feeding` needs attention with query='after_step'"):
+        Decoder(VOCABULARY, 3, UNITS, input_feeding=True, **options)
 
 
-@pytest.mark.parametrize("argument", ["attention", "score", "cell", "conditioning"])
+@pytest.mark.parametrize(
+    ("former", "score", "query"),
+    [
+        ({"attention": "luong", "score": "multiplicative"}, "multiplicative", "after_step"),
+        ({"attention": "luong", "score": "additive"}, "additive", "after_step"),
+        ({"attention": "bahdanau", "score": "additive"}, "additive", "before_step"),
+        ({"attention": "none", "score": "additive"}, "none", "after_step"),
+    ],
+)
+def test_former_configuration_loads(former, score, query):
+    """What `get_config` returned before `attention` was replaced by `query` and `score="none"`."""
+    config = {
+        "name": "decoder",
+        "trainable": True,
+        "dtype": "float32",
+        "vocabulary_size": 11,
+        "embedding_dim": 3,
+        "units": 5,
+        "cell": "lstm",
+        "num_layers": 2,
+        "input_feeding": False,
+        "tie_softmax": True,
+        "conditioning": "par",
+        "attention_penalty": 0.0,
+        "dropout": 0.1,
+        "recurrent_dropout": 0.2,
+        **former,
+    }
+    decoder = Decoder.from_config(config)
+    assert (decoder.score, decoder.query, decoder.conditioning, decoder.cell) == (score, query, "par", "lstm")
+    assert "attention" in config  # the caller's dictionary stays as it is
+
+
+@pytest.mark.parametrize("argument", ["query", "score", "cell", "conditioning"])
 def test_unknown_name(argument):
     with pytest.raises(ValueError, match=f"`{argument}` must be one of"):
         Decoder(VOCABULARY, 3, UNITS, **{argument: "no_such"})

@@ -106,11 +106,11 @@ def test_states_of_a_stateful_layer_survive_saving(name, rng, tmp_path, assert_c
     assert not np.allclose(ops.convert_to_numpy(model(x[:, 3:])), ops.convert_to_numpy(loaded(x[:, 3:])))
 
 
-@pytest.mark.parametrize("attention", ["luong", "none"])
-def test_functional_model_of_an_encoder_and_a_decoder_is_saved(attention, tmp_path, assert_close):
+@pytest.mark.parametrize("score", ["additive", "none"])
+def test_functional_model_of_an_encoder_and_a_decoder_is_saved(score, tmp_path, assert_close):
     source, tokens = (keras.Input((None,), dtype="int32") for _ in range(2))
     memory = layers.TextEncoder(20, 4, 5)(source)
-    decoder = layers.Decoder(11, 3, 5, attention=attention)
+    decoder = layers.Decoder(11, 3, 5, score=score)
     model = keras.Model((source, tokens), decoder(tokens, memory))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")

@@ -22,7 +22,8 @@ LAYERS = {
     "cell_in_keras": lambda: keras.layers.RNN(layers.LSTMCell(UNITS, recurrent_dropout=0.5)),
     "bidirectional": lambda: keras.layers.Bidirectional(layers.LSTM(UNITS)),
 }
-ATTENTIONS = ["none", "bahdanau", "luong"]  # the last one searches, too
+# The options of the decoder; the last model searches, too.
+ATTENTIONS = {"none": {"score": "none"}, "before_step": {"query": "before_step"}, "after_step": {"query": "after_step"}}
 
 LOAD = """
     import sys
@@ -65,7 +66,7 @@ def answers(tmp_path_factory):
         model.save(folder / f"{name}.keras")
     for attention, cell in zip(ATTENTIONS, ("simple_rnn", "lstm", "gru"), strict=True):
         encoder = layers.TextEncoder(VOCABULARY, FEATURES, UNITS, cell=cell, num_layers=2)
-        decoder = layers.Decoder(VOCABULARY, FEATURES, UNITS, cell=cell, num_layers=2, attention=attention)
+        decoder = layers.Decoder(VOCABULARY, FEATURES, UNITS, cell=cell, num_layers=2, **ATTENTIONS[attention])
         model = layers.ConditionalLM(encoder, decoder)
         model.build([(None, None), (None, None)])
         model.set_weights([rng.normal(size=weight.shape) for weight in model.weights])
