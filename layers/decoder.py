@@ -9,7 +9,7 @@ from keras import layers, ops
 from .attention import BahdanauAttention, LuongAttention
 from .dropout import Dropout
 from .embedding import token_embedding
-from .family import sequence_layers
+from .family import rename_attention, sequence_layers
 from .memory import Memory
 from .reader import DecoderState, Reader, repeat_rows
 from .types import Shape, Tensor
@@ -17,13 +17,6 @@ from .types import Shape, Tensor
 SCORES = ("additive", "multiplicative", "none")
 QUERIES = ("after_step", "before_step")
 CONDITIONINGS = ("init", "pre", "par", "merge")
-
-# From the values of the former argument `attention` to the arguments in its place.
-_FORMER_ATTENTIONS = {
-    "luong": {"query": "after_step"},
-    "bahdanau": {"query": "before_step"},
-    "none": {"score": "none"},
-}
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -304,27 +297,6 @@ class Decoder(layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**rename_attention(config))
-
-
-def rename_attention(config: dict[str, Any]) -> dict[str, Any]:
-    """Replaces the former option `attention` of a configuration by `score` and `query`.
-
-    Args:
-        config: Dictionary of options; `attention` is `"luong"`, `"bahdanau"` or `"none"`, or missing.
-
-    Returns:
-        Dictionary without `attention`.
-
-    Example:
-
-    >>> from keras_recurrent.layers.decoder import rename_attention
-    >>> rename_attention({"attention": "bahdanau", "score": "additive"})
-    {'score': 'additive', 'query': 'before_step'}
-    """
-    config = dict(config)
-    if "attention" in config:
-        config.update(_FORMER_ATTENTIONS[config.pop("attention")])
-    return config
 
 
 def coverage_loss(tokens: Tensor, mask: Tensor | None, weights: Tensor) -> Tensor:

@@ -1,12 +1,19 @@
-"""The names of the recurrent layers in options and configurations.
+"""The names of the recurrent layers in options and configurations, and the former names of options.
 
-The module imports neither Keras nor a layer, so that a command line can read the names before it loads Keras.
+The module imports neither Keras nor a layer, so that a command line can run it before it loads Keras.
 """
 
 from typing import Any
 
 # From the name in options to the name of the class in `keras_recurrent.layers`.
 SEQUENCE_LAYERS = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
+
+# From the values of the former option `attention` to the options in its place.
+_FORMER_ATTENTIONS = {
+    "luong": {"query": "after_step"},
+    "bahdanau": {"query": "before_step"},
+    "none": {"score": "none"},
+}
 
 
 def sequence_layer_class(cell: str) -> Any:
@@ -73,3 +80,24 @@ def sequence_layers(cell: str, units: int, num_layers: int, **arguments: Any) ->
         sequence_layer(cell, units, return_sequences=True, name=f"{cell}_{index}", **arguments)
         for index in range(num_layers)
     ]
+
+
+def rename_attention(config: dict[str, Any]) -> dict[str, Any]:
+    """Replaces the former option `attention` of a configuration by `score` and `query`.
+
+    Args:
+        config: Dictionary of options; `attention` is `"luong"`, `"bahdanau"` or `"none"`, or missing.
+
+    Returns:
+        Dictionary without `attention`, or with it if its value is none of these.
+
+    Example:
+
+    >>> from keras_recurrent.layers.family import rename_attention
+    >>> rename_attention({"attention": "bahdanau", "score": "additive"})
+    {'score': 'additive', 'query': 'before_step'}
+    """
+    config = dict(config)
+    if config.get("attention") in _FORMER_ATTENTIONS:
+        config.update(_FORMER_ATTENTIONS[config.pop("attention")])
+    return config

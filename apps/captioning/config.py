@@ -39,14 +39,13 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
             the images in images/; or a TFDS name, whose images are copied into $TMPDIR as long as they are used.
         conditioning: Where the picture enters the language model: as its first state (init), as the first word (pre),
             beside each word (par), behind it (merge), or as init and through attention for each word (attention).
-        attention: Only for the conditioning attention, what asks the picture: the state after a step (luong) or the one
-            before it (bahdanau).
-        score: Only for the conditioning attention, how it compares the state with the parts of the picture.
+        score: Score function of the attention, with the conditioning attention.
+        query: Query of the attention, with the conditioning attention: the decoder's state after a step or before it.
         attention_penalty: Weight of the penalty for an attention that does not look everywhere once.
         embedding_dim: Dimension of a token's embedding.
         decoder_units: Dimension of the recurrent layers.
-        input_feeding: Let each step read what was found out in the one before it; needs the attention luong, with
-            which it is the default.
+        input_feeding: Let each step read what was found out in the one before it; needs the query after_step,
+            with which it is the default.
         tie_softmax: Let the softmax use the embeddings, which saves its own weights.
         captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all, as
             always in validation.
@@ -65,8 +64,8 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
     app: Literal["captioning"] = "captioning"
     data: str = "shapes"
     conditioning: Literal["init", "pre", "par", "merge", "attention"] = "attention"
-    attention: Literal["luong", "bahdanau"] = "luong"
     score: Literal["additive", "multiplicative"] = "multiplicative"
+    query: Literal["after_step", "before_step"] = "after_step"
     attention_penalty: NonNegativeFloat = 0.0
     lowercase: bool = True
     embedding_dim: PositiveInt = 128

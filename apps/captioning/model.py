@@ -61,9 +61,9 @@ def build(config, size, eyes=None):
     attends = config.conditioning == "attention"
     feeds = config.input_feeding
     if feeds is None:
-        feeds = attends and config.attention == "luong"
+        feeds = attends and config.query == "after_step"
     # What differs from the default was asked for, but for input feeding that is asked not to be.
-    for option in ("attention", "score", "input_feeding", "attention_penalty", "coverage_penalty"):
+    for option in ("score", "query", "input_feeding", "attention_penalty", "coverage_penalty"):
         if not attends and getattr(config, option) not in (getattr(Config, option), False):
             raise TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
     try:
@@ -75,8 +75,8 @@ def build(config, size, eyes=None):
             cell=config.cell,
             num_layers=config.num_layers,
             conditioning="init" if attends else config.conditioning,
-            attention=config.attention if attends else "none",
-            score=config.score,
+            score=config.score if attends else "none",
+            query=config.query,
             attention_penalty=config.attention_penalty,
             input_feeding=feeds,
             tie_softmax=config.tie_softmax,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # jsonargparse checks the ranges; a type checker sees plain n
     Rate: TypeAlias = float
     Share: TypeAlias = float
     Cell: TypeAlias = str
+    from ...layers.family import rename_attention
 else:
     from jsonargparse.typing import (
         NonNegativeFloat,
@@ -37,6 +38,7 @@ else:
     # The names of the recurrent layers, from a file that is run by itself: `layers/__init__.py` imports Keras.
     _FAMILY = runpy.run_path(str(Path(__file__).parents[2] / "layers" / "family.py"))
     Cell = Literal[tuple(_FAMILY["SEQUENCE_LAYERS"])]
+    rename_attention = _FAMILY["rename_attention"]
 
 # The keys of `text.tokenizers.TOKENIZERS`, which imports TensorFlow.
 TokenizerName: TypeAlias = Literal["words", "characters", "subwords"]

@@ -96,7 +96,7 @@ def predict(
     if alignment is not None:
         check_picture(alignment)
     translator = Translator.load(model, **search)
-    if alignment is not None and translator.config.attention == "none":
+    if alignment is not None and translator.config.score == "none":
         raise UsageError(f"{model} has no attention, so there is no alignment")
     for number, batch in enumerate(input_batches(texts)):
         sampling = Sampling(samples, temperature, top_k, top_p, (seed, number)) if samples else None

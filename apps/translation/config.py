@@ -34,9 +34,9 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
         decoder_units: Units of each recurrent layer of the decoder.
         bidirectional: Run the encoder in both directions.
         embeddings_in_memory: Let the attention also read the token embeddings, beside the encoder's outputs.
-        attention: Query of the attention: the decoder's state after a step (luong) or before it (bahdanau).
-        score: Score function of the attention.
-        input_feeding: Feed the attention vector of a step to the next step. Requires the attention luong.
+        score: Score function of the attention, or none for a decoder without attention.
+        query: Query of the attention: the decoder's state after a step or before it.
+        input_feeding: Feed the attention vector of a step to the next step. Requires the query after_step.
         tie_embeddings: Share the embeddings of source and target. Requires `shared_vocabulary`.
         tie_softmax: Use the target embeddings as weights of the softmax layer, which makes the model smaller.
         scheduled_sampling: Probability at the last epoch, in [0, 1), that training replaces a target token in the
@@ -60,8 +60,8 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
     decoder_units: PositiveInt = 256
     bidirectional: bool = True
     embeddings_in_memory: bool = False
-    attention: Literal["luong", "bahdanau", "none"] = "luong"
-    score: Literal["additive", "multiplicative"] = "additive"
+    score: Literal["additive", "multiplicative", "none"] = "additive"
+    query: Literal["after_step", "before_step"] = "after_step"
     input_feeding: bool = False
     tie_embeddings: bool = False
     tie_softmax: bool = False

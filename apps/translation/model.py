@@ -69,8 +69,8 @@ def _model(config, source_size, target_size):
     decoder = Decoder(
         target_size,
         units=config.decoder_units,
-        attention=config.attention,
         score=config.score,
+        query=config.query,
         input_feeding=config.input_feeding,
         tie_softmax=config.tie_softmax,
         **shared,

@@ -46,7 +46,7 @@ def call(capfd, monkeypatch):
         (["translation", "train", "--output", "x", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
         (["translation", "train", "--output", "."], "exists already; --overwrite replaces it"),
         (["translation", "train", "--output", "x/y", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
-        (["translation", "train", "--output", "x", "--input-feeding", "--attention", "none"], "`input_feeding` needs"),
+        (["translation", "train", "--output", "x", "--input-feeding", "--score", "none"], "`input_feeding` needs"),
         (
             ["translation", "train", "--output", "x", "--schedule", "plateau", "--warmup-steps", "5"],
             "not for plateau",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from ..config import rename_attention
 from ..errors import ModelFolderError
 
 # In the folder of a training that runs, or was interrupted: what it goes on from.
@@ -18,6 +19,8 @@ STATES = "training"
 
 def read_config(folder, app=None):
     """The `config.yaml` of a model's folder, as a dictionary; of the app `app` if that is given.
+
+    Options that older versions named differently have their present names.
 
     Raises:
         ModelFolderError: If it is missing or no such file, or of another app.
@@ -32,7 +35,7 @@ def read_config(folder, app=None):
         raise ModelFolderError(f"{path}: names no app")
     if app not in (None, config["app"]):
         raise ModelFolderError(f"{folder} holds a model of the app '{config['app']}', not of '{app}'")
-    return config
+    return rename_attention(config)
 
 
 def require(folder, *names):

@@ -81,7 +81,7 @@ def test_every_conditioning_trains_and_is_read_back(config, tmp_path, contents, 
 @pytest.mark.parametrize(
     "options",
     [
-        {"attention": "bahdanau", "attention_penalty": 0.5, "tokenizer": "characters", "max_length": 40},
+        {"query": "before_step", "attention_penalty": 0.5, "tokenizer": "characters", "max_length": 40},
         {
             "monitor": "cider",
             "tokenizer": "subwords",
@@ -222,7 +222,7 @@ def test_images_of_any_size_and_kind(saved):
         ({"epochs": 3, "backbone_epoch": 4}, "backbone_epoch 4 never comes, for training has 3 epochs"),
         ({"conditioning": "merge", "attention_penalty": 1.0}, "is for the conditioning attention, not for merge"),
         ({"conditioning": "init", "score": "additive"}, "score is for the conditioning attention, not for init"),
-        ({"conditioning": "attention", "attention": "bahdanau", "input_feeding": True}, "needs attention 'luong'"),
+        ({"conditioning": "attention", "query": "before_step", "input_feeding": True}, "query='after_step'"),
     ],
 )
 def test_options_that_do_not_go_together(config, tmp_path, options, message):

@@ -43,7 +43,7 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
 @pytest.mark.parametrize(
     "options",
     [
-        {"cell": "lstm", "attention": "bahdanau", "tokenizer": "characters"},
+        {"cell": "lstm", "query": "before_step", "tokenizer": "characters"},
         {"cell": "simple_rnn", "score": "multiplicative"},
         {
             "tokenizer": "subwords",
@@ -58,7 +58,7 @@ def test_saved_weights_are_those_of_the_best_epoch(saved, config):
             {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2, "average_last": 2},
             marks=pytest.mark.slow,
         ),
-        {"jit": True, "attention": "bahdanau"},
+        {"jit": True, "query": "before_step"},
     ],
 )
 def test_every_kind_trains_and_is_read_back(config, tmp_path, options):
