@@ -32,14 +32,14 @@ def pair(make, rng, merge_mode="concat", **arguments):
 @pytest.mark.parametrize(
     ("name", "return_sequences", "masked", "training"),
     [
-        ("simple_rnn", True, True, True),
+        pytest.param("simple_rnn", True, True, True, marks=pytest.mark.slow_on_jax),
         ("lstm", True, True, True),
-        ("lstm", False, True, False),
+        pytest.param("lstm", False, True, False, marks=pytest.mark.slow_on_jax),
         ("gru", True, False, True),
-        ("gru", False, True, True),
-        ("no_bias", True, True, False),
+        pytest.param("gru", False, True, True, marks=pytest.mark.slow_on_jax),
+        pytest.param("no_bias", True, True, False, marks=pytest.mark.slow_on_jax),
         ("norm", True, True, True),
-        ("norm", False, False, True),
+        pytest.param("norm", False, False, True, marks=pytest.mark.slow_on_jax),
     ],
 )
 def test_outputs_and_gradients(name, return_sequences, masked, training, rng, assert_close, gradients):

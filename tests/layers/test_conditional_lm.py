@@ -223,6 +223,7 @@ def test_scheduled_sampling_reads_the_models_own_tokens(rng, assert_close):
     assert_close(model(inputs, training=True), model((inputs[0], ops.convert_to_tensor(read))), atol=1e-5)
 
 
+@pytest.mark.slow_on_jax
 @pytest.mark.parametrize("scheduled_sampling", [pytest.param(False, marks=pytest.mark.rest), True])
 def test_learns_to_reverse(scheduled_sampling, rng):
     sources, targets = reversals(1024, rng)

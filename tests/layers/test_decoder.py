@@ -36,6 +36,13 @@ DECODERS = {
 }
 # Each option at least once, for the properties that hardly depend on how options combine.
 SOME = ["init-after_step", "init-none", "init-fed", "pre-before_step", "par-before_step", "merge-after_step"]
+
+
+def on_jax(name):
+    """JAX, where a test is all compilation, runs two decoders: one that reads all steps at once, one step by step."""
+    return () if name in ("init-after_step", "par-before_step") else pytest.mark.slow_on_jax
+
+
 TOKENS = np.array([[2, 7, 8, 9, 4], [2, 5, 5, 10, 6], [2, 9, 0, 0, 0]])
 BATCH, STEPS = TOKENS.shape
 
@@ -45,7 +52,7 @@ def cell(request):
     return request.param
 
 
-@pytest.fixture(params=SOME)
+@pytest.fixture(params=[pytest.param(name, marks=on_jax(name)) for name in SOME])
 def kind(request):
     return DECODERS[request.param]
 
@@ -69,7 +76,12 @@ def logits_of(decoder, tokens, memory, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "masked"), [*((name, True) for name in DECODERS), ("init-after_step", False), ("init-before_step", False)]
+    ("name", "masked"),
+    [
+        *(pytest.param(name, True, marks=on_jax(name)) for name in DECODERS),
+        pytest.param("init-after_step", False, marks=pytest.mark.slow_on_jax),
+        pytest.param("init-before_step", False, marks=pytest.mark.slow_on_jax),
+    ],
 )
 def test_call_is_step_unrolled(name, masked, memory, rng, assert_close):
     kind = DECODERS[name]
@@ -220,7 +232,11 @@ def test_initial_state(cell, states, num_layers, memory, rng):
 
 @pytest.mark.parametrize(
     ("name", "half"),
-    [*((name, "bfloat16") for name in SOME), ("init-before_step", "float16"), ("merge-fed", "float16")],
+    [
+        *(pytest.param(name, "bfloat16", marks=on_jax(name)) for name in SOME),
+        pytest.param("init-before_step", "float16", marks=pytest.mark.slow_on_jax),
+        pytest.param("merge-fed", "float16", marks=pytest.mark.slow_on_jax),
+    ],
 )
 def test_mixed_precision(name, half, memory, rng, assert_close):
     decoder = build(rng, dtype=f"mixed_{half}", **DECODERS[name])
@@ -286,7 +302,7 @@ def test_attention_penalty(memory, rng):
 
 
 @pytest.mark.parametrize("score", ["additive", "none"])
-def test_tied_softmax(score, memory, rng):
+def test_tied_softmax(score, memory, rng, assert_close):
     decoder = build(rng, score=score, tie_softmax=True)
     assert not any(weight.path.endswith("output_projection/kernel") for weight in decoder.weights)
     logits = logits_of(decoder, TOKENS, memory)
@@ -296,6 +312,11 @@ def test_tied_softmax(score, memory, rng):
     decoder.embedding.embeddings.assign(embeddings)
     changed = (logits_of(decoder, TOKENS, memory) != logits).any(axis=(0, 1))
     np.testing.assert_array_equal(np.flatnonzero(changed), [1])
+    # A constant readout shows the formula: readout E^T / sqrt(embedding_dim) + bias.
+    kernel, bias = decoder.readout.get_weights()
+    decoder.readout.set_weights([0 * kernel, bias])
+    expected = np.tanh(bias) @ embeddings.T / np.sqrt(3) + ops.convert_to_numpy(decoder.output_bias.value)
+    assert_close(logits_of(decoder, TOKENS, memory), np.broadcast_to(expected, logits.shape), atol=1e-5)
     again = Decoder.from_config(decoder.get_config())
     assert again.tie_softmax
 

@@ -10,9 +10,9 @@ UNITS = 5
 CELLS = ["simple_rnn", "lstm", "gru"]
 # Each pair of the three arguments at least once.
 ENCODERS = [
-    pytest.param(("simple_rnn", True, 2), id="simple_rnn-bidirectional-2"),
+    pytest.param(("simple_rnn", True, 2), id="simple_rnn-bidirectional-2", marks=pytest.mark.slow_on_jax),
     pytest.param(("lstm", True, 1), id="lstm-bidirectional-1"),
-    pytest.param(("lstm", False, 2), id="lstm-forward-2"),
+    pytest.param(("lstm", False, 2), id="lstm-forward-2", marks=pytest.mark.slow_on_jax),
     pytest.param(("gru", False, 1), id="gru-forward-1"),
 ]
 SENTENCES = np.array([[5, 6, 7, 3], [8, 4, 9, 3]])

@@ -18,7 +18,12 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(params=OPTIONS.values(), ids=OPTIONS)
+@pytest.fixture(
+    params=[
+        pytest.param(option, id=name, marks=() if name in FUSIONS else pytest.mark.slow_on_jax)
+        for name, option in OPTIONS.items()
+    ]
+)
 def fusion(request, rng):
     name, options = request.param
     layer = FUSIONS[name](UNITS, **options)

@@ -52,7 +52,8 @@ def suite():
         for name, case in vars(module).items():
             if isinstance(case, type) and issubclass(case, unittest.TestCase):
                 tests = {test: marked(getattr(case, test), mark) for test, mark in marks.items() if hasattr(case, test)}
-                yield f"{module_name}_{name}", type(name, (case,), tests)
+                case = type(name, (case,), tests)
+                yield f"{module_name}_{name}", case if module_name == "gru" else pytest.mark.slow_on_jax(case)
 
 
 globals().update(suite())

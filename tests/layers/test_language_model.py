@@ -100,7 +100,12 @@ def greedy(model, tokens, length, reads, allowed):
 
 @pytest.mark.parametrize(
     ("name", "reads", "ends"),
-    [("lstm", None, True), ("gru", 1, False), ("simple_rnn", 2, True), ("stacked", None, False)],
+    [
+        ("lstm", None, True),
+        pytest.param("gru", 1, False, marks=pytest.mark.slow_on_jax),
+        pytest.param("simple_rnn", 2, True, marks=pytest.mark.slow_on_jax),
+        ("stacked", None, False),
+    ],
 )
 def test_likeliest_continuation(name, reads, ends, rng):
     model = build(rng, **KINDS[name])
