@@ -1,9 +1,18 @@
+"""Data, trained models and exports that several files of tests share."""
+
 import contextlib
+import fcntl
 import itertools
+import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras_recurrent.apps import cli
 from keras_recurrent.apps.shared.models import folders
 from keras_recurrent.apps.shared.training.checkpoints import States
 from keras_recurrent.apps.translation import model
@@ -46,12 +55,91 @@ def config(data):
 
 
 @pytest.fixture(scope="session")
-def saved(config, tmp_path_factory):
+def shared_folder(tmp_path_factory):
+    """`shared_folder(name, write)`: a folder that `write(folder)` writes once for all processes of `pytest -n`."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def shared_folder(name, write):
+        folder = root / "shared" / name
+        folder.parent.mkdir(exist_ok=True)
+        with open(folder.with_name(f"{name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                with folders.whole(folder) as partial:
+                    write(partial)
+        return folder
+
+    return shared_folder
+
+
+@pytest.fixture(scope="session")
+def saved(config, shared_folder):
     """The folder of a trained translator."""
-    folder = tmp_path_factory.mktemp("models") / "de-en"
-    with folders.whole(folder) as partial:
-        model.train(config, partial)
-    return folder
+    return shared_folder("de-en", lambda folder: model.train(config, folder))
+
+
+@pytest.fixture
+def exported(saved, shared_folder):
+    """The export of `saved`, an app's trained model, by the command line."""
+
+    def export(folder):
+        app = folders.read_config(saved)["app"]
+        assert cli.main([app, "export", str(saved), "--to", str(folder / "export")]) == 0
+
+    return shared_folder(f"{saved.name}-export", export) / "export"
+
+
+@pytest.fixture
+def eagerly():
+    """Functions of TensorFlow run without being traced, which takes longer than a few steps of a small model."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+PLAIN_TENSORFLOW = """
+import contextlib, io, json, sys, traceback
+sys.modules["keras_recurrent"] = None  # importing it fails
+import tensorflow as tf
+for line in sys.stdin:
+    script, names = json.loads(line)
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output):
+            exec(script, {"tf": tf, "json": json, **names})
+        answer = [output.getvalue(), ""]
+    except BaseException:
+        answer = ["", traceback.format_exc()]
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def plain_tensorflow(tmp_path_factory):
+    """`plain_tensorflow(script, **names)`: what a script prints as JSON, in a process that cannot import the package.
+
+    The script sees `tf`, `json` and `names`.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", PLAIN_TENSORFLOW],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path_factory.mktemp("plain"),
+    )
+
+    def plain_tensorflow(script, **names):
+        process.stdin.write(json.dumps([script, names], default=str) + "\n")
+        process.stdin.flush()
+        output, error = json.loads(process.stdout.readline())
+        assert not error, error
+        return json.loads(output)
+
+    yield plain_tensorflow
+    process.stdin.close()
+    process.wait()
 
 
 class Killed(Exception):

@@ -118,22 +118,32 @@ def test_a_process_prints_nothing_but_the_line():
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["translation"], ["translation", "train"], ["translation", "predict"]])
-def test_help_is_quick_and_loads_no_tensorflow(arguments):
+def test_help_is_quick_and_loads_no_tensorflow():
     script = (
         "import sys; from keras_recurrent.apps.cli import main\n"
-        "try: main()\nexcept SystemExit: pass\nassert 'tensorflow' not in sys.modules"
+        "for arguments in [], ['translation'], ['translation', 'train'], ['translation', 'predict']:\n"
+        "    try: main([*arguments, '--help'])\n    except SystemExit: pass\n"
+        "assert 'tensorflow' not in sys.modules"
     )
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", script, *arguments, "--help"], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.startswith("usage: keras-recurrent")
+    result = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.count("usage: keras-recurrent") == 4
 
 
-def test_all_verbs_on_a_folder_of_ones_own(data, call, tmp_path):
+def test_all_verbs_on_a_folder_of_ones_own(data, saved, exported, eagerly, call, tmp_path):
     folder = tmp_path / "model"
     (tmp_path / "config.yaml").write_text(f"data: {data}\nsource: de\ntarget: en\nepochs: 3\n")
-    sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--epochs", "2"]
+    sizes = [
+        "--embedding-dim",
+        "8",
+        "--encoder-units",
+        "8",
+        "--decoder-units",
+        "8",
+        "--epochs",
+        "2",
+        "--max-length",
+        "8",
+    ]
     trained = call("translation", "train", "--config", tmp_path / "config.yaml", "--output", folder, *sizes)
     assert trained.returncode == 0, trained.stderr
     assert len((folder / "history.csv").read_text().splitlines()) == 3  # an option overrides the file
@@ -155,13 +165,12 @@ def test_all_verbs_on_a_folder_of_ones_own(data, call, tmp_path):
     assert latin.returncode == 2
     assert "standard input, line 2: not UTF-8" in latin.stderr
 
-    assert call("translation", "export", folder, "--to", tmp_path / "export").returncode == 0
-    assert (tmp_path / "export" / "saved_model.pb").exists()
-    again = call("translation", "export", folder, "--to", tmp_path / "export")
+    assert (exported / "saved_model.pb").exists()  # by the command
+    again = call("translation", "export", saved, "--to", exported)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
 
 
-def test_predict_shows_more_than_the_best(saved, call, tmp_path):
+def test_predict_shows_more_than_the_best(saved, eagerly, call, tmp_path):
     picture = tmp_path / "alignment.png"
     empty = call("translation", "predict", saved, "", "--alignment", picture)
     assert (empty.returncode, empty.stderr.count("\n")) == (2, 1)
@@ -187,6 +196,7 @@ def test_predict_shows_more_than_the_best(saved, call, tmp_path):
     assert all(line.startswith("a cat") for line in result.stdout.splitlines())
 
 
+@pytest.mark.rest
 def test_a_person_at_a_terminal_is_answered_line_by_line(saved):
     terminal, end = pty.openpty()
     process = subprocess.Popen(
@@ -202,7 +212,7 @@ def test_a_person_at_a_terminal_is_answered_line_by_line(saved):
     assert process.wait(60) == 0
 
 
-def test_mistakes_in_predicting(saved, tmp_path, capsys):
+def test_mistakes_in_predicting(saved, eagerly, tmp_path, capsys):
     for options, message in {
         ("--alignment", str(tmp_path / "x.mp3")): "a picture's name ends in",
         ("--alignment", str(tmp_path / "no" / "x.png")): "there is no folder",
@@ -218,6 +228,35 @@ def test_mistakes_in_predicting(saved, tmp_path, capsys):
         assert captured.err.count("\n") == 1
 
 
+def test_an_interrupted_training_is_resumed(data, eagerly, killed_after, call, tmp_path):
+    sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--batch-size", "24"]
+    options = ["--data", data, "--source", "de", "--target", "en", "--epochs", "3", "--max-length", "8", *sizes]
+    folder, whole = tmp_path / "model", tmp_path / "whole"
+    assert call("translation", "train", "--output", whole, *options).returncode == 0
+    with killed_after(1):
+        call("translation", "train", "--output", folder, *options)
+    assert not folder.exists()
+    assert_resumed(folder, whole, options, call)
+
+
+def assert_resumed(folder, whole, options, call):
+    """Asserts that `--resume` alone ends an interrupted training, with the weights of `whole`."""
+    command = ["translation", "train", "--output", folder, *options]
+    again = call(*command)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "--resume" in again.stderr
+    other = call(*command, "--resume", "--dropout", "0.5")
+    assert other.returncode == 2
+    assert "was trained with dropout 0.1, not 0.5" in other.stderr
+    resumed = call(*command, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert not folders.unfinished_folder(folder).exists()
+    assert (folder / "history.csv").read_text() == (whole / "history.csv").read_text()
+    weights = [load(path).model.get_weights() for path in (folder, whole)]
+    assert all((a == b).all() for a, b in zip(*weights, strict=True))
+
+
+@pytest.mark.rest
 def test_a_killed_training_is_resumed(data, call, tmp_path):
     folder = tmp_path / "model"
     sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--batch-size", "4"]
@@ -233,20 +272,7 @@ def test_a_killed_training_is_resumed(data, call, tmp_path):
     process.kill()
     process.communicate()
     assert not folder.exists()
-
-    again = call(*command)
-    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
-    assert "--resume goes on" in again.stderr
-    other = call(*command, "--resume", "--dropout", "0.5")
-    assert other.returncode == 2
-    assert "was trained with dropout 0.1, not 0.5" in other.stderr
-    resumed = call(*command, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resuming after epoch" in resumed.stderr
-    assert not unfinished.exists()
-    assert (folder / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
-    weights = [load(path).model.get_weights() for path in (folder, tmp_path / "whole")]
-    assert all((a == b).all() for a, b in zip(*weights, strict=True))
+    assert_resumed(folder, tmp_path / "whole", options, call)
 
 
 def test_a_bad_line_in_the_data_leaves_nothing_behind(data, call, tmp_path):

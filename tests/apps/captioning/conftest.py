@@ -1,7 +1,6 @@
 import pytest
 from keras_recurrent.apps.captioning import model
 from keras_recurrent.apps.captioning.config import Config
-from keras_recurrent.apps.shared.models import folders
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +22,6 @@ def config(pictures):
 
 
 @pytest.fixture(scope="session")
-def saved(config, tmp_path_factory):
+def saved(config, shared_folder):
     """The folder of a trained captioner."""
-    folder = tmp_path_factory.mktemp("models") / "squares"
-    with folders.whole(folder) as partial:
-        model.train(config, partial)
-    return folder
+    return shared_folder("squares", lambda folder: model.train(config, folder))

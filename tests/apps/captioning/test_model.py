@@ -1,11 +1,8 @@
 import csv
 import dataclasses
 import io
-import itertools
 import json
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,25 +11,24 @@ from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.captioning import data, model
 from keras_recurrent.apps.captioning.metrics import caption_metrics
 from keras_recurrent.apps.shared.errors import TrainingError
+from keras_recurrent.apps.shared.images.backbones import configured
 from keras_recurrent.apps.shared.images.pixels import ImageError
+from keras_recurrent.apps.shared.text.tokenizers import fit_tokenizer
 from keras_recurrent.datasets import images as encoded
 from keras_recurrent.datasets.shapes import splits
 from keras_recurrent.datasets.shapes.captions import captions
 from PIL import Image
 
 PLAIN = """
-import json, sys
-sys.modules["keras_recurrent"] = None  # importing it would fail
-import numpy as np, tensorflow as tf
-loaded = tf.saved_model.load(sys.argv[1])
-contents = [open(path, "rb").read() for path in sys.argv[2:]]
+loaded = tf.saved_model.load(export)
+contents = [open(path, "rb").read() for path in paths]
 encoded, pixels = loaded.signatures["serving_default"], loaded.signatures["pixels"]
-def told(answer):
+def values(answer):
     return [[text.decode() for text in answer["text"].numpy()], answer["score"].numpy().tolist()]
-results = [told(encoded(image_bytes=tf.constant(contents[:n], tf.string, shape=(n,)))) for n in (len(contents), 1, 0)]
+results = [values(encoded(image_bytes=tf.constant(contents[:n], tf.string, shape=(n,)))) for n in (len(contents), 1, 0)]
 images = [tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE") for content in contents]  # PNG, too
-results.append([sum(parts, []) for parts in zip(*(told(pixels(pixels=image[tf.newaxis])) for image in images))])
-results.append(told(pixels(pixels=tf.stack(images[:2])[:0])))
+results.append([sum(parts, []) for parts in zip(*(values(pixels(pixels=image[tf.newaxis])) for image in images))])
+results.append(values(pixels(pixels=tf.stack(images[:2])[:0])))
 errors = []
 for wrong in (b"no image", contents[-1][:-300]):
     try:
@@ -40,7 +36,7 @@ for wrong in (b"no image", contents[-1][:-300]):
     except tf.errors.InvalidArgumentError as error:
         errors.append(str(error))
 results.append(errors)
-results.append(told(encoded(image_bytes=tf.constant(contents[:1]))))
+results.append(values(encoded(image_bytes=tf.constant(contents[:1]))))
 print(json.dumps(results))
 """
 
@@ -61,47 +57,64 @@ def test_folder_holds_all_that_the_design_names(saved):
     assert names >= {"config.yaml", "model.keras", "captions.vocabulary.txt", "history.csv", "figures"}
 
 
-def slow(options):
-    return pytest.param(options, marks=pytest.mark.slow)
-
-
 CONDITIONINGS = ["init", "pre", "par", "merge", "attention"]
 CELLS = ["simple_rnn", "lstm", "gru"]  # the layers' tests have each with each
+KINDS = [
+    *(
+        {"conditioning": conditioning, "cell": cell}
+        for conditioning, cell in zip(CONDITIONINGS, [*CELLS, *CELLS[:2]], strict=True)
+    ),
+    {"query": "before_step", "tokenizer": "characters", "num_layers": 2},
+]
 
 
-@pytest.mark.parametrize(("conditioning", "cell"), [*zip(CONDITIONINGS, itertools.cycle(CELLS), strict=False)])
-def test_every_conditioning_trains_and_is_read_back(config, tmp_path, contents, conditioning, cell):
-    options = {"epochs": 1, "conditioning": conditioning, "cell": cell, "captions_per_image": 1}
-    captioner = model.train(dataclasses.replace(config, **options), tmp_path)
-    some = list(contents.values())[:3]
-    assert load(tmp_path).caption(some) == captioner.caption(some)
-    assert load(tmp_path).model.decoder.conditioning == conditioning.replace("attention", "init")
+@pytest.mark.parametrize("options", KINDS, ids=lambda options: options.get("conditioning", "before_step"))
+def test_every_kind_is_read_back(config, eagerly, tmp_path, contents, options):
+    config = dataclasses.replace(config, max_length=5, **options)
+    texts = [caption for example in data.read(config, "validation") for caption in example.captions]
+    tokenizer = fit_tokenizer(texts, config, "the captions have")
+    backbone, _ = configured(config)
+    captioner = model.Captioner(config, model.build(config, len(tokenizer), backbone), tokenizer)
+    captioner.save_assets(tmp_path)
+    some = list(contents.values())[:2]
+    expected = captioner.explain(some)
+    captioner.model.save(tmp_path / "model.keras")
+    loaded = load(tmp_path)
+    assert loaded.explain(some) == expected
+    assert loaded.config == config
+    assert loaded.model.decoder.conditioning == config.conditioning.replace("attention", "init")
 
 
+def test_every_kind_trains_and_is_read_back(config, eagerly, tmp_path, contents):
+    options = {"monitor": "cider", "tokenizer": "subwords", "vocabulary_size": 30, "input_feeding": True}
+    tied = {"tie_softmax": True, "attention_penalty": 0.5, "captions_per_image": 1, "batch_size": 60, "epochs": 1}
+    captioner = model.train(dataclasses.replace(config, max_length=30, **options, **tied), tmp_path)
+    assert_alike(load(tmp_path), captioner, list(contents.values())[:3])
+
+
+@pytest.mark.rest
 @pytest.mark.parametrize(
     "options",
     [
-        {"query": "before_step", "attention_penalty": 0.5, "tokenizer": "characters", "max_length": 40},
-        {
-            "monitor": "cider",
-            "tokenizer": "subwords",
-            "vocabulary_size": 30,
-            "input_feeding": True,
-            "tie_softmax": True,
-        },
-        slow({"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2}),
-        slow({"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2}),
+        {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2},
+        {"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2},
     ],
+    ids=["compiled", "MobileNet"],
 )
-def test_every_kind_trains_and_is_read_back(config, tmp_path, contents, options):
+def test_rarer_kinds_train_and_are_read_back(config, tmp_path, contents, options):
     captioner = model.train(dataclasses.replace(config, **{"epochs": 1, **options}), tmp_path)
-    some = list(contents.values())[:3]
-    for found, wanted in zip(load(tmp_path).caption(some), captioner.caption(some), strict=True):
-        assert found.text == wanted.text
-        assert found.score == pytest.approx(wanted.score, rel=1e-5)
+    assert_alike(load(tmp_path), captioner, list(contents.values())[:3])
 
 
-def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(config, tmp_path, backbone_file, monkeypatch):
+def assert_alike(loaded, captioner, contents):
+    for actual, expected in zip(loaded.caption(contents), captioner.caption(contents), strict=True):
+        assert actual.text == expected.text
+        assert actual.score == pytest.approx(expected.score, rel=1e-5)
+
+
+def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(
+    config, eagerly, tmp_path, backbone_file, monkeypatch
+):
     original = keras.models.load_model(backbone_file).get_weights()
     seen = []
     measure = model.States.save
@@ -111,7 +124,7 @@ def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(config, tmp
         measure(states, epoch, best)
 
     monkeypatch.setattr(model.States, "save", save)
-    options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1}
+    options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1, "batch_size": 30}
     with pytest.raises(TrainingError, match="backbone_rate is of a backbone that is trained"):
         model.train(dataclasses.replace(config, backbone_rate=1e-4, **options), tmp_path)
     for epoch, rate, name in ((0, None, "never"), (2, 1e-4, "second")):
@@ -126,8 +139,8 @@ def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(config, tmp
     assert 0 < kernels[1] < 1e-4 * 20
 
 
-def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, backbone_file, contents, capsys):
-    options = {"backbone": str(backbone_file), "epochs": 2, "dropout": 0.0}
+def test_features_are_computed_once_and_train_as_pixels_do(config, eagerly, tmp_path, backbone_file, contents, capsys):
+    options = {"backbone": str(backbone_file), "epochs": 2, "dropout": 0.0, "batch_size": 120}
     texts, losses = [], []
     for name, cache in (("pixels", None), ("cached", "cache"), ("again", "cache")):
         (tmp_path / name).mkdir()
@@ -142,6 +155,7 @@ def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, bac
     assert capsys.readouterr().err.count("images have their features in") == 2  # training and validation, the last time
 
 
+@pytest.mark.rest
 def test_an_interrupted_training_goes_on(config, killed_after, tmp_path):
     short = dataclasses.replace(config, epochs=3, backbone_epoch=2, captions_per_image=1)
     (tmp_path / "whole").mkdir()
@@ -178,16 +192,15 @@ def test_many_images_are_captioned_as_each_alone(saved, pictures):
         assert alone.score == pytest.approx(caption.score, rel=1e-4)
 
 
-def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, pictures, tmp_path):
+def test_export_answers_in_plain_tensorflow_as_the_python_object_does(
+    saved, exported, plain_tensorflow, pictures, tmp_path
+):
     captioner = load(saved)
-    captioner.export(tmp_path / "export")
     paths = sorted((pictures / "images").glob("val-*"))[:4]
     for kind, size in (("png", (70, 41)), ("jpg", (51, 90))):  # other sizes than the model's
         paths.append(tmp_path / f"large.{kind}")
         Image.open(paths[0]).resize(size).save(paths[-1])
-    command = [sys.executable, "-c", PLAIN, tmp_path / "export", *paths]
-    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, cwd=tmp_path)
-    encoded, single, none, pixels, no_pixels, errors, after = json.loads(run.stdout.splitlines()[-1])
+    encoded, single, none, pixels, no_pixels, errors, after = plain_tensorflow(PLAIN, export=exported, paths=paths)
     captions = captioner.caption([path.read_bytes() for path in paths])
     for texts, scores in (encoded, pixels):
         assert texts == [caption.text for caption in captions]
@@ -305,9 +318,9 @@ RISK = {"epochs": 4, "risk_epochs": 3, "risk_rate": 0.001, "risk_captions": 4, "
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"monitor": "cider"}, marks=pytest.mark.slow),
-        {"cache": "features", "ema": 0.9, "epochs": 12},
-        pytest.param({"jit": True, "precision": "mixed_bfloat16"}, marks=pytest.mark.slow),
+        pytest.param({"monitor": "cider"}, marks=pytest.mark.rest),
+        pytest.param({"cache": "features", "ema": 0.9, "epochs": 12}, marks=pytest.mark.rest),
+        pytest.param({"jit": True, "precision": "mixed_bfloat16"}, marks=pytest.mark.rest),
     ],
     ids=["small", "cached", "compiled"],
 )
@@ -333,12 +346,12 @@ def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_
     assert max(within) > cider_d(before)
 
 
-def test_epochs_that_raise_nothing_are_left_out(config, tmp_path, capsys):
+def test_epochs_that_raise_nothing_are_left_out(config, eagerly, tmp_path, capsys):
     without, ruined, exploded = (tmp_path / name for name in ("without", "ruined", "exploded"))
     ruining, exploding = {"risk_epochs": 1, "risk_rate": 10.0}, {"risk_epochs": 1, "risk_rate": 1e38}
     for folder, options in ((without, {}), (ruined, ruining), (exploded, exploding)):
         folder.mkdir()
-        model.train(dataclasses.replace(config, epochs=6, **options), folder)
+        model.train(dataclasses.replace(config, epochs=1, batch_size=120, risk_captions=3, **options), folder)
     told = capsys.readouterr().err
     assert told.count("the risk epochs did not raise val_cider_d") == 2
     assert told.count("the loss is not finite in epoch 1") == 1
@@ -348,7 +361,7 @@ def test_epochs_that_raise_nothing_are_left_out(config, tmp_path, capsys):
     assert sorted(path.name for path in (ruined / "risk").iterdir()) == ["figures", "history.csv"]
 
 
-@pytest.mark.slow
+@pytest.mark.rest
 def test_epochs_that_lower_the_risk_go_on_after_an_interruption(config, tmp_path, monkeypatch):
     config = dataclasses.replace(config, mirror=True, **RISK)
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -13,23 +12,19 @@ import pytest
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.classification import data, model
 from keras_recurrent.apps.classification.config import Config
-from keras_recurrent.apps.shared.models import folders
-from keras_recurrent.apps.shared.text.tokenizers import END
+from keras_recurrent.apps.shared.text.tokenizers import END, fit_tokenizer
 
 WHO = ["the cook", "my aunt", "a child", "our neighbour"]
 HOW = {"glad": ["smiles", "laughs", "sings"], "sad": ["cries", "sobs", "sighs"]}
 WHERE = ["here", "at home", "in the garden", "by the sea"]
 PLAIN = """
-import json, sys
-sys.modules["keras_recurrent"] = None  # importing it would fail
-import tensorflow as tf
-loaded = tf.saved_model.load(sys.argv[1])
-def told(texts):
-    found = loaded.signatures["serving_default"](text=tf.constant(texts, tf.string))
-    labels = [label.decode() for label in found["label"].numpy()]
-    names = [label.decode() for label in found["labels"].numpy()]
-    return labels, found["probability"].numpy().tolist(), found["probabilities"].numpy().tolist(), names
-print(json.dumps([told(sys.argv[2:]), told([])]))
+loaded = tf.saved_model.load(export)
+def values(texts):
+    answer = loaded.signatures["serving_default"](text=tf.constant(texts, tf.string))
+    labels = [label.decode() for label in answer["label"].numpy()]
+    names = [label.decode() for label in answer["labels"].numpy()]
+    return labels, answer["probability"].numpy().tolist(), answer["probabilities"].numpy().tolist(), names
+print(json.dumps([values(texts), values([])]))
 """
 
 
@@ -56,15 +51,9 @@ def config(moods):
     return Config(data=str(moods), embedding_dim=16, units=16, batch_size=16, epochs=8, patience=8, learning_rate=0.01)
 
 
-def trained(config, folder):
-    with folders.whole(folder) as partial:
-        model.train(config, partial)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def saved(config, tmp_path_factory):
-    return trained(config, tmp_path_factory.mktemp("models") / "moods")
+def saved(config, shared_folder):
+    return shared_folder("moods", lambda folder: model.train(config, folder))
 
 
 def test_labels_texts_it_never_saw(saved, config):
@@ -84,26 +73,36 @@ def test_looks_at_the_word_that_tells(saved):
 
 
 OTHERS = [
-    {"pooling": "last", "cell": "simple_rnn", "bidirectional": False},
+    {"pooling": "last", "cell": "simple_rnn", "bidirectional": False, "lowercase": False},
     {"pooling": "mean", "cell": "gru", "tokenizer": "subwords", "vocabulary_size": 60},
     {"pooling": "attention", "tokenizer": "characters"},
     {"pooling": "max", "num_layers": 2, "class_weights": True, "label_smoothing": 0.1},
 ]
+TEXTS = ["the cook sings here .", "A child cries ."]
+
+
+def assert_alike(loaded, classifier):
+    for found, expected in zip(loaded.explain(TEXTS), classifier.explain(TEXTS), strict=True):
+        probabilities = (list(told["probabilities"].values()) for told in (found, expected))
+        np.testing.assert_allclose(*probabilities, atol=1e-6)
+        assert found["tokens"] == expected["tokens"]
+        assert found["weights"] == expected["weights"] and len(found["weights"]) in (0, len(found["tokens"]))
+    assert loaded.config == classifier.config
 
 
 @pytest.mark.parametrize("options", OTHERS, ids=lambda options: options["pooling"])
-def test_every_pooling_trains_and_is_read_back(options, config, tmp_path):
-    config = dataclasses.replace(config, epochs=2, **options)
-    folder = tmp_path / "model"
-    with folders.whole(folder) as partial:
-        classifier = model.train(config, partial)
-    texts = ["the cook sings here .", "a child cries ."]
-    expected = classifier.explain(texts)
-    found = load(folder).explain(texts)
-    for x, y in zip(found, expected, strict=True):
-        np.testing.assert_allclose(list(x["probabilities"].values()), list(y["probabilities"].values()), atol=1e-6)
-        assert x["tokens"] == y["tokens"]
-        assert x["weights"] == y["weights"] and len(x["weights"]) in (0, len(x["tokens"]))
+def test_every_pooling_is_read_back(options, config, eagerly, tmp_path):
+    config = dataclasses.replace(config, **options)
+    tokenizer = fit_tokenizer([text for text, _ in data.read(config, "train")], config, "the texts have")
+    classifier = model.Classifier(config, model.build(config, len(tokenizer), 2), tokenizer, ["glad", "sad"])
+    classifier.save_assets(tmp_path)
+    classifier.model.save(tmp_path / "model.keras")
+    assert_alike(load(tmp_path), classifier)
+
+
+def test_rarer_options_train_and_are_read_back(config, eagerly, tmp_path):
+    classifier = model.train(dataclasses.replace(config, epochs=1, batch_size=72, **OTHERS[-1]), tmp_path)
+    assert_alike(load(tmp_path), classifier)
 
 
 def test_words_are_coloured_on_a_terminal(saved, monkeypatch, capsys):
@@ -148,7 +147,7 @@ def test_long_texts_are_cut_alike_in_training_and_after(config, saved):
 
 def test_class_weights(config, moods):
     texts = [("x", "glad")] * 3 + [("y", "sad")]
-    tokenizer = load_tokenizer(texts)
+    tokenizer = fit_tokenizer([text for text, _ in texts], config, "the texts have")
     weighted = dataclasses.replace(config, class_weights=True)
     for split, expected in (("train", {0: 2 / 3, 1: 2.0}), ("validation", {0: 1.0, 1: 1.0})):
         ((_, labels, weights),) = data.batches(texts, tokenizer, ["glad", "sad"], weighted, split).dataset
@@ -156,7 +155,9 @@ def test_class_weights(config, moods):
         assert found == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("class_weights", "rare"), [(False, 5), (True, 50)])
+@pytest.mark.parametrize(
+    ("class_weights", "rare"), [pytest.param(False, 5, marks=pytest.mark.rest), (True, 50)], ids=["as-often", "alike"]
+)
 def test_rare_labels_count_alike(config, tmp_path, class_weights, rare):
     """Of texts that are all the same, the probability of a label is its share of what counts."""
     for split, count in {"train": 5, "val": rare}.items():
@@ -168,21 +169,10 @@ def test_rare_labels_count_alike(config, tmp_path, class_weights, rare):
     assert told["probabilities"]["rare"] == pytest.approx(rare / 100, abs=0.04)
 
 
-def load_tokenizer(texts):
-    from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
-
-    return WordTokenizer.fit([text for text, _ in texts], 100)
-
-
-def test_export_in_plain_tensorflow(saved, tmp_path):
+def test_export_in_plain_tensorflow(saved, exported, plain_tensorflow):
     classifier = load(saved)
-    classifier.export(tmp_path / "export")
     texts = ["the cook sings here .", "my aunt sobs .", "unknown words", ""]
-    run = subprocess.run(
-        [sys.executable, "-c", PLAIN, tmp_path / "export", *texts], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert run.returncode == 0, run.stderr
-    (labels, probabilities, everything, names), none = json.loads(run.stdout)
+    (labels, probabilities, everything, names), none = plain_tensorflow(PLAIN, export=exported, texts=texts)
     expected = classifier.classify(texts)
     assert labels == [answer.label for answer in expected]
     np.testing.assert_allclose(probabilities, [answer.probability for answer in expected], atol=1e-5)

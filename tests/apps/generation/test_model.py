@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,18 +18,14 @@ VERSE = "the cat sat on the mat.\nthe dog sat on the log.\n"
 NAMES = {"cats": ["tom", "tim", "tam"], "dogs": ["rex", "rix", "rox"]}
 LIKELIEST = Sampling(temperature=0)
 PLAIN = """
-import json, sys
-sys.modules["keras_recurrent"] = None  # importing it would fail
-import tensorflow as tf
-loaded = tf.saved_model.load(sys.argv[1])
-def texts(signature, seed, rows, **choice):
-    inputs = {name: tf.constant([row[name] for row in rows], tf.string) for name in json.loads(sys.argv[2])[0]}
-    found = loaded.signatures[signature](**inputs, seed=tf.constant(seed, tf.int64), **choice)["text"]
-    return [text.decode() for text in found.numpy()]
-rows = json.loads(sys.argv[2])
+loaded = tf.saved_model.load(export)
+def texts(signature, seed, rows, first=rows[0], **choice):
+    inputs = {name: tf.constant([row[name] for row in rows], tf.string) for name in first}
+    answer = loaded.signatures[signature](**inputs, seed=tf.constant(seed, tf.int64), **choice)["text"]
+    return [text.decode() for text in answer.numpy()]
 choices = [{"temperature": tf.constant(t), "top_p": tf.constant(p)} for t, p in ((1.0, 1.0), (0.0, 1.0), (1.0, 1e-6))]
-told = [texts("serving_default", 1, rows), texts("serving_default", 2, rows), texts("serving_default", 1, [])]
-print(json.dumps([*told, *(texts("sample", 1, rows, **choice) for choice in choices)]))
+results = [texts("serving_default", 1, rows), texts("serving_default", 2, rows), texts("serving_default", 1, [])]
+print(json.dumps([*results, *(texts("sample", 1, rows, **choice) for choice in choices)]))
 """
 
 
@@ -65,6 +59,7 @@ def names(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("names"), text, "train.tsv", batch_size=3, embedding_dim=8)
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("cell", ["simple_rnn", "gru"])
 def test_hello_with_the_output_fed_back(cell, tmp_path):
     generator = load(trained(tmp_path, "hello\n", cell=cell))
@@ -230,21 +225,15 @@ def test_a_long_text_is_encoded_in_parts(monkeypatch):
     np.testing.assert_array_equal(data.text_ids("abcdabcd", tokenizer), [4, 5, 6, 7, 4, 5, 6, 7])
 
 
-@pytest.mark.parametrize("which", ["verse", "names"])
-def test_export_in_plain_tensorflow(which, request, tmp_path):
+@pytest.mark.parametrize("which", [pytest.param("verse", marks=pytest.mark.rest), "names"])
+def test_export_in_plain_tensorflow(which, request, plain_tensorflow, tmp_path):
     generator = load(request.getfixturevalue(which))
     generator.export(tmp_path / "export")
     rows = [{"prompt": prompt} for prompt in ("the cat", "dog sat", "")]
     if generator.labels:
         rows = [{"prompt": prompt, "label": label} for prompt, label in (("t", "cats"), ("", "dogs"), ("ro", "dogs"))]
-    run = subprocess.run(
-        [sys.executable, "-c", PLAIN, tmp_path / "export", json.dumps(rows)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert run.returncode == 0, run.stderr
-    first, other, none, again, likeliest, nearly = json.loads(run.stdout)
+    answers = plain_tensorflow(PLAIN, export=tmp_path / "export", rows=rows)
+    first, other, none, again, likeliest, nearly = answers
     assert first == again and len(first) == 3 and none == []
     assert all(text.startswith(row["prompt"]) for text, row in zip(first + other, rows * 2, strict=True))
     assert likeliest == nearly
@@ -273,6 +262,7 @@ def test_pieces_of_a_long_text_follow_each_other():
         assert rows.shape == ((3, 15) if split == "train" else (3, 19))
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_an_interrupted_training_on_a_long_text_goes_on(cell, killed_after, tmp_path):
     for name in ("train", "val"):
@@ -375,7 +365,7 @@ def test_command_line(hello, tmp_path, capsys):
     assert not (tmp_path / "x").exists()
 
 
-def test_of_one_file_the_end_is_held_out(tmp_path, capsys):
+def test_of_one_file_the_end_is_held_out(eagerly, tmp_path, capsys):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.txt").write_text("abcdefg" * 8 + "gfedcba\nbcdefg\n", encoding="utf-8")  # two lines
     options = {"data": str(tmp_path / "data"), "validation_split": 0.2, "mode": "text", "window": 4, "batch_size": 2}

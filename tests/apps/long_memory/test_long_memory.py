@@ -19,13 +19,9 @@ from keras_recurrent.layers import gradient_flow
 
 PARITY = Config(task="parity", lag=6, cell="gru", units=16, learning_rate=0.02, steps_per_epoch=10, epochs=60)
 PLAIN = """
-import json, sys
-sys.modules["keras_recurrent"] = None  # importing it would fail
-import tensorflow as tf
-loaded = tf.saved_model.load(sys.argv[1])
-solve = loaded.signatures["serving_default"]
-print(json.dumps([[text.decode() for text in solve(text=tf.constant(texts, tf.string))["text"].numpy()]
-                  for texts in (sys.argv[2:], [])]))
+solve = tf.saved_model.load(export).signatures["serving_default"]
+print(json.dumps([[text.decode() for text in solve(text=tf.constant(rows, tf.string))["text"].numpy()]
+                  for rows in (texts, [])]))
 """
 
 
@@ -203,15 +199,10 @@ def test_biases_that_a_cell_does_not_have(options):
         model.build(Config(**options))
 
 
-def test_export_in_plain_tensorflow(solved, tmp_path):
-    experiment = load(solved)
-    experiment.export(tmp_path / "export")
+def test_export_in_plain_tensorflow(solved, plain_tensorflow, tmp_path):
+    load(solved).export(tmp_path / "export")
     texts = ["7 1 0 3 2 2", "4 1 1 1 9 3"]
-    run = subprocess.run(
-        [sys.executable, "-c", PLAIN, tmp_path / "export", *texts], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == [["odd", "even"], []]
+    assert plain_tensorflow(PLAIN, export=tmp_path / "export", texts=texts) == [["odd", "even"], []]
 
 
 def test_command_line(solved, capsys):
@@ -293,6 +284,7 @@ def test_new_sequences_that_are_a_little_harder_are_no_divergence(tmp_path, monk
     assert not report.run(PARITY, tmp_path / "run.json")["diverged"]
 
 
+@pytest.mark.rest
 def test_a_report_that_is_stopped_goes_on_where_it_was(tmp_path):
     """A process that is ended in the middle of long trainings ends at once, and leaves what was trained."""
     code = f"""

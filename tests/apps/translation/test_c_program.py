@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras_recurrent.apps import load
 from tensorflow.core.protobuf import saved_model_pb2
 
+pytestmark = pytest.mark.rest  # the export itself is run by the tests of the model
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
@@ -42,11 +44,9 @@ def tensor_names(export):
     return signature.inputs["text"].name, signature.outputs["text"].name, signature.outputs["score"].name
 
 
-def test_c_program_translates_as_the_python_object_does(program, saved, tmp_path):
+def test_c_program_translates_as_the_python_object_does(program, saved, exported):
     translator = load(saved)
-    export = tmp_path / "export"
-    translator.export(export)
-    names = tensor_names(export)
+    names = tensor_names(exported)
     texts = [
         "ein Hund schläft hier.",
         "eine Katze isst draußen.",
@@ -55,7 +55,7 @@ def test_c_program_translates_as_the_python_object_does(program, saved, tmp_path
         " ".join(["Hund"] * 500),
         "ein Kind rennt dort.",
     ]
-    result = run(program, export, *names, lines=texts)
+    result = run(program, exported, *names, lines=texts)
     assert result.returncode == 0, result.stderr
     answers = [line.split("\t") for line in result.stdout.removesuffix("\n").split("\n")]
     expected = translator.translate(texts)
@@ -64,10 +64,10 @@ def test_c_program_translates_as_the_python_object_does(program, saved, tmp_path
     assert [float(score) for score, _ in answers] == pytest.approx(scores, rel=1e-4)
     assert expected[0].text == "a dog sleeps here."
 
-    result = run(program, export, *names)
+    result = run(program, exported, *names)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
 
-    result = run(program, export, names[0], "text:0", names[2], lines=texts)
+    result = run(program, exported, names[0], "text:0", names[2], lines=texts)
     assert result.returncode == 1
     assert "serve: text:0: the graph has no such tensor" in result.stderr
 

@@ -1,5 +1,4 @@
 import pytest
-from keras_recurrent.apps.shared.models import folders
 from keras_recurrent.apps.vqa import model
 from keras_recurrent.apps.vqa.config import Config
 
@@ -47,9 +46,6 @@ def config(asked):
 
 
 @pytest.fixture(scope="session")
-def saved(config, tmp_path_factory):
+def saved(config, shared_folder):
     """The folder of a trained question answerer."""
-    folder = tmp_path_factory.mktemp("models") / "answers"
-    with folders.whole(folder) as partial:
-        model.train(config, partial)
-    return folder
+    return shared_folder("answers", lambda folder: model.train(config, folder))

@@ -1,43 +1,36 @@
 import dataclasses
+import itertools
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.shared.errors import ModelFolderError
-from keras_recurrent.apps.vqa import evaluation, model
+from keras_recurrent.apps.shared.images.backbones import configured
+from keras_recurrent.apps.shared.text.tokenizers import fit_tokenizer
+from keras_recurrent.apps.vqa import data, evaluation, model
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.datasets import DataError
 from keras_recurrent.layers.fusion import FUSIONS
 
 from .conftest import questions_of
 
-
-def slow(options):
-    return pytest.param(options, marks=pytest.mark.slow)
-
-
 PLAIN = """
-import json, sys
-sys.modules["keras_recurrent"] = None  # importing it would fail
-import tensorflow as tf
-loaded = tf.saved_model.load(sys.argv[1])
-questions = tf.constant(json.loads(sys.argv[2]))
-contents = [open(path, "rb").read() for path in sys.argv[3:]]
+loaded = tf.saved_model.load(export)
+questions = tf.constant(questions)
+contents = [open(path, "rb").read() for path in paths]
 encoded, pixels = loaded.signatures["serving_default"], loaded.signatures["pixels"]
-def told(answer):
+def values(answer):
     texts = [[text.decode() for text in row] for row in answer["answers"].numpy()]
     return [texts, answer["probabilities"].numpy().tolist()]
 images = tf.stack([tf.io.decode_png(content, channels=3) for content in contents])
 none = tf.constant([], tf.string)
 print(json.dumps([
-    told(encoded(image_bytes=tf.constant(contents), question=questions)),
-    told(pixels(pixels=images, question=questions)),
-    told(encoded(image_bytes=none, question=none)),
+    values(encoded(image_bytes=tf.constant(contents), question=questions)),
+    values(pixels(pixels=images, question=questions)),
+    values(encoded(image_bytes=none, question=none)),
 ]))
 """
 
@@ -68,24 +61,51 @@ def test_folder_holds_all_that_is_needed(saved):
     assert answers[0] == "no"  # the commonest
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_every_fusion_trains_and_is_read_back(config, tmp_path, pairs, fusion):
-    trained = model.train(dataclasses.replace(config, epochs=1, fusion=fusion), tmp_path)
+def untrained(config, **options):
+    """An `Answerer` of a configuration with weights at random."""
+    config = dataclasses.replace(config, **options)
+    examples = data.answered(data.read(config, "train"), "train")
+    texts = [question.text for example in examples for question in example.questions]
+    tokenizer = fit_tokenizer(texts, config, "the questions have")
+    answers = data.answers_of(examples, config)
+    backbone, _ = configured(config)
+    pixels = (config.image_size, config.image_size, 3)
+    network = model.build(config, len(tokenizer), len(answers), pixels, backbone)
+    return model.Answerer(config, network, tokenizer, answers)
+
+
+CELLS = ["lstm", "gru", "simple_rnn"]  # the layers' tests have each with each
+KINDS = [
+    *({"fusion": fusion, "cell": cell} for fusion, cell in zip(FUSIONS, itertools.cycle(CELLS), strict=False)),
+    {"tokenizer": "subwords", "vocabulary_size": 50, "num_layers": 2, "bidirectional": False},
+]
+
+
+@pytest.mark.parametrize("options", KINDS, ids=lambda options: options.get("fusion", "subwords"))
+def test_every_kind_is_read_back(config, eagerly, tmp_path, pairs, options):
+    answerer = untrained(config, **options)
+    answerer.save_assets(tmp_path)
+    answerer.model.save(tmp_path / "model.keras")
     images, questions, _ = (some[:6] for some in pairs)
-    assert load(tmp_path).answer(images, questions) == trained.answer(images, questions)
+    loaded = load(tmp_path)
+    assert loaded.explain(images, questions) == answerer.explain(images, questions)
+    assert loaded.config == answerer.config
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"cell": "gru", "tokenizer": "characters", "max_length": 30, "bidirectional": False, "modality": "question"},
-        slow({"cell": "simple_rnn", "precision": "mixed_bfloat16", "num_layers": 2, "modality": "image"}),
-        slow({"tokenizer": "subwords", "vocabulary_size": 50, "recurrent_dropout": 0.2, "label_smoothing": 0.1}),
+        {"cell": "gru", "tokenizer": "characters", "max_length": 30, "bidirectional": False, "label_smoothing": 0.1},
+        pytest.param(
+            {"cell": "simple_rnn", "precision": "mixed_bfloat16", "num_layers": 2, "modality": "image"},
+            marks=pytest.mark.rest,
+        ),
+        pytest.param({"recurrent_dropout": 0.2, "modality": "question"}, marks=pytest.mark.rest),
     ],
+    ids=lambda options: options.get("modality", "both"),
 )
-def test_every_kind_trains_and_is_read_back(config, tmp_path, pairs, options):
-    trained = model.train(dataclasses.replace(config, epochs=1, **options), tmp_path)
+def test_every_kind_trains_and_is_read_back(config, eagerly, tmp_path, pairs, options):
+    trained = model.train(dataclasses.replace(config, epochs=1, batch_size=240, **options), tmp_path)
     images, questions, _ = (some[:6] for some in pairs)
     for found, wanted in zip(load(tmp_path).answer(images, questions), trained.answer(images, questions), strict=True):
         assert [answer.text for answer in found] == [answer.text for answer in wanted]
@@ -104,8 +124,8 @@ def test_a_baseline_sees_one_side_alone(modality, fusion):
     assert (np.abs(seen).max(axis=-1) > 1e-4).all()
 
 
-def test_a_question_only_model_neither_learns_to_look_nor_says_that_it_looked(config, tmp_path, pairs):
-    options = {"modality": "question", "fusion": "stacked_attention", "epochs": 1}
+def test_a_question_only_model_neither_learns_to_look_nor_says_that_it_looked(config, eagerly, tmp_path, pairs):
+    options = {"modality": "question", "fusion": "stacked_attention", "epochs": 1, "batch_size": 120}
     trained = model.train(dataclasses.replace(config, **options), tmp_path)
     eyes = trained.model.get_layer("image_encoder").backbone
     means = [weight.numpy() for weight in eyes.weights if weight.name == "moving_mean"]
@@ -119,9 +139,10 @@ def test_a_question_only_model_neither_learns_to_look_nor_says_that_it_looked(co
     assert np.ptp(one["looks"]) < 1e-3
 
 
-def test_features_are_computed_once_and_train_as_pixels_do(config, tmp_path, backbone_file, pairs):
+def test_features_are_computed_once_and_train_as_pixels_do(config, eagerly, tmp_path, backbone_file, pairs):
     images, questions, _ = pairs
-    options = {"backbone": str(backbone_file), "epochs": 2, "dropout": 0.0, "fusion": "stacked_attention"}
+    options = {"backbone": str(backbone_file), "epochs": 2, "dropout": 0.0, "batch_size": 120}
+    options |= {"fusion": "stacked_attention"}
     probabilities = []
     for name, cache in (("pixels", None), ("cached", str(tmp_path / "cache"))):
         (tmp_path / name).mkdir()
@@ -143,9 +164,9 @@ def test_explanations(saved, pairs):
     ("options", "hops"),
     [({"fusion": "add"}, 0), ({"fusion": "film"}, 1), ({"fusion": "stacked_attention", "hops": 3}, 3)],
 )
-def test_where_it_looked(config, tmp_path, pairs, options, hops):
+def test_where_it_looked(config, eagerly, pairs, options, hops):
     images, questions, _ = (some[:3] for some in pairs)
-    looking = model.train(dataclasses.replace(config, epochs=1, **options), tmp_path)
+    looking = untrained(config, **options)
     rows, columns = looking.grid
     for explanation in looking.explain(images, questions):
         looks = np.reshape(explanation["looks"], (-1, rows * columns))
@@ -153,14 +174,11 @@ def test_where_it_looked(config, tmp_path, pairs, options, hops):
         np.testing.assert_allclose(looks.sum(axis=1), 1, atol=0.01)
 
 
-def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, pictures, tmp_path):
+def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exported, plain_tensorflow, pictures):
     answerer = load(saved)
-    answerer.export(tmp_path / "export")
     paths = sorted((pictures / "images").glob("val-*"))[:3]
     questions = ["Which colour is it?", "", "Is there a unicorn?"]
-    command = [sys.executable, "-c", PLAIN, tmp_path / "export", json.dumps(questions), *paths]
-    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, cwd=tmp_path)
-    encoded, pixels, none = json.loads(run.stdout.splitlines()[-1])
+    encoded, pixels, none = plain_tensorflow(PLAIN, export=exported, paths=paths, questions=questions)
     expected = answerer.answer([path.read_bytes() for path in paths], questions)
     for texts, probabilities in (encoded, pixels):
         assert texts == [[answer.text for answer in answers] for answers in expected]
