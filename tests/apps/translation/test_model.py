@@ -122,7 +122,7 @@ def test_batch_of_translations_is_each_alone(saved):
     assert dict(translator.translate_sorted(texts, batch_size=2)).keys() == set(range(len(texts)))
 
 
-def test_explanations_hold_all_that_is_known(saved):
+def test_explanations_hold_all_that_is_known(saved, eagerly):
     translator = load(saved)
     texts = ["ein Hund schläft hier.", "", "eine Katze isst draußen."]
     explanations = translator.explain(texts)

@@ -153,7 +153,7 @@ def test_features_are_computed_once_and_train_as_pixels_do(config, eagerly, tmp_
     np.testing.assert_allclose(probabilities[0], probabilities[1], atol=0.02)  # float16
 
 
-def test_explanations(saved, pairs):
+def test_explanations(saved, eagerly, pairs):
     images, questions, _ = (some[:3] for some in pairs)
     explanations = load(saved).explain(images, [*questions[:2], "xyzzy plugh"])
     assert [explanation["is_unknown"] for explanation in explanations] == [False, False, True]
@@ -187,7 +187,7 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exp
     assert none == [[], []]
 
 
-def test_evaluate(saved, asked, tmp_path, capsys):
+def test_evaluate(saved, asked, eagerly, tmp_path, capsys):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)
     beside = tmp_path / "answers-question"
@@ -222,7 +222,7 @@ def test_evaluate(saved, asked, tmp_path, capsys):
     assert (folder / "figures" / "confusion-val.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_unknown_answer_is_wrong_and_no_answer_is_told(saved, asked, tmp_path, capsys):
+def test_an_unknown_answer_is_wrong_and_no_answer_is_told(saved, asked, eagerly, tmp_path, capsys):
     lines = (asked / "val.tsv").read_text().splitlines()
     image = lines[1].split("\t")[0]
     (tmp_path / "images").symlink_to(asked / "images")
@@ -239,7 +239,7 @@ def test_an_unknown_answer_is_wrong_and_no_answer_is_told(saved, asked, tmp_path
     assert "blind: no question has an answer" in capsys.readouterr().err
 
 
-def test_predict(saved, pictures, tmp_path, capsys):
+def test_predict(saved, eagerly, pictures, tmp_path, capsys):
     image = str(sorted((pictures / "images").glob("val-green-left-*"))[0])
     figure = tmp_path / "answer.png"
     arguments = [image, "Which colour is it?", image, " ", "no.png", "Where is it?", image, "Is it on the left?"]
