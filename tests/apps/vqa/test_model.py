@@ -297,7 +297,7 @@ def test_folder_that_was_changed(saved, tmp_path):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)
     (folder / "answers.txt").write_text("yes\nno\n")
-    with pytest.raises(ModelFolderError, match=r"answers\.txt does not fit the model: 2 lines instead of 7"):
+    with pytest.raises(ModelFolderError, match=r"answers\.txt does not fit the model: it has 2 entries, not 7"):
         load(folder)
     (folder / "answers.txt").unlink()
     with pytest.raises(ModelFolderError, match=r"missing: answers\.txt"):

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -62,7 +63,7 @@ def test_they_are_computed_once(images, reader, tmp_path):
     assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".lock"}
 
 
-@pytest.mark.parametrize("change", ["image", "order", "fewer", "weights", "architecture", "wires"])
+@pytest.mark.parametrize("change", ["image", "mirrored", "order", "fewer", "weights", "architecture", "wires"])
 def test_what_changed_is_noticed(images, reader, tmp_path, change):
     original = branches(0) if change == "wires" else network()
     cached_features(original, images, reader, 4, tmp_path / "cache")
@@ -70,6 +71,8 @@ def test_what_changed_is_noticed(images, reader, tmp_path, change):
     if change == "image":
         content = images[7].read()
         images[7].path.write_bytes(content[:-1] + bytes([255 - content[-1]]))
+    if change == "mirrored":
+        images[7] = dataclasses.replace(images[7], mirrored=True)
     if change == "order":
         images[3], images[4] = images[4], images[3]
     if change == "fewer":
