@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers, ops, tree
 
@@ -231,8 +230,8 @@ class Answerer(TrainedModel):
             )
         if not contents:
             return []
-        pixels = look(contents, self.config.image_size)
-        told = self._told(pixels, np.arange(len(questions), dtype="int32"), strings(questions))
+        pixels = tf.constant(look(contents, self.config.image_size))
+        told = self._told(pixels, tf.range(len(questions)), strings(questions))
         told = {name: value.numpy() for name, value in told.items()}
         return [
             {
