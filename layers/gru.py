@@ -8,7 +8,7 @@ from keras import activations, ops
 from .cell import RecurrentCell
 from .derivatives import derivative, get_activation
 from .recurrent import CellLayer
-from .types import Identifier
+from .types import Identifier, Nest, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -89,13 +89,13 @@ class GRUCell(RecurrentCell):
         # With `reset_after=False` the candidate's product is inside the step, and `step_gradient` does not cover it.
         return self.reset_after and super().has_step_gradient
 
-    def inner(self, dropped, recurrent_kernel, *vectors):
+    def inner(self, dropped: Tensor, recurrent_kernel: Tensor, *vectors: Tensor) -> tuple[Nest, tuple[Tensor, ...]]:
         if self.reset_after:
             return super().inner(dropped, recurrent_kernel, *vectors)
         h_zr, _ = super().inner(dropped, recurrent_kernel[:, : 2 * self.units])
         return (h_zr, dropped, recurrent_kernel[:, 2 * self.units :]), ()  # `step` computes the candidate's product
 
-    def step(self, projected, inner, states):
+    def step(self, projected: Tensor, inner: Nest, states: list[Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         (h,) = states
         x_z, x_r, x_g = ops.split(projected, 3, axis=-1)
         if self.reset_after:
@@ -111,7 +111,7 @@ class GRUCell(RecurrentCell):
         g = self.activation(x_g + reset)
         return [z * h + (1 - z) * g], (z, r, g, h_g)
 
-    def linearize(self, gates, before, after):
+    def linearize(self, gates: tuple[Tensor, ...], before: list[Tensor], after: list[Tensor]) -> Nest:
         z, r, g, h_g = gates
         (h,) = before
         d_z = (h - g) * derivative(self.recurrent_activation, z)
@@ -119,12 +119,12 @@ class GRUCell(RecurrentCell):
         d_r = d_g * h_g * derivative(self.recurrent_activation, r)
         return ops.concatenate([d_z, d_r, d_g], axis=-1), z, r
 
-    def step_gradient(self, coefficients, d_states):
+    def step_gradient(self, coefficients: Nest, d_states: list[Tensor]) -> tuple[Tensor, list[Tensor | None]]:
         d_gates, z, _ = coefficients
         (d_h,) = d_states
         return d_gates * ops.concatenate([d_h, d_h, d_h], axis=-1), [d_h * z]
 
-    def inner_gradient(self, coefficients, d_projected):
+    def inner_gradient(self, coefficients: Nest, d_projected: Tensor) -> Tensor:
         _, _, r = coefficients
         d_z, d_r, d_g = ops.split(d_projected, 3, axis=-1)
         return ops.concatenate([d_z, d_r, d_g * r], axis=-1)

@@ -83,7 +83,7 @@ def gradient_flow(model: Any, inputs: Nest, targets: Nest, loss: Identifier = No
             each derivative is an `n`-th of that for the example alone.
 
     Returns:
-        Dictionary from the path of a cell, such as `lstm/lstm_cell`, to an array `(batch, steps)`, in the order in
+        Dictionary from the path of a cell, such as `sequential/lstm/lstm_cell`, to an array `(batch, steps)`, in the order in
         which the cells run. The steps of a layer with `go_backwards` are in the order of its loop. A `Bidirectional`
         of this package has an array `(2, batch, steps)`, whose second row is in the order of the backward loop. A cell
         that runs several times has an entry for each run, with `:1`, `:2`, ... after its path.
@@ -97,8 +97,8 @@ def gradient_flow(model: Any, inputs: Nest, targets: Nest, loss: Identifier = No
     >>> from keras_recurrent.layers import LSTM, gradient_flow
     >>> model = keras.Sequential([keras.Input((5, 3)), LSTM(8, name="lstm"), keras.layers.Dense(1)])
     >>> flow = gradient_flow(model, np.ones((2, 5, 3)), np.ones((2, 1)), "mean_squared_error")
-    >>> {path: norms.shape for path, norms in flow.items()}
-    {'lstm/lstm_cell': (2, 5)}
+    >>> [(path.split("/")[-1], norms.shape) for path, norms in flow.items()]
+    [('lstm_cell', (2, 5))]
 
     Reference:
         Bengio, Simard and Frasconi 1994, Learning long-term dependencies with gradient descent is difficult; Pascanu,

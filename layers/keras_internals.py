@@ -37,7 +37,7 @@ class RNN(keras.layers.RNN):
         """Computes `(last_output, outputs, states)`, batch first."""
         raise NotImplementedError
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(self, sequences: Tensor, initial_state: Nest, mask: Any, training: bool = False) -> tuple:
         # Undocumented hook of `keras.layers.RNN`: the loop over time.
         if hasattr(self.cell, "run"):
             return self.run_cell(sequences, initial_state, mask, training)

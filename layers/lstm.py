@@ -8,7 +8,7 @@ from keras import activations, ops
 from .cell import RecurrentCell
 from .derivatives import derivative, get_activation
 from .recurrent import CellLayer
-from .types import Identifier, Tensor
+from .types import Identifier, Nest, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -90,7 +90,7 @@ class LSTMCell(RecurrentCell):
     def activations(self) -> list[Any]:
         return [self.activation, self.recurrent_activation]
 
-    def step(self, projected, inner, states):
+    def step(self, projected: Tensor, inner: Nest, states: list[Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         _, c = states
         i, f, g, o = ops.split(projected + inner, 4, axis=-1)
         i = self.recurrent_activation(i)
@@ -100,7 +100,7 @@ class LSTMCell(RecurrentCell):
         c = f * c + i * g
         return [o * self.activation(c), c], (i, f, g, o)
 
-    def linearize(self, gates, before, after):
+    def linearize(self, gates: tuple[Tensor, ...], before: list[Tensor], after: list[Tensor]) -> Nest:
         i, f, g, o = gates
         _, c = before
         y = self.activation(f * c + i * g)  # not from `after`: a mask may keep the old `c` and update `h`
@@ -110,7 +110,7 @@ class LSTMCell(RecurrentCell):
         d_o = y * derivative(self.recurrent_activation, o)
         return ops.concatenate([d_i, d_f, d_g, d_o], axis=-1), o * derivative(self.activation, y), f
 
-    def step_gradient(self, coefficients, d_states):
+    def step_gradient(self, coefficients: Nest, d_states: list[Tensor]) -> tuple[Tensor, list[Tensor | None]]:
         d_gates, d_c_by_h, f = coefficients
         d_h, d_c = d_states
         d_c = d_c + d_h * d_c_by_h

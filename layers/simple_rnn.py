@@ -7,7 +7,7 @@ import keras
 from .cell import RecurrentCell
 from .derivatives import derivative
 from .recurrent import CellLayer
-from .types import Identifier
+from .types import Identifier, Nest, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -32,14 +32,14 @@ class SimpleRNNCell(RecurrentCell):
         Elman 1990, Finding structure in time.
     """
 
-    def step(self, projected, inner, states):
+    def step(self, projected: Tensor, inner: Nest, states: list[Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         return [self.activation(projected + inner)], ()
 
-    def linearize(self, gates, before, after):
+    def linearize(self, gates: tuple[Tensor, ...], before: list[Tensor], after: list[Tensor]) -> Nest:
         (h,) = after
         return derivative(self.activation, h)
 
-    def step_gradient(self, coefficients, d_states):
+    def step_gradient(self, coefficients: Nest, d_states: list[Tensor]) -> tuple[Tensor, list[Tensor | None]]:
         (d_h,) = d_states
         return coefficients * d_h, [None]
 

@@ -9,7 +9,7 @@ from .cell import RecurrentCell
 from .gru import GRUCell
 from .lstm import LSTMCell
 from .simple_rnn import SimpleRNNCell
-from .types import Shape, Tensor
+from .types import Nest, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -41,7 +41,7 @@ class PeepholeLSTMCell(LSTMCell):
         super().build(input_shape)
         self.peephole = self.add_weight(shape=(3, self.units), name="peephole", autocast=False)
 
-    def step(self, projected, inner, states):
+    def step(self, projected: Tensor, inner: Nest, states: list[Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         _, c = states
         w_i, w_f, w_o = ops.unstack(ops.cast(self.peephole, projected.dtype))
         i, f, g, o = ops.split(projected + inner, 4, axis=-1)
@@ -98,7 +98,7 @@ class ProjectedLSTMCell(LSTMCell):
             autocast=False,
         )
 
-    def step(self, projected, inner, states):
+    def step(self, projected: Tensor, inner: Nest, states: list[Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         (h, c), gates = super().step(projected, inner, states)
         return [ops.matmul(h, ops.cast(self.projection_kernel, h.dtype)), c], gates
 
@@ -128,7 +128,7 @@ class LayerNormalized(RecurrentCell):
     def project_product(self, product: Tensor) -> Tensor:
         return super().project_product(_normalize(product)[0] * ops.cast(self.gain[0], product.dtype))
 
-    def inner(self, dropped, recurrent_kernel, *vectors):
+    def inner(self, dropped: Tensor, recurrent_kernel: Tensor, *vectors: Tensor) -> tuple[Nest, tuple[Tensor, ...]]:
         gain, *biases = vectors
         product, _ = super().inner(dropped, recurrent_kernel)
         normal, scale = _normalize(product)
@@ -137,13 +137,13 @@ class LayerNormalized(RecurrentCell):
             inner = inner + ops.cast(bias, inner.dtype)
         return inner, (normal, scale)
 
-    def product_gradient(self, kept, d_inner, *inner_weights):
+    def product_gradient(self, kept: tuple[Tensor, ...], d_inner: Tensor, *inner_weights: Tensor) -> Tensor:
         _, gain, *_ = inner_weights
         normal, scale = kept
         d_normal = d_inner * ops.cast(gain, d_inner.dtype)
         return scale * (d_normal - _mean(d_normal) - normal * _mean(d_normal * normal))
 
-    def vector_gradients(self, kept, d_inner):
+    def vector_gradients(self, kept: tuple[Tensor, ...], d_inner: Tensor) -> list[Tensor]:
         normal, _ = kept
         return [d_inner * normal, *super().vector_gradients(kept, d_inner)]
 

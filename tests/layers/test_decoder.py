@@ -163,7 +163,7 @@ def test_query_is_the_papers(cell, query, num_layers, memory, rng, assert_close)
     # Not the first state, where the two states of an LSTM come from one summary.
     _, state, _ = decoder.step(ops.convert_to_tensor(TOKENS[:, 0]), decoder.initial_state(memory), memory)
     _, new_state, weights = decoder.step(ops.convert_to_tensor(TOKENS[:, 1]), state, memory)
-    # Luong: the top layer's output after the step. Bahdanau: the bottom layer's before it.
+    # After the step: the top layer's output. Before it: the bottom layer's.
     queries = new_state.layers[-1][0] if query == "after_step" else state.layers[0][0]
     _, expected = decoder.attention(ops.expand_dims(queries, 1), memory, decoder.attention.keys(memory))
     assert_close(weights, ops.squeeze(expected, 1), atol=1e-5)
