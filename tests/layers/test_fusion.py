@@ -256,7 +256,7 @@ def test_film_learns_with_the_statistics_of_its_batch(arrays, assert_close):
 
 def test_film_needs_a_square():
     image = Memory((2, 8, IMAGE), (2, 8), (2, IMAGE))
-    with pytest.raises(ValueError, match=r"cells must be those of a square\. Received: 8 cells"):
+    with pytest.raises(ValueError, match=r"must form a square\. Received: 8 cells"):
         FilmFusion(UNITS).build(image, SHAPES[1])
 
 
