@@ -1,48 +1,77 @@
-# Python 3.11 or newer; `make PYTHON=python3.12 ...` chooses another.
+# Python 3.11 to 3.13; `make PYTHON=python3.12 ...` chooses one.
 PYTHON ?= python3
-BIN := .venv/bin
 DEMO := saved_models/en-ko
+PYTEST := pytest -n 2 --dist loadfile
+COVERAGE := --cov --cov-append --cov-report=
 
-.PHONY: demo test test-backends lint clean
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+PIP_INSTALL := bin/python -m pip install -qq
+
+.PHONY: demo test test-rest test-backends test-oldest lint types clean
 
 # Trains on the generated English-Korean sentences, evaluates, exports, and translates with the export alone.
-demo: .venv/installed
-	$(BIN)/keras-recurrent translation train --data english_korean --source en --target ko --epochs 7 --output $(DEMO) --overwrite
-	$(BIN)/keras-recurrent translation evaluate $(DEMO) --split test
-	$(BIN)/keras-recurrent translation export $(DEMO) --overwrite
-	$(BIN)/python -P -m keras_recurrent.apps.translation.demo $(DEMO)
+demo: .venv/apps
+	.venv/bin/keras-recurrent translation train --data english_korean --source en --target ko --epochs 7 --output $(DEMO) --overwrite
+	.venv/bin/keras-recurrent translation evaluate $(DEMO) --split test
+	.venv/bin/keras-recurrent translation export $(DEMO) --overwrite
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -P -m keras_recurrent.apps.translation.demo $(DEMO)
 
-test: .venv/installed
-	$(BIN)/pytest
+test: .venv/test
+	.venv/bin/$(PYTEST) $(PYTEST_OPTIONS)
+
+# What `make test` leaves out, and the layers on JAX and PyTorch; then the coverage. `.ci/run` adds that of `make test`.
+test-rest: .venv/test .venv-backends/installed
+	.venv/bin/$(PYTEST) -m rest $(COVERAGE)
+	$(MAKE) test-backends PYTEST_OPTIONS="$(COVERAGE)"
+	.venv/bin/coverage report
 
 # The layers' tests on JAX and PyTorch, in an environment without TensorFlow.
-# JAX's tests are all compilation: little optimisation takes a third less time, and what is compiled alike in several
-# tests is compiled once and kept in a folder until the end.
+# JAX's tests are all compilation: little optimization takes a third less time, and what several tests compile alike is
+# compiled once and kept in a folder until the end.
 test-backends: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 test-backends: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0
 test-backends: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES = -1
 test-backends: .venv-backends/installed
 	JAX_COMPILATION_CACHE_DIR=$$(mktemp -d) && export JAX_COMPILATION_CACHE_DIR && \
 		trap 'rm -rf "$$JAX_COMPILATION_CACHE_DIR"' EXIT && \
-		KERAS_BACKEND=jax .venv-backends/bin/pytest tests/layers -m "not slow and not slow_on_jax"
-	KERAS_BACKEND=torch .venv-backends/bin/pytest tests/layers
+		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/layers -m "not rest and not slow_on_jax" $(PYTEST_OPTIONS)
+	KERAS_BACKEND=torch .venv-backends/bin/$(PYTEST) tests/layers $(PYTEST_OPTIONS)
 
-lint: .venv/installed
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+# The lower bounds in pyproject.toml: the oldest release of each dependency that they allow.
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/$(PYTEST) tests/layers tests/apps/translation tests/apps/vqa tests/apps/test_cli.py
+
+# mypy checks the package as it is installed: the repository's root, whatever its name, is `keras_recurrent` there.
+lint: .venv/test types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+types: .venv/test
+	rm -rf build
+	.venv/$(PIP_INSTALL) --no-deps --no-build-isolation --target build/lint .
+	cd build/lint && ../../.venv/bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p keras_recurrent
 
 clean:
-	rm -rf .venv .venv-backends
+	rm -rf build .venv .venv-backends .venv-oldest .mypy_cache .coverage*
 
-.venv/installed: pyproject.toml
+.venv/apps: pyproject.toml
+	@echo "Installing TensorFlow and Keras into .venv takes a few minutes."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	.venv/$(PIP_INSTALL) --editable ".[apps]"
 	touch $@
 
+.venv/test: .venv/apps
+	.venv/$(PIP_INSTALL) --editable ".[test]"
+	touch $@
+
+# Of PyTorch the version of which there is a small build for CPUs.
 .venv-backends/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-backends
-	.venv-backends/bin/python -m pip install --quiet --upgrade pip
-	.venv-backends/bin/python -m pip install --quiet "keras>=3.15,<3.16" jax torch==2.13.0 pytest hypothesis
-	.venv-backends/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-backends/$(PIP_INSTALL) --editable ".[test-layers]" jax torch==2.13.0
+	touch $@
+
+.venv-oldest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/$(PIP_INSTALL) uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest --resolution lowest-direct --editable ".[test]"
 	touch $@

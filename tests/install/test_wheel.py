@@ -1,0 +1,46 @@
+"""What the wheel installs."""
+
+import importlib.metadata
+import subprocess
+from pathlib import Path
+
+import keras_recurrent
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+LIST_FILES = """
+import importlib.metadata
+for path in importlib.metadata.distribution("keras-recurrent").files:
+    print(path)
+"""
+
+
+@pytest.fixture(scope="module")
+def files(environment):
+    """The files of the wheel, installed without dependencies in an empty environment."""
+    binaries = environment("--no-deps", "--no-index")
+    result = subprocess.run([binaries / "python", "-I", "-c", LIST_FILES], check=True, capture_output=True, text=True)
+    return [Path(line) for line in result.stdout.splitlines()]
+
+
+def test_the_only_top_level_name_is_the_package(files):
+    names = {path.parts[0] for path in files if path.parts[0] != ".." and ".dist-info" not in path.parts[0]}
+    assert names == {"keras_recurrent"}
+
+
+def test_the_wheel_holds_every_module_and_recipe(files):
+    modules = [path for folder in ("apps", "datasets", "layers") for path in (ROOT / folder).rglob("*.py")]
+    recipes = list((ROOT / "apps").rglob("*.yaml"))
+    assert modules and recipes
+    expected = [*modules, *recipes, ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
+    assert {Path("keras_recurrent") / path.relative_to(ROOT) for path in expected} <= set(files)
+    assert not [path for path in files if {"tests", "benchmarks", "docs"} & set(path.parts)]
+
+
+def test_the_console_script_is_there(files):
+    assert "keras-recurrent" in {path.name for path in files}
+
+
+def test_version():
+    assert importlib.metadata.version("keras-recurrent") == keras_recurrent.__version__
