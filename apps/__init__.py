@@ -1,7 +1,8 @@
-"""The applications: each trains, evaluates, predicts and exports models built from the layers."""
+"""Applications that train, evaluate, run and export models built from the layers."""
 
 import importlib
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from .shared.errors import ModelFolderError
 from .shared.models.folders import read_config
@@ -10,11 +11,11 @@ __all__ = ["APPS", "load"]
 
 
 class App(NamedTuple):
-    """An app: a folder beside this file.
+    """An app, which is a subpackage of the same name.
 
     Attributes:
-        model: The name of the class of its trained models, in its `model.py`.
-        summary: What goes in and what comes out, for the help of the command.
+        model: Name of the class of its trained models, in its `model.py`.
+        summary: Its inputs and outputs, for the help of the command.
     """
 
     model: str
@@ -22,16 +23,16 @@ class App(NamedTuple):
 
 
 APPS = {
-    "translation": App("Translator", "sentences of one language in, sentences of another out"),
-    "captioning": App("Captioner", "pictures in, sentences about them out"),
-    "vqa": App("Answerer", "pictures and questions in, answers out"),
-    "classification": App("Classifier", "texts in, labels out"),
-    "generation": App("Generator", "characters in, characters that may follow out"),
-    "long_memory": App("Experiment", "how far back recurrent networks can learn from, and why"),
+    "translation": App("Translator", "translates sentences"),
+    "captioning": App("Captioner", "writes captions for images"),
+    "vqa": App("Answerer", "answers questions about images"),
+    "classification": App("Classifier", "assigns labels to texts"),
+    "generation": App("Generator", "generates text character by character"),
+    "long_memory": App("Experiment", "measures how far back recurrent networks learn from"),
 }
 
 
-def load(folder, **options):
+def load(folder: str | Path, **options: Any) -> Any:
     """Loads a trained model of any app.
 
     Args:
@@ -39,10 +40,10 @@ def load(folder, **options):
         **options: Values of its configuration that replace the saved ones, such as `beam_size=1`.
 
     Returns:
-        The app's model, for example a `Translator` with the method `translate`.
+        The app's model, such as a `Translator` with the method `translate`.
 
     Raises:
-        ModelFolderError: If the folder is missing, incomplete, damaged, or of an unknown app.
+        ModelFolderError: If the folder is missing, incomplete, damaged, or belongs to an unknown app.
 
     Example:
 
@@ -52,6 +53,6 @@ def load(folder, **options):
     """
     name = read_config(folder)["app"]
     if name not in APPS:
-        raise ModelFolderError(f"{folder}: its config.yaml names an unknown app: {name!r}")
+        raise ModelFolderError(f"{folder}: config.yaml has an unknown app: {name!r}")
     module = importlib.import_module(f".{name}.model", __package__)
     return getattr(module, APPS[name].model).load(folder, **options)

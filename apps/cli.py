@@ -7,6 +7,9 @@ import itertools
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import docstring_parser
 import jsonargparse
@@ -21,18 +24,22 @@ from .shared.errors import ModelFolderError, TrainingError, UsageError
 from .shared.extras import MissingExtra
 from .shared.models import folders
 
-MISTAKES = (DataError, MissingExtra, ModelFolderError, TrainingError, UsageError)
+USER_ERRORS = (DataError, MissingExtra, ModelFolderError, TrainingError, UsageError)
 
 
-def main(arguments=None):
-    """Runs a command and returns its exit status: 2 after a mistake that its user can mend."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a half-written folder is removed
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit status, which is 2 after an error that the user can fix.
+
+    Args:
+        arguments: The arguments of the command. None takes those of the process.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which removes incomplete folders
     try:
         run = _parse(sys.argv[1:] if arguments is None else arguments)
         keep_freed_memory()
         _import_tensorflow()
         run()
-    except (jsonargparse.ArgumentError, OSError, UnicodeError, *MISTAKES) as error:
+    except (jsonargparse.ArgumentError, OSError, UnicodeError, *USER_ERRORS) as error:
         note(error)
         return 2
     except KeyboardInterrupt:
@@ -41,8 +48,8 @@ def main(arguments=None):
     return 0
 
 
-def _import_tensorflow():
-    """Imports TensorFlow without its greeting, which no setting silences: standard error is for people."""
+def _import_tensorflow() -> None:
+    """Imports TensorFlow without the log lines that it prints on import and that no setting disables."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)
     with open(os.devnull, "w") as devnull:
@@ -54,9 +61,9 @@ def _import_tensorflow():
         os.close(stderr)
 
 
-def _train(config_class, *, output, resume, overwrite, config, **options):
+def _train(config_class: Any, *, output: str, resume: bool, overwrite: bool, config: Any, **options: Any) -> None:
     """Trains a model and writes its folder."""
-    del config  # the parser has read it
+    del config  # the parser has applied it
     resumes = resume and folders.unfinished_folder(output).exists()
     folders.check_new(output, overwrite or resumes, "config.yaml")
     _make_absolute(options)
@@ -65,59 +72,63 @@ def _train(config_class, *, output, resume, overwrite, config, **options):
     try:
         with folders.resumable(output, config, resume, overwrite) as partial:
             model.train(config, partial)
-    except MISTAKES:
+    except USER_ERRORS:
         raise
     except BaseException:
         unfinished = folders.unfinished_folder(output)
         if unfinished.exists():
-            note(f"the unfinished training is kept in {unfinished}; --resume continues it")
+            note(f"the unfinished training is in {unfinished}; --resume continues it")
         raise
     note(f"the model is in {output}")
 
 
-def _make_absolute(options):
-    """Makes the paths among a training's options absolute, so that `evaluate` finds them from any folder."""
+def _make_absolute(options: dict[str, Any]) -> None:
+    """Makes the paths among the options of a training absolute, so that `evaluate` finds them from any folder."""
     for name in ("data", "pairs", "backbone", "backbone_weights", "cache"):
         value = options.get(name) or ""
-        # A value that may be a name is a path if that exists; a cache is a path that may not exist yet.
+        # A value that may also be a name is a path if the path exists. The cache may not exist yet.
         is_path = os.path.exists(value) and (name != "backbone" or value.endswith(".keras"))
         if is_path or (name == "cache" and value):
             options[name] = os.path.abspath(os.path.expanduser(value))
 
 
-def _export(*, model, to, overwrite):
-    """Exports a model as a SavedModel that needs nothing but TensorFlow."""
+def _export(*, model: str, to: str | None, overwrite: bool) -> None:
+    """Exports a model as a SavedModel, which requires only TensorFlow."""
     to = to or os.path.join(model, "export")
     folders.check_new(to, overwrite, "saved_model.pb")
     load(model).export(to)
     note(f"the SavedModel is in {to}")
 
 
-def _train_parser(config_class):
+def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(config_class.__doc__))
     parser.add_argument("--config", action="config", help="YAML file with values for the options below")
     parser.add_argument("--output", required=True, help="folder to write the model to, such as saved_models/NAME")
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted training")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue an interrupted training; the weights are those of an uninterrupted one",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output folder and start over")
     _add_options(parser, config_class)
     return parser
 
 
-def _export_parser():
+def _export_parser() -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(description=_export.__doc__, exit_on_error=False)
     parser.add_argument("model", help="the model's folder")
     parser.add_argument("--to", help="folder to write the SavedModel to (default: export/ in the model's folder)")
-    parser.add_argument("--overwrite", action="store_true", help="replace that folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     return parser
 
 
-def _function_parser(function):
+def _function_parser(function: Callable) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(function.__doc__))
     _add_options(parser, function)
     return parser
 
 
-def _parser(docstring):
+def _parser(docstring: docstring_parser.Docstring) -> jsonargparse.ArgumentParser:
     parts = (docstring.short_description, docstring.long_description)
     return jsonargparse.ArgumentParser(
         description="\n\n".join(part for part in parts if part),
@@ -126,17 +137,23 @@ def _parser(docstring):
     )
 
 
-def _add_options(parser, described, is_override=False, parameters=None):
-    """Adds an option for each parameter of a function or field of a dataclass, with its help from the docstring.
+def _add_options(
+    parser: Any,
+    described: Any,
+    is_override: bool = False,
+    parameters: Mapping[str, inspect.Parameter] | None = None,
+) -> None:
+    """Adds an option for each parameter of a function or field of a dataclass, with the help from its docstring.
 
-    A parameter without a default becomes a positional argument, `*name` any number of them, and `**search` the options
-    of `SearchConfig`, whose defaults are the values in the model's configuration.
+    A parameter without a default becomes a positional argument, `*name` a list of positional arguments, and `**search`
+    the options of `SearchConfig`, whose defaults are the values in the model's configuration.
 
     Args:
-        parser: The parser.
+        parser: The parser, or a group of it.
         described: The function or dataclass.
         is_override: Whether the defaults come from the model's configuration.
-        parameters: For the base of a dataclass, the parameters of the dataclass, which may have other defaults.
+        parameters: If `described` is a base of a dataclass, the parameters of the dataclass, which may have other
+            defaults.
     """
     docstring = docstring_parser.parse(described.__doc__)
     helps = {entry.arg_name: entry.description for entry in docstring.params}
@@ -148,7 +165,7 @@ def _add_options(parser, described, is_override=False, parameters=None):
         elif parameter.kind is parameter.VAR_KEYWORD:
             _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
         elif name not in helps and isinstance(described, type):
-            continue  # it is described by the dataclass or by another of its bases
+            continue  # documented by the dataclass or by another of its bases
         elif is_override:
             parser.add_argument(option, type=parameter.annotation | None, help=f"{helps[name]} (default: the model's)")
         elif parameter.default is parameter.empty:
@@ -164,15 +181,18 @@ def _add_options(parser, described, is_override=False, parameters=None):
                 _add_options(_group(parser, base), base, parameters=parameters)
 
 
-def _group(parser, config_class):
-    """A group of options in the help, titled by the first sentence of a configuration's docstring."""
-    return parser.add_argument_group(docstring_parser.parse(config_class.__doc__).short_description.rstrip("."))
+def _group(parser: Any, config_class: Any) -> Any:
+    """Adds a group of options to the help, with the first sentence of the configuration's docstring as title."""
+    title = docstring_parser.parse(config_class.__doc__).short_description or ""
+    return parser.add_argument_group(title.rstrip("."))
 
 
-def _options_first(parser, arguments):
-    """Moves a verb's options before its positional arguments: argparse finds no more of those after an option."""
+def _options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str]) -> list[str]:
+    """Moves the options of a verb before its positional arguments, which argparse does not accept after an option."""
     takes_value = {option: action.nargs != 0 for action in parser._actions for option in action.option_strings}
-    options, positional, rest = [], [], iter(arguments)
+    options: list[str] = []
+    positional: list[str] = []
+    rest = iter(arguments)
     for argument in rest:
         if argument == "--":
             options.append(argument)
@@ -181,18 +201,18 @@ def _options_first(parser, arguments):
             positional.append(argument)
         else:
             options.append(argument)
-            completions = [option for option in takes_value if option.startswith(argument)]  # it may be abbreviated
+            completions = [option for option in takes_value if option.startswith(argument)]  # of an abbreviation
             if takes_value.get(argument, any(takes_value[option] for option in completions)):
                 options += itertools.islice(rest, 1)
     return options + positional
 
 
-def _parse(arguments):
-    """Parses a command into a function without arguments that runs it."""
+def _parse(arguments: Sequence[str]) -> Callable[[], None]:
+    """Parses a command and returns a function that runs it."""
     parser = jsonargparse.ArgumentParser(
         prog="keras-recurrent",
         usage="keras-recurrent APP VERB ...",
-        description="Trains, evaluates, runs and exports recurrent networks.",
+        description="Train, evaluate, run and export recurrent networks.",
         epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options.",
         exit_on_error=False,
         version=__version__,
@@ -204,7 +224,7 @@ def _parse(arguments):
     config_class = importlib.import_module(f".{name}.config", __package__).Config
     verb, options = _parse_verb(name, commands, config_class, arguments[1:] or ["--help"])
     if "model" in options:
-        folders.read_config(options["model"], name)  # a wrong folder is reported before TensorFlow is imported
+        folders.read_config(options["model"], name)  # fails before TensorFlow is imported
     if verb == "train":
         return functools.partial(_train, config_class, **options)
     if verb == "export":
@@ -212,8 +232,10 @@ def _parse(arguments):
     return _bind(getattr(commands, verb), options)
 
 
-def _parse_verb(name, commands, config_class, arguments):
-    """The verb of a command and its options, `(verb, options)`."""
+def _parse_verb(
+    name: str, commands: ModuleType, config_class: Any, arguments: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """Parses the arguments after the app's name and returns `(verb, options)`."""
     parser = jsonargparse.ArgumentParser(
         prog=f"keras-recurrent {name}", description=commands.__doc__, exit_on_error=False
     )
@@ -232,9 +254,9 @@ def _parse_verb(name, commands, config_class, arguments):
     return parsed.verb, {name: plain(value) for name, value in vars(parsed[parsed.verb]).items()}
 
 
-def _bind(function, options):
-    """A verb's function with its options, of which those without a default are positional."""
-    positional = []
+def _bind(function: Callable, options: dict[str, Any]) -> Callable[[], None]:
+    """Binds a verb's function to its options. Parameters without a default are passed by position."""
+    positional: list[Any] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             positional += options.pop(parameter.name)

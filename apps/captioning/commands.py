@@ -61,7 +61,7 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
     from ..shared.figures import check_picture
     from ..shared.images.pixels import decode
     from ..shared.images.usable import attempted
-    from ..shared.text.tokenizers import END, SPECIAL, shown
+    from ..shared.text.tokenizers import END, SPECIAL, display_form
     from .figures import draw_caption
     from .model import Captioner
 
@@ -84,7 +84,7 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
         plain = text if len(files) == 1 else f"{file}\t{text}"
         print(line if json else plain, flush=True)
         if figure is not None:
-            words = [shown(token) for token in captions[0]["tokens"] if token != SPECIAL[END]]
+            words = [display_form(token) for token in captions[0]["tokens"] if token != SPECIAL[END]]
             draw_caption(decode(content), {**captions[0], "tokens": words}, captioner.grid, figure)
             figure = None  # of the first image only
 

@@ -173,9 +173,7 @@ class Captioner(TrainedModel):
         """
         if not contents:
             return []
-        description = self._nbest(look(contents, self.config.image_size))
-        description = {name: value.numpy() for name, value in description.items()}
-        return [unpack(description, row) for row in range(len(contents))]
+        return unpack(self._nbest(look(contents, self.config.image_size)))
 
     @property
     def grid(self):

@@ -1,65 +1,70 @@
-"""Says which of some labels a text has."""
+"""Assigns labels to texts with a recurrent encoder."""
 
 import sys
 from json import dumps
 
-from ..shared.console import Stopwatch, note, progress, show_weights
+from ..shared.console import Stopwatch, note, print_weights, progress
 from ..shared.verbs import figure_path, input_batches, report
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test"):
-    """Counts a model's right labels of the texts of a split.
+def evaluate(model: str, *, data: str | None = None, split: str = "test") -> None:
+    """Computes the accuracy and F1 score of a model on a split.
 
-    Ends with one line of JSON: accuracy, f1 (the mean over the labels), f1 of each label, accuracy of the commonest
-    label alone, texts, and the speed. Which labels are taken for which is drawn into the model's folder.
+    The last line of the output is JSON: accuracy, macro F1, F1 of each label, the accuracy of always predicting the
+    most frequent label, the number of texts, and the speed. The confusion matrix is drawn into the model's folder.
 
     Args:
-        model: The model's folder.
-        data: A folder or a TFDS name; the default is what the model was trained on.
-        split: The split to read.
+        model: Folder of the model.
+        data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
+        split: Split to classify.
     """
     from ..shared.figures import draw_confusion
     from ..shared.training.splits import evaluated_split
-    from .data import label_of, labels_known, read
+    from .data import check_labels, label_of, read
     from .metrics import classification_metrics
     from .model import Classifier
 
     classifier = Classifier.load(model)
     examples = evaluated_split(read, classifier.config, split, data, kind=label_of)
-    labels_known(examples, classifier.labels, split)
-    texts, right = zip(*examples, strict=True)
+    check_labels(examples, classifier.labels, split)
+    texts, targets = zip(*examples, strict=True)
     classifier.classify(texts[:1])  # builds the graph
     with Stopwatch() as watch:
-        found = dict(progress(classifier.classify_sorted(texts), len(texts), "reading"))
-    given = [found[index].label for index in range(len(texts))]
-    metrics, table = classification_metrics(right, given, classifier.labels)
+        results = dict(progress(classifier.classify_sorted(texts), len(texts), "classifying"))
+    predictions = [results[index].label for index in range(len(texts))]
+    metrics, confusion = classification_metrics(targets, predictions, classifier.labels)
     figure = figure_path(model, "confusion", split, data)
-    draw_confusion(classifier.labels, table, figure)
-    note(f"which labels are taken for which is drawn in {figure}")
+    draw_confusion(classifier.labels, confusion, figure)
+    note(f"the confusion matrix is in {figure}")
     speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
     report(model, split, {**metrics, **speed}, data)
 
 
-def predict(model: str, *texts: str, json: bool = False):
-    """Prints the label of each text and its probability, and on a terminal the words that it was told from.
+def predict(model: str, *texts: str, json: bool = False) -> None:
+    """Prints the label of each text, its probability and the text, separated by tabs.
+
+    A model with the pooling attention also prints the text with the attention weights as colours, if the output is a
+    terminal.
 
     Args:
-        model: The model's folder.
-        *texts: The texts; without any, the lines of standard input.
-        json: Print a line of JSON for a text: its `label`, the `probabilities` of all labels, its `tokens`, and with
-            attention their `weights`.
+        model: Folder of the model.
+        *texts: Texts to classify. Without any, the lines of standard input.
+        json: Print one line of JSON per text instead: its `label`, the `probabilities` of all labels, its `tokens`,
+            and their attention `weights`, if any.
     """
     from .model import Classifier
 
     classifier = Classifier.load(model)
     for batch in input_batches(texts):
-        for text, told in zip(batch, classifier.explain(batch), strict=True):
-            label = told["label"]
-            plain = f"{label}\t{told['probabilities'][label]:.3f}\t{text}"
-            print(dumps({"text": text, **told}, ensure_ascii=False) if json else plain, flush=True)
-            if told["weights"] and not json and sys.stdout.isatty():
-                pieces, weights = told["tokens"][:-1], told["weights"][:-1]  # without the end
-                show_weights(classifier.tokenizer.spelled(pieces), weights)
+        for text, explanation in zip(batch, classifier.explain(batch), strict=True):
+            if json:
+                print(dumps({"text": text, **explanation}, ensure_ascii=False), flush=True)
+                continue
+            label = explanation["label"]
+            print(f"{label}\t{explanation['probabilities'][label]:.3f}\t{text}", flush=True)
+            if explanation["weights"] and sys.stdout.isatty():
+                pieces, weights = explanation["tokens"][:-1], explanation["weights"][:-1]  # without the end token
+                print_weights(classifier.tokenizer.surface_forms(pieces), weights)
 
 
 VERBS = (evaluate, predict)

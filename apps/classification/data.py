@@ -1,6 +1,8 @@
 """Texts with labels as batches of token ids."""
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,96 +10,93 @@ import tensorflow as tf
 from ...datasets import DataError
 from ...datasets.texts import read_texts
 from ..shared.console import note
-from ..shared.text.batches import length_batches, pad, rows_of
-from ..shared.text.tokenizers import strings
+from ..shared.text.batches import batches_by_length, length_multiple, pad, rows_of
+from ..shared.text.tokenizers import Tokenizer, strings
 from ..shared.training.batches import EpochBatches
+from .config import Config
 
 
-def read(config, split):
-    """The texts of a split of a configuration's data set, as pairs `(text, label)`.
+def read(config: Config, split: str) -> list[tuple[str, str]]:
+    """Reads the texts of a split as pairs `(text, label)`.
 
-    Those without text or without a label are left out, and counted on standard error.
+    Rows without text or label are left out, and their number is printed on standard error.
 
     Raises:
-        DataError: If the split cannot be read, or none is left.
+        DataError: If the split cannot be read, or no row is left.
     """
-    texts = read_texts(config.data, split)
-    kept = [(text, label) for text, label in texts if text.strip() and label is not None]
-    if not kept:
+    rows = read_texts(config.data, split)
+    examples = [(text, label) for text, label in rows if text.strip() and label is not None]
+    if not examples:
         raise DataError(f"{config.data}: the split '{split}' has no text with a label")
-    if len(kept) < len(texts):
-        note(f"{split}: {len(texts) - len(kept)} rows without text or label are left out")
-    return kept
+    if len(examples) < len(rows):
+        note(f"{split}: {len(rows) - len(examples)} rows without text or label are left out")
+    return examples
 
 
-def label_of(example):
-    """The label of a text with its label."""
+def label_of(example: tuple[str, str]) -> str:
+    """Returns the label of a pair `(text, label)`."""
     return example[1]
 
 
-def labels_of(examples):
-    """The labels of the split `train`, sorted.
+def labels_of(examples: dict[str, Sequence[tuple[str, str]]]) -> list[str]:
+    """Returns the labels of the split `train`, sorted.
 
     Args:
         examples: Dictionary of the splits `train` and `validation`.
 
     Raises:
-        DataError: If there is only one, one has a single text, or one is in one of the splits only.
+        DataError: If there is only one label, a label has only one text, or a label is missing in one of the splits.
     """
-    counts = {split: Counter(label for _, label in texts) for split, texts in examples.items()}
+    counts = {split: Counter(map(label_of, rows)) for split, rows in examples.items()}
     if len(counts["train"]) < 2:
-        raise DataError(f"train: {' and '.join(counts['train'])} is the only label, so that there is nothing to learn")
+        raise DataError(f"train: {' and '.join(counts['train'])} is the only label; a classifier needs two or more")
     for label, count in sorted(counts["train"].items()):
         if count == 1:
-            raise DataError(f"train: only one text has the label '{label}'; a label needs two")
+            raise DataError(f"train: only one text has the label '{label}'; each label needs two or more")
     for split, other in (("train", "validation"), ("validation", "train")):
-        alone = sorted(counts[split].keys() - counts[other].keys())
-        if alone:
-            raise DataError(f"the label '{alone[0]}' is in the split '{split}', but not in '{other}'")
+        missing = sorted(counts[split].keys() - counts[other].keys())
+        if missing:
+            raise DataError(f"the label '{missing[0]}' is in the split '{split}', but not in '{other}'")
     return sorted(counts["train"])
 
 
-def labels_known(texts, labels, split):
-    """Raises a `DataError` if a text of a split has a label that is not among `labels`."""
-    unknown = sorted({label for _, label in texts} - set(labels))
+def check_labels(examples: Sequence[tuple[str, str]], labels: Sequence[str], split: str) -> None:
+    """Raises a `DataError` if a label of a split is not one of the model's labels."""
+    unknown = sorted({label for _, label in examples} - set(labels))
     if unknown:
-        raise DataError(f"{split}: the model knows no label '{unknown[0]}'; its labels are {', '.join(labels)}")
+        raise DataError(f"{split}: the model has no label '{unknown[0]}'; its labels are {', '.join(labels)}")
 
 
-def batches(texts, tokenizer, labels, config, split):
-    """Texts as `EpochBatches` of like length, in a new order each epoch for the split `train`.
+def batches(
+    examples: Sequence[tuple[str, str]], tokenizer: Tokenizer, labels: Sequence[str], config: Config, split: str
+) -> EpochBatches:
+    """Batches of texts of similar length, in a new order each epoch for the split `train`.
 
     Args:
-        texts: Pairs `(text, label)`.
+        examples: Pairs `(text, label)`.
         tokenizer: The tokenizer.
-        labels: List of strings, the labels that the model knows.
+        labels: List of strings, the labels of the model.
         config: The `Config`.
-        split: The split's name.
+        split: The name of the split.
 
     Returns:
         Batches `(tokens, labels, weights)`: int32 `(batch, steps)`, 0 at padding; int32 `(batch,)`; and float32
-        `(batch,)`, 1, or with `config.class_weights` in training so that all labels weigh alike together.
+        `(batch,)`, 1, or with `config.class_weights` in training such that all labels have the same total weight.
     """
-    place_of = {label: place for place, label in enumerate(labels)}
-    places = np.array([place_of[label] for _, label in texts], "int32")
-    rows = rows_of(tokenizer.encode(strings([text for text, _ in texts]), config.max_length))
-    if split == "train" and (cut := sum(len(row) == config.max_length for row in rows)):
-        note(f"train: {cut} texts have max_length tokens, {config.max_length}, with the end, or are cut there")
-    lengths = np.array([[len(row)] for row in rows])
-    weights = np.ones(len(texts), "float32")
+    index_of = {label: index for index, label in enumerate(labels)}
+    indices = np.array([index_of[label] for _, label in examples], "int32")
+    rows = rows_of(tokenizer.encode(strings([text for text, _ in examples]), config.max_length))
+    if split == "train" and (count := sum(len(row) == config.max_length for row in rows)):
+        note(f"train: {count} texts have max_length tokens, {config.max_length}, or are cut there")
+    weights = np.ones(len(examples), "float32")
     if config.class_weights and split == "train":
-        weights = (len(texts) / len(labels) / np.bincount(places, minlength=len(labels)))[places].astype("float32")
+        weight_of = len(examples) / len(labels) / np.bincount(indices, minlength=len(labels))
+        weights = weight_of[indices].astype("float32")
+    multiple = length_multiple(config)
 
-    def order(epoch):
-        generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
-        return length_batches(lengths, config.batch_size, generator)
-
-    multiple = 8 if config.jit else 1
-
-    def epoch_batches(epoch):
-        for batch in order(epoch):
-            yield pad([rows[index] for index in batch], multiple), places[batch], weights[batch]
+    def make_batch(batch: np.ndarray) -> Any:
+        return pad([rows[index] for index in batch], multiple), indices[batch], weights[batch]
 
     tokens = tf.TensorSpec((None, None), tf.int32)
     signature = tokens, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,), tf.float32)
-    return EpochBatches(epoch_batches, signature, len(order(0)), True)
+    return batches_by_length(make_batch, signature, np.array([[len(row)] for row in rows]), config, split)

@@ -1,6 +1,8 @@
-"""The classifier: a tokenizer, an encoder, and one vector of all that it read."""
+"""The classifier: a tokenizer, an encoder, and a pooling of its outputs."""
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -9,9 +11,10 @@ from keras import layers
 from ...layers import TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
+from ...layers.types import Tensor
 from ..shared.models.trained_model import TrainedModel
-from ..shared.text.batches import sorted_batches
-from ..shared.text.tokenizers import END, SPECIAL, fit_tokenizer, strings
+from ..shared.text.batches import map_by_length
+from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer, strings
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -24,44 +27,41 @@ POOLINGS = {"last": last_pooling, "mean": mean_pooling, "max": max_pooling}
 
 
 class Classification(NamedTuple):
-    """What a text is.
+    """The predicted label of a text.
 
     Attributes:
-        label: The likeliest label.
-        probability: What the model gives it, in [0, 1].
+        label: The most probable label.
+        probability: Its probability, in [0, 1].
     """
 
     label: str
     probability: float
 
 
-def build(config, size, labels):
-    """The model that a `Config` describes, from token ids to logits.
+def build(config: Config, vocabulary_size: int, num_labels: int) -> keras.Model:
+    """Builds the Keras model of a configuration, from token ids `(batch, steps)` to logits `(batch, num_labels)`.
 
     Args:
         config: The `Config`.
-        size: Positive integer, the size of the vocabulary.
-        labels: Positive integer, how many labels there are.
+        vocabulary_size: Positive integer.
+        num_labels: Positive integer.
     """
     policy = {"dtype": config.precision}
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     memory = TextEncoder(
-        size,
+        vocabulary_size,
         config.embedding_dim,
         config.units,
-        cell=config.cell,
-        num_layers=config.num_layers,
         bidirectional=config.bidirectional,
-        dropout=config.dropout,
-        recurrent_dropout=config.recurrent_dropout,
         name="encoder",
+        **config.recurrent_arguments,
         **policy,
     )(tokens)
     if config.pooling == "attention":
         pooled, _ = AttentionPooling(config.units, name="pooling", **policy)(memory)
     else:
         pooled = POOLINGS[config.pooling](memory)
-    logits = layers.Dense(labels, name="labels", **policy)(Dropout(config.dropout, **policy)(pooled))
+    logits = layers.Dense(num_labels, name="labels", **policy)(Dropout(config.dropout, **policy)(pooled))
     return keras.Model(tokens, logits)
 
 
@@ -71,7 +71,7 @@ class Classifier(TrainedModel):
     Args:
         config: The `Config`.
         model: The Keras model that `build` returns.
-        text: The tokenizer.
+        tokenizer: The tokenizer.
         labels: List of strings.
     """
 
@@ -79,45 +79,47 @@ class Classifier(TrainedModel):
     tokenizers = ("text",)
     lists = ("labels",)
 
-    def __init__(self, config, model, text, labels):
-        super().__init__(config, model, text=text, labels=labels)
-        self.tokenizer = text
+    def __init__(self, config: Config, model: keras.Model, tokenizer: Tokenizer, labels: list[str]) -> None:
+        super().__init__(config, model, text=tokenizer, labels=labels)
+        self.tokenizer = tokenizer
         self.labels = labels
         outputs = [model.output]
         if config.pooling == "attention":
             outputs.append(model.get_layer("pooling").output[1])
-        self._inside = keras.Model(model.input, outputs)
-        self._told = tf.function(self.told, input_signature=TEXTS)
+        self._with_weights = keras.Model(model.input, outputs)
+        self._describe = tf.function(self.describe, input_signature=TEXTS)
         self._answer = tf.function(self.answer, input_signature=TEXTS)
 
     @staticmethod
-    def sizes(model, assets):
+    def sizes(model: keras.Model, assets: dict[str, Any]) -> dict[str, int]:
         return {"text": model.get_layer("encoder").vocabulary_size, "labels": model.output_shape[-1]}
 
-    def signatures(self):
-        """One signature from `text` `(batch,)` to the outputs of `answer`."""
+    def signatures(self) -> dict[str, Any]:
+        """Returns one signature from `text` `(batch,)` to the outputs of `answer`."""
         return {"serving_default": (self.answer, TEXTS)}
 
-    def told(self, text):
-        """All that is known of strings `(batch,)`, in the graph.
+    def describe(self, text: Tensor) -> dict[str, Tensor]:
+        """Computes probabilities and attention weights of strings `(batch,)`, in the graph.
 
         Returns:
-            Dictionary of `probabilities` `(batch, labels)`, and where the model looked, `weights` `(batch, positions)`,
-            of no positions unless it pools with attention.
+            Dictionary of `probabilities` `(batch, labels)` and `weights` `(batch, steps)`, the attention weights, with
+            0 steps if the model has another pooling.
         """
         ids = self.tokenizer.encode_padded(text, self.config.max_length)
-        logits, *weights = tf.nest.flatten(self._inside(ids))
+        logits, *weights = tf.nest.flatten(self._with_weights(ids))
         return {
             "probabilities": tf.nn.softmax(tf.cast(logits, tf.float32)),
             "weights": tf.cast(weights[0], tf.float32) if weights else tf.zeros((tf.shape(ids)[0], 0)),
         }
 
-    def answer(self, text):
-        """The labels of strings `(batch,)`, in the graph: `label` and `probability` `(batch,)`.
+    def answer(self, text: Tensor) -> dict[str, Tensor]:
+        """Classifies strings `(batch,)`, in the graph.
 
-        And of all labels their names, `labels` `(labels,)`, and `probabilities` `(batch, labels)`.
+        Returns:
+            Dictionary of the most probable `label` and its `probability`, `(batch,)`; `labels` `(labels,)`, the names
+            of all labels; and `probabilities` `(batch, labels)`.
         """
-        probabilities = self.told(text)["probabilities"]
+        probabilities = self.describe(text)["probabilities"]
         labels = tf.constant(self.labels)
         return {
             "label": tf.gather(labels, tf.argmax(probabilities, axis=1)),
@@ -126,35 +128,38 @@ class Classifier(TrainedModel):
             "probabilities": probabilities,
         }
 
-    def classify(self, texts):
-        """Says which label each of a list of texts has, as a list of `Classification`s."""
-        found = self._answer(strings(texts))
-        labels = (label.decode() for label in found["label"].numpy())
-        return [Classification(*one) for one in zip(labels, found["probability"].numpy().tolist(), strict=True)]
+    def classify(self, texts: Sequence[str]) -> list[Classification]:
+        """Classifies a list of texts."""
+        outputs = self._answer(strings(texts))
+        return [
+            Classification(label.decode(), float(probability))
+            for label, probability in zip(outputs["label"].numpy(), outputs["probability"].numpy(), strict=True)
+        ]
 
-    def classify_sorted(self, texts, batch_size=64):
-        """Classifies many texts in batches of like length, and yields each as `(index, Classification)`."""
-        for indices in sorted_batches(texts, batch_size):
-            yield from zip(indices, self.classify([texts[index] for index in indices]), strict=True)
+    def classify_sorted(self, texts: Sequence[str], batch_size: int = 64) -> Iterator[tuple[int, Classification]]:
+        """Classifies texts in batches of similar length, and yields `(index, classification)`."""
+        return map_by_length(self.classify, texts, batch_size)
 
-    def explain(self, texts):
-        """Labels with all that is known of them.
+    def explain(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Classifies a list of texts and returns probabilities and attention weights.
 
         Args:
             texts: List of strings.
 
         Returns:
-            List of dictionaries, one a text: its likeliest `label`; `probabilities`, from each label to its own;
-            `tokens`, as they stand in the text, and the end; and `weights`, where the model looked: a float for each
-            token, which sum to 1, or none.
+            For each text a dictionary of the most probable `label`; `probabilities`, a dictionary with the probability
+            of each label; `tokens`, as they are in the text, and the end token; and `weights`, the attention weight of
+            each token, which sum to 1, or an empty list.
         """
-        texts = strings(texts)
-        told = {name: value.numpy() for name, value in self._told(texts).items()}
-        pieces = self.tokenizer.pieces(texts).to_list()
-        explained = []
-        for probabilities, read, weights in zip(told["probabilities"], pieces, told["weights"], strict=True):
-            tokens = [*(piece.decode() for piece in read[: self.config.max_length - 1]), SPECIAL[END]]
-            explained.append(
+        inputs = strings(texts)
+        description = {name: value.numpy() for name, value in self._describe(inputs).items()}
+        pieces = self.tokenizer.pieces(inputs).to_list()
+        explanations = []
+        for probabilities, row, weights in zip(
+            description["probabilities"], pieces, description["weights"], strict=True
+        ):
+            tokens = [*(piece.decode() for piece in row[: self.config.max_length - 1]), SPECIAL[END]]
+            explanations.append(
                 {
                     "label": self.labels[probabilities.argmax()],
                     "probabilities": dict(zip(self.labels, probabilities.astype(float).tolist(), strict=True)),
@@ -162,28 +167,32 @@ class Classifier(TrainedModel):
                     "weights": weights[: len(tokens)].astype(float).round(4).tolist(),
                 }
             )
-        return explained
+        return explanations
 
 
-def train(config, folder):
-    """Trains a classifier and writes it into `folder`, or goes on with a training that was interrupted there.
+def train(config: Config, folder: str | Path) -> Classifier:
+    """Trains a classifier and writes it to a folder, or resumes an interrupted training there.
+
+    Args:
+        config: The `Config`.
+        folder: The model's folder.
 
     Raises:
-        DataError: If the data cannot be read, or labels are too few or not in both splits.
-        TrainingError: If options do not go together, or the loss is not a number.
+        DataError: If the data cannot be read, or has too few labels, or a label is missing in one of the splits.
+        TrainingError: If options do not fit together, or the loss is not a number.
     """
     keras.utils.set_random_seed(config.seed)
-    build_optimizer(config, steps=1)
+    build_optimizer(config, steps=1)  # wrong options fail before the data is read
     examples = training_splits(data.read, config, kind=data.label_of)
     labels = data.labels_of(examples)
-    texts = [text for text, _ in examples["train"]]
-    tokenizer = fit_tokenizer(texts, config, "the texts have")
+    tokenizer = fit_tokenizer([text for text, _ in examples["train"]], config, "the texts have")
     model = build(config, len(tokenizer), len(labels))
     batches = {split: data.batches(examples[split], tokenizer, labels, config, split) for split in examples}
-    Classifier(config, model, tokenizer, labels).save_assets(folder)
+    classifier = Classifier(config, model, tokenizer, labels)
+    classifier.save_assets(folder)
     fit(
         model,
-        # By the number of texts, not by their weights: those of a batch without rare labels would count the more.
+        # The mean over the texts, not over their weights: a batch without rare labels would get a larger step.
         TokenCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
         batches["train"],
         batches["validation"].dataset,
@@ -193,4 +202,4 @@ def train(config, folder):
         monitor=f"val_{config.monitor}",
         data=examples,
     )
-    return Classifier(config, model, tokenizer, labels)
+    return classifier

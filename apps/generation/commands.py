@@ -1,11 +1,9 @@
-"""Writes text, character by character, in the manner of a text that it has read."""
+"""Generates text, character by character, with a recurrent language model."""
 
 from json import dumps
 from typing import Literal
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-
-from ..shared.config import Seed, Share
+from ..shared.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Share
 from ..shared.console import Stopwatch
 from ..shared.verbs import report
 
@@ -18,39 +16,40 @@ def evaluate(
     samples: NonNegativeInt = 500,
     length: PositiveInt | None = None,
     adapt: PositiveFloat | None = None,
-):
-    """Measures how well a model foresees the characters of a split.
+) -> None:
+    """Measures how well a model predicts the characters of a split.
 
-    Ends with one line of JSON: bits_per_character and perplexity (of a character; the ends of lines are characters,
-    too), characters, and the speed; and of lines, of so many samples the share that the model ends in time.
+    The last line of the output is JSON: bits_per_character, perplexity (per character; line ends count as characters),
+    the number of characters, and the speed. For a model of lines also `ended`, the fraction of generated lines that the
+    model ends within the maximum length.
 
     Args:
-        model: The model's folder.
-        data: A folder or a TFDS name; the default is what the model was trained on.
-        split: The split to read.
-        samples: How many lines to draw.
-        length: The most characters of those lines; the default is the model's max_length.
-        adapt: In the mode text, a learning rate such as 0.1: measure, too, how well a model foresees that goes on
-            learning from the text as it reads it (bits_per_character_adapted).
+        model: Folder of the model.
+        data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
+        split: Split to read.
+        samples: Number of lines to generate for `ended`.
+        length: Maximum number of characters of those lines. The default is the model's max_length.
+        adapt: Learning rate, such as 0.1, of a second measurement in which the model keeps learning from the text that
+            it has read (bits_per_character_adapted). Only for the mode text.
     """
     from ..shared.text.writing import Sampling
     from ..shared.training.splits import evaluated_split
     from . import evaluation
-    from .data import holding_out, read
+    from .data import read, split_arguments
     from .model import Generator
 
     generator = Generator.load(model)
     config = generator.config
-    texts = evaluated_split(read, config, split, data, **holding_out(config))
+    texts = evaluated_split(read, config, split, data, **split_arguments(config))
     with Stopwatch() as watch:
         bits, count = evaluation.bits(generator, texts)
     metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}
     metrics["characters_per_second"] = round(count / watch.seconds, 1)
     if adapt is not None:
         metrics["bits_per_character_adapted"] = evaluation.adapted_bits(generator, texts, adapt)[0] / count
-    if generator.ends and config.feed == "previous" and samples:
+    if generator.has_end and config.feed == "previous" and samples:
         lines = generator.write(length=length, sampling=Sampling(samples))
-        metrics["ended"] = sum(written.ended for written in lines) / samples
+        metrics["ended"] = sum(line.ended for line in lines) / samples
     report(model, split, metrics, data)
 
 
@@ -68,32 +67,35 @@ def generate(
     feed: Literal["previous", "zeros"] | None = None,
     follow: str | None = None,
     json: bool = False,
-):
-    """Writes texts.
+) -> None:
+    """Generates texts and prints them.
 
     Args:
-        model: The model's folder.
-        prompt: What each text begins with.
-        label: The label of the texts, of a model that learned labels; the default draws one for each text.
-        samples: How many texts to write.
-        length: The most characters to write after the prompt; the default is the model's max_length.
-        temperature: Below 1 the likelier characters are drawn more often than the model says; 0 draws the likeliest.
-        top_k: Draw from so many likeliest characters; the default is all.
-        top_p: Draw from the fewest likeliest characters that have this probability together.
-        seed: Seed of what is random.
-        feed: What each step reads: the character that the one before wrote (previous), or nothing after the prompt's
-            first character or the label (zeros); the default is as the model was trained.
-        follow: Instead of writing, read this text and print for each character what the model takes for it, having
-            read all before.
-        json: Print a line of JSON for a text, or a character.
+        model: Folder of the model.
+        prompt: Beginning of each text.
+        label: Label of the texts, for a model that was trained with labels. The default draws a label for each text.
+        samples: Number of texts.
+        length: Maximum number of characters after the prompt. The default is the model's max_length.
+        temperature: Temperature of the sampling. Lower values favour probable characters; 0 takes the most probable
+            one.
+        top_k: Number of most probable characters to sample from. The default is all.
+        top_p: Sample from the smallest set of characters with this total probability, in (0, 1].
+        seed: Seed of the sampling.
+        feed: Input of each step: the character that the previous step generated (previous), or zeros after the first
+            character or the label (zeros). The default is the value used in training.
+        follow: Instead of generating, read this text and print each character, the model's prediction for it and the
+            probability of the character.
+        json: Print one line of JSON per text or character.
     """
     from ..shared.text.writing import Sampling
     from .model import Generator
 
     generator = Generator.load(model)
     if follow is not None:
-        for guess in generator.follow(follow, label):
-            print(dumps(guess._asdict(), ensure_ascii=False) if json else "{!r} {!r} {:.3f}".format(*guess), flush=True)
+        for target, predicted, probability in generator.follow(follow, label):
+            line = {"right": target, "guess": predicted, "probability": probability}
+            plain = f"{target!r} {predicted!r} {probability:.3f}"
+            print(dumps(line, ensure_ascii=False) if json else plain, flush=True)
         return
     sampling = Sampling(samples, temperature, top_k, top_p, seed)
     for text in generator.generate(prompt, label, length, sampling, feed):

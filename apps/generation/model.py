@@ -1,17 +1,21 @@
-"""The generator: characters around a language model."""
+"""The generator: characters and a language model."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ...layers import LanguageModel
+from ...layers.types import Tensor
 from ..shared.console import note
 from ..shared.errors import TrainingError, UsageError
 from ..shared.models.trained_model import TrainedModel
-from ..shared.text.tokenizers import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, strings
+from ..shared.text.tokenizers import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, Tokenizer, strings
 from ..shared.text.writing import Sampling
+from ..shared.training.batches import EpochBatches
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -22,283 +26,305 @@ from .config import Config
 PROMPT = tf.TensorSpec([None], tf.string, name="prompt")
 LABEL = tf.TensorSpec([None], tf.string, name="label")
 SEED = tf.TensorSpec([], tf.int64, name="seed")
-CHOICE = [tf.TensorSpec([], tf.float32, name="temperature"), tf.TensorSpec([], tf.float32, name="top_p")]
+SAMPLING = [tf.TensorSpec([], tf.float32, name="temperature"), tf.TensorSpec([], tf.float32, name="top_p")]
 
 
-class Guess(NamedTuple):
-    """What a model takes for the next character of a given text.
+class Prediction(NamedTuple):
+    """The prediction of a character of a given text.
 
     Attributes:
-        right: The character that follows, `"<end>"` for the end.
-        guess: The one that the model finds likeliest.
-        probability: What it gives the right one, in [0, 1].
+        target: The character in the text, `"<end>"` for the end.
+        predicted: The character that the model finds most probable.
+        probability: The probability of the target, in [0, 1].
     """
 
-    right: str
-    guess: str
+    target: str
+    predicted: str
     probability: float
 
 
-class Written(NamedTuple):
-    """A text that was written.
+class GeneratedText(NamedTuple):
+    """A generated text.
 
     Attributes:
         text: The text.
-        ended: Whether the model ended it, and not the length.
+        ended: Whether the model ended it before the maximum length.
     """
 
     text: str
     ended: bool
 
 
-def build(config, size):
-    """The `LanguageModel` that a `Config` describes, for so many ids."""
+def build(config: Config, vocabulary_size: int) -> LanguageModel:
+    """Builds the Keras model of a configuration.
+
+    Args:
+        config: The `Config`.
+        vocabulary_size: Positive integer, the number of characters and labels.
+    """
     return LanguageModel(
-        size,
+        vocabulary_size,
         config.units,
         embedding_dim=config.embedding_dim,
-        cell=config.cell,
-        num_layers=config.num_layers,
         batch_size=config.batch_size if config.mode == "text" else None,
-        dropout=config.dropout,
-        recurrent_dropout=config.recurrent_dropout,
         dtype=config.precision,
+        **config.recurrent_arguments,
     )
 
 
 class Generator(TrainedModel):
-    """Writes text.
+    """Generates text.
 
     Args:
         config: The `Config`.
         model: The `LanguageModel`.
-        text: The tokenizer of the characters.
-        labels: List of strings, the labels that a line may have; empty if there are none.
+        tokenizer: The tokenizer of the characters.
+        labels: List of strings, the labels that a line may have. Empty if lines have none.
     """
 
     config_class = Config
     tokenizers = ("text",)
     lists = ("labels",)
 
-    def __init__(self, config, model, text, labels):
-        super().__init__(config, model, text=text, labels=labels)
-        self.tokenizer = text
+    def __init__(self, config: Config, model: LanguageModel, tokenizer: Any, labels: list[str]) -> None:
+        super().__init__(config, model, text=tokenizer, labels=labels)
+        self.tokenizer = tokenizer
         self.labels = labels
-        # A long text begins after a line break.
-        self.start = START if self.ends else int(text.ids_of(strings(["\n"])).values[0])
+        # A long text starts after a line break.
+        self.start = START if self.has_end else int(tokenizer.ids_of(strings(["\n"])).values[0])
         self.read = tf.function(model.read, reduce_retracing=True)
-        self._sampled = tf.function(self.sampled)
+        self._sample = tf.function(self.sample)
 
     @classmethod
-    def tokenizer_class(cls, config):
+    def tokenizer_class(cls, config: Config) -> type[Tokenizer]:
         return LiteralCharacterTokenizer
 
     @staticmethod
-    def sizes(model, assets):
+    def sizes(model: LanguageModel, assets: dict[str, Any]) -> dict[str, int]:
         return {"text": model.vocabulary_size - len(assets["labels"])}
 
-    def signatures(self):
-        """Two signatures from `prompt` `(batch,)` and an integer `seed` to continuations, `text` `(batch,)`.
+    def signatures(self) -> dict[str, Any]:
+        """Returns two signatures from `prompt` `(batch,)` and an integer `seed` to texts, `text` `(batch,)`.
 
-        A model that learned labels takes a `label` `(batch,)`, too. `sample` also takes the floats `temperature` and
-        `top_p`.
+        A model with labels also takes `label` `(batch,)`. `sample` also takes the floats `temperature` and `top_p`.
 
         Raises:
-            UsageError: If the model reads zeros, and so has no prompt to continue.
+            UsageError: If the model was trained with the feed zeros, and so has no prompt to continue.
         """
         if self.config.feed == "zeros":
             raise UsageError("a model with feed zeros writes one text per first character and cannot be exported")
         inputs = [PROMPT, SEED, *([LABEL] if self.labels else [])]
 
-        def sampled(prompt, seed, *others):
+        def sample(prompt: Tensor, seed: Tensor, *others: Tensor) -> dict[str, Tensor]:
             *label, temperature, top_p = others
-            return self.answer(prompt, seed, *(label or [None]), temperature, top_p)
+            return self.answer(prompt, seed, label[0] if label else None, temperature, top_p)
 
-        return {"serving_default": (self.answer, inputs), "sample": (sampled, [*inputs, *CHOICE])}
+        return {"serving_default": (self.answer, inputs), "sample": (sample, [*inputs, *SAMPLING])}
 
     @property
-    def ends(self):
-        """Whether a text has an end."""
+    def has_end(self) -> bool:
+        """Whether texts have an end."""
         return self.config.mode == "lines"
 
-    def sampled(self, prompt, draws, start, reads=None, **choice):
-        """Random texts that begin with ids, in the graph.
+    def sample(
+        self, prompt: Tensor, draws: Tensor, start: Any, reads: int | None = None, **token_arguments: Any
+    ) -> Tensor:
+        """Samples continuations of prompts, in the graph.
 
         Args:
-            prompt: int32 tensor `(batch, positions)`, 0 after each prompt.
+            prompt: int32 tensor `(batch, positions)`, padded with 0.
             draws: Float tensor `(batch, samples, steps)`, uniform in [0, 1).
-            start: The id that is read first.
-            reads: How many steps read what the one before wrote; None is all.
-            **choice: `temperature`, `top_k` and `top_p`, as in `layers.sample`.
+            start: The id of the first input.
+            reads: Number of steps whose input is the previous output; the inputs of later steps are zeros. None is all.
+            **token_arguments: `temperature`, `top_k` and `top_p` of `layers.sample`.
 
         Returns:
-            int32 tensor `(batch, samples, steps)`, the prompts included, 0 after an end.
+            int32 tensor `(batch, samples, steps)`, the prompts included, 0 after an end token.
         """
-        options = {"start": start, "ends": self.ends, "reads": reads, "tokens": len(self.tokenizer)}
-        return self.model.sample(prompt, draws, **options, **choice).tokens
+        arguments = {"start": start, "ends": self.has_end, "reads": reads, "tokens": len(self.tokenizer)}
+        return self.model.sample(prompt, draws, **arguments, **token_arguments).tokens
 
-    def texts_of(self, tokens):
-        """Texts of ids `(batch, steps)`, without labels: strings `(batch,)`, in the graph."""
+    def texts_of(self, tokens: Tensor) -> Tensor:
+        """Converts ids `(batch, steps)` to strings `(batch,)` without labels, in the graph."""
         return self.tokenizer.decode(tf.where(tokens < len(self.tokenizer), tokens, PADDING))
 
-    def write(self, prompt="", label=None, length=None, sampling=None, feed=None):
-        """Writes texts that begin with a prompt.
+    def write(
+        self,
+        prompt: str = "",
+        label: str | None = None,
+        length: int | None = None,
+        sampling: Sampling | None = None,
+        feed: str | None = None,
+    ) -> list[GeneratedText]:
+        """Generates texts that begin with a prompt.
 
         Args:
-            prompt: String of characters that the model knows.
-            label: The label of the texts, of a model that learned labels; None draws one for each as often as the model
-                saw it.
-            length: The most characters after the prompt; None is `max_length` of the configuration.
-            sampling: A `Sampling`; None draws one text.
-            feed: What each step reads: `"previous"`, the character that the one before wrote, or `"zeros"`, nothing
-                after the prompt's first character or the label; None is as the model was trained.
-
-        Returns:
-            List of `Written`s.
+            prompt: String of characters of the vocabulary.
+            label: The label of the texts, for a model with labels. None draws a label for each text from the model.
+            length: Maximum number of characters after the prompt. None is `config.max_length`.
+            sampling: The options of the sampling. None samples one text.
+            feed: Input of each step: `"previous"`, the previous output, or `"zeros"`, zeros after the first character
+                or the label. None is `config.feed`.
 
         Raises:
-            UsageError: If the prompt has unseen characters, there is no such label, or nothing to begin with.
+            UsageError: If the prompt contains unknown characters, the label is unknown, or there is neither a prompt
+                nor a label for a model that is fed zeros.
         """
         sampling = sampling or Sampling()
         feed = feed or self.config.feed
-        labels = self._labels_of(label, sampling)
-        ids = np.concatenate([labels, np.tile(self._ids_of(prompt), (sampling.count, 1))], axis=1)
+        label_ids = self._label_ids(label, sampling)
+        ids = np.concatenate([label_ids, np.tile(self._ids_of(prompt), (sampling.num_samples, 1))], axis=1)
         start, first = self.start, ""
         reads_start = self.config.feed == "previous"
         if "zeros" in (feed, self.config.feed) and not ids.shape[1]:
             raise UsageError("a model that is fed zeros needs a prompt or a label to begin with")
         if not reads_start:
-            self._check_named(label)
+            self._require_label(label)
             start, ids = int(ids[0, 0]), ids[:, 1:]
-            first = "" if self.labels else self._cleaned(prompt)[:1]
-        most = ids.shape[1] + (length or self.config.max_length)
-        draws = sampling.draws(1, most + self.ends)  # and the end
-        tokens = self._sampled(
+            first = "" if self.labels else self._clean(prompt)[:1]
+        steps = ids.shape[1] + (length or self.config.max_length)
+        draws = sampling.draws(1, steps + self.has_end)
+        tokens = self._sample(
             tf.constant(ids, tf.int32),
             tf.constant(draws[0][:, np.newaxis]),
             tf.constant(start),
             1 + reads_start if feed == "zeros" else None,
-            **sampling.choice,
+            **sampling.token_arguments,
         )[:, 0]
-        texts = self.texts_of(tokens[:, :most]).numpy()
+        texts = self.texts_of(tokens[:, :steps]).numpy()
         ended = np.any(tokens == END, axis=1)
-        return [Written(first + text.decode(), bool(end)) for text, end in zip(texts, ended, strict=True)]
+        return [GeneratedText(first + text.decode(), bool(end)) for text, end in zip(texts, ended, strict=True)]
 
-    def generate(self, *arguments, **options):
-        """The texts that `write` writes, as a list of strings."""
-        return [written.text for written in self.write(*arguments, **options)]
+    def generate(self, *arguments: Any, **options: Any) -> list[str]:
+        """Returns the texts of `write` as strings."""
+        return [generated.text for generated in self.write(*arguments, **options)]
 
-    def _ids_of(self, text):
-        """The ids of a text's characters, of which none may be unknown."""
-        cleaned = self._cleaned(text)
+    def _ids_of(self, text: str) -> np.ndarray:
+        """Returns the ids of a text's characters, or raises a `UsageError` if one is unknown."""
         ids = self.tokenizer.ids_of(strings([text])).values.numpy()
-        unseen = "".join(sorted({character for character, id_ in zip(cleaned, ids, strict=True) if id_ == UNKNOWN}))
-        if unseen:
-            raise UsageError(f"the model has never seen the characters {unseen!r}")
+        characters = zip(self._clean(text), ids, strict=True)
+        unknown = "".join(sorted({character for character, id_ in characters if id_ == UNKNOWN}))
+        if unknown:
+            raise UsageError(f"the model has never seen the characters {unknown!r}")
         return ids
 
-    def _cleaned(self, text):
+    def _clean(self, text: str) -> str:
         return self.tokenizer.clean(tf.constant(text)).numpy().decode()
 
-    def _labels_of(self, label, sampling):
-        """The id of a label for each sample, `(samples, 1)`, and of a model without labels `(samples, 0)`.
+    def _label_ids(self, label: str | None, sampling: Sampling) -> np.ndarray:
+        """Returns the id of the label of each sample `(samples, 1)`, or `(samples, 0)` for a model without labels.
 
-        Without a label, they are drawn as the model has them at the beginning.
+        If `label` is None, the labels are sampled from the model's prediction at the start.
         """
         if label is not None and label not in self.labels:
-            there = f"its labels are {', '.join(self.labels)}" if self.labels else "it learned none"
-            raise UsageError(f"the model knows no label '{label}'; {there}")
+            known = f"its labels are {', '.join(self.labels)}" if self.labels else "it was trained without labels"
+            raise UsageError(f"the model has no label '{label}'; {known}")
         if not self.labels:
-            return np.zeros((sampling.count, 0), int)
+            return np.zeros((sampling.num_samples, 0), int)
         if label is not None:
-            places = np.full(sampling.count, self.labels.index(label))
+            indices = np.full(sampling.num_samples, self.labels.index(label))
         else:
             logits, _ = self.read(np.array([[START]], "int32"), self.model.initial_state(1))
-            shares = tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
-            random = np.random.default_rng([1, *np.atleast_1d(sampling.seed)])
-            places = random.choice(len(shares), sampling.count, p=shares)
-        return len(self.tokenizer) + places[:, np.newaxis]
+            probabilities = tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
+            generator = np.random.default_rng([1, *np.atleast_1d(sampling.seed)])
+            indices = generator.choice(len(probabilities), sampling.num_samples, p=probabilities)
+        return len(self.tokenizer) + indices[:, np.newaxis]
 
-    def _check_named(self, label):
+    def _require_label(self, label: str | None) -> None:
         if self.labels and label is None:
             raise UsageError(f"name the label of the text, one of {', '.join(self.labels)}")
 
-    def follow(self, text, label=None):
-        """What the model takes for each character of a given text, where it has read all before: `Guess`es.
+    def follow(self, text: str, label: str | None = None) -> list[Prediction]:
+        """Predicts each character of a given text from the characters before it.
+
+        Args:
+            text: String of characters of the vocabulary.
+            label: The label of the text, for a model with labels.
 
         Raises:
-            UsageError: If the text is empty or has unseen characters, or the model learned labels and none is given.
+            UsageError: If the text is empty or contains unknown characters, or a model with labels gets none.
         """
         if not text:
             raise UsageError("there is no text to follow")
-        self._check_named(label)
-        (labels,) = self._labels_of(label, Sampling())
-        sequence = np.array([*labels, *self._ids_of(text), *([END] if self.ends else [])])
-        read, target, _ = data.fed([sequence], self.config.feed)
+        self._require_label(label)
+        (label_ids,) = self._label_ids(label, Sampling())
+        sequence = np.array([*label_ids, *self._ids_of(text), *([END] if self.has_end else [])])
+        inputs, targets, _ = data.inputs_and_targets([sequence], self.config.feed)
         if self.config.feed == "previous":
-            read[:, 0] = self.start
-        logits, _ = self.read(read, self.model.initial_state(1))
+            inputs[:, 0] = self.start
+        logits, _ = self.read(inputs, self.model.initial_state(1))
         probabilities = tf.nn.softmax(tf.cast(logits[0], tf.float32)).numpy()
         names = [*(token.decode() for token in self.tokenizer.tokens.numpy()), *self.labels]
         names[END] = "<end>"
         return [
-            Guess(names[right], names[int(found.argmax())], float(found[right]))
-            for right, found in zip(target[0], probabilities, strict=True)
-            if right < len(self.tokenizer)
+            Prediction(names[target], names[int(row.argmax())], float(row[target]))
+            for target, row in zip(targets[0], probabilities, strict=True)
+            if target < len(self.tokenizer)
         ]
 
-    def answer(self, prompt, seed, label=None, temperature=1.0, top_p=1.0):
-        """Random texts that begin with strings `(batch,)`, in the graph: a dictionary of `text`.
+    def answer(
+        self,
+        prompt: Tensor,
+        seed: Tensor,
+        label: Tensor = None,
+        temperature: Tensor = 1.0,
+        top_p: Tensor = 1.0,
+    ) -> dict[str, Tensor]:
+        """Samples texts that begin with strings `(batch,)`, in the graph.
 
-        They have at most `max_length` characters, the prompt among them. The seed, an integer, decides all that is
-        random. The labels `(batch,)` are of a model that learned labels. Both others are those of `layers.sample`.
+        Args:
+            prompt: String tensor `(batch,)`.
+            seed: Integer. The same seed samples the same texts.
+            label: String tensor `(batch,)`, for a model with labels.
+            temperature, top_p: As in `layers.sample`.
+
+        Returns:
+            Dictionary of `text` `(batch,)`, of at most `config.max_length` characters, the prompt included.
         """
         steps = self.config.max_length
         ids = self.tokenizer.ids_of(prompt).to_tensor()
         checks = [
-            (ids != UNKNOWN, ["prompt: has characters that the model never saw:", prompt]),
+            (ids != UNKNOWN, ["prompt: has characters that the model has never seen:", prompt]),
             (tf.shape(ids)[1] < steps, [f"prompt: not shorter than max_length, {steps}:", prompt]),
         ]
         if label is not None:
             is_label = tf.expand_dims(label, 1) == tf.constant(self.labels)
             checks.append((tf.reduce_any(is_label, axis=1), ["label: not one of the model's:", label]))
-            labels = tf.argmax(is_label, axis=1, output_type=tf.int32)[:, tf.newaxis] + len(self.tokenizer)
-            ids = tf.concat([labels, ids], axis=1)
+            label_ids = tf.argmax(is_label, axis=1, output_type=tf.int32)[:, tf.newaxis] + len(self.tokenizer)
+            ids = tf.concat([label_ids, ids], axis=1)
             steps += 1
-        checks = [tf.debugging.Assert(tf.reduce_all(holds), told) for holds, told in checks]
-        with tf.control_dependencies(checks):
-            draws = tf.random.stateless_uniform([tf.shape(prompt)[0], 1, steps + self.ends], tf.stack([seed, 0]))
-        draws = tf.ensure_shape(draws, (None, 1, steps + self.ends))
-        tokens = self.sampled(ids, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]
+        asserts = [tf.debugging.Assert(tf.reduce_all(condition), message) for condition, message in checks]
+        with tf.control_dependencies(asserts):
+            draws = tf.random.stateless_uniform([tf.shape(prompt)[0], 1, steps + self.has_end], tf.stack([seed, 0]))
+        draws = tf.ensure_shape(draws, (None, 1, steps + self.has_end))
+        tokens = self.sample(ids, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]
         return {"text": self.texts_of(tokens[:, :steps])}
 
 
-def train(config, folder):
-    """Trains a generator and writes it into `folder`, or goes on with a training that was interrupted there.
+def train(config: Config, folder: str | Path) -> Generator:
+    """Trains a generator and writes it to a folder, or resumes an interrupted training there.
+
+    Args:
+        config: The `Config`.
+        folder: The model's folder.
 
     Raises:
         DataError: If the data cannot be read, or is shorter than a batch.
-        TrainingError: If options do not go together, or the loss is not a number.
+        TrainingError: If options do not fit together, or the loss is not a number.
     """
     if config.feed == "zeros" and config.mode == "text":
-        raise TrainingError("the feed zeros is of lines, which begin anew; the mode text continues one text")
+        raise TrainingError("the feed zeros requires the mode lines, because the mode text has no first character")
     keras.utils.set_random_seed(config.seed)
-    build_optimizer(config, steps=1)
-    texts = training_splits(data.read, config, **data.holding_out(config))
+    build_optimizer(config, steps=1)  # wrong options fail before the data is read
+    texts = training_splits(data.read, config, **data.split_arguments(config))
     is_text = config.mode == "text"
     labels = [] if is_text else data.labels_of(texts["train"])
-    parts = data.parts_of(texts["train"]) if is_text else [text for text, _ in texts["train"]]
+    parts = data.chunks_of(texts["train"]) if is_text else [text for text, _ in texts["train"]]
     tokenizer = LiteralCharacterTokenizer.fit(parts, config.vocabulary_size, config.lowercase)
     model = build(config, len(tokenizer) + len(labels))
-    if is_text:
-        batches = {split: data.text_batches(data.text_ids(texts[split], tokenizer), config, split) for split in texts}
-    else:
-        rows = {split: data.sequences(texts[split], tokenizer, labels, config.max_length) for split in texts}
-        batches = {split: data.line_batches(rows[split], config, split) for split in rows}
-        cut = sum(row[-1] != END for row in rows["train"])
-        if cut:
-            note(f"train: {cut} lines of more than {config.max_length} characters are cut")
-    Generator(config, model, tokenizer, labels).save_assets(folder)
+    batches = {split: _batches(texts[split], tokenizer, labels, config, split) for split in texts}
+    generator = Generator(config, model, tokenizer, labels)
+    generator.save_assets(folder)
     fit(
         model,
         TokenCrossentropy(config.label_smoothing),
@@ -308,4 +334,14 @@ def train(config, folder):
         folder,
         data=texts,
     )
-    return Generator(config, model, tokenizer, labels)
+    return generator
+
+
+def _batches(texts: Any, tokenizer: Tokenizer, labels: Sequence[str], config: Config, split: str) -> EpochBatches:
+    """Returns the batches of what `data.read` returned."""
+    if config.mode == "text":
+        return data.text_batches(data.text_ids(texts, tokenizer), config, split)
+    rows = data.sequences(texts, tokenizer, labels, config.max_length)
+    if split == "train" and (count := sum(row[-1] != END for row in rows)):
+        note(f"train: {count} lines of more than {config.max_length} characters are cut")
+    return data.line_batches(rows, config, split)

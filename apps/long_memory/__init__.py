@@ -1,0 +1,1 @@
+"""Experiments with long-term dependencies."""

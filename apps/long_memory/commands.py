@@ -1,41 +1,39 @@
-"""Shows what recurrent networks remember, and why: the long-term dependency problem."""
+"""Measures how far back recurrent networks can learn from, and why: the long-term dependency problem."""
 
 from json import dumps
 
-from jsonargparse.typing import PositiveInt
-
 from ..shared import verbs
-from ..shared.config import Seed
+from ..shared.config import PositiveInt, Seed
 from ..shared.console import Stopwatch, note
 from ..shared.verbs import input_batches
 from .config import Lag
 
 
-def evaluate(model: str):
+def evaluate(model: str) -> None:
     """Measures a network on new sequences of its task.
 
-    Ends with one line of JSON: loss, guess (that of the best answer that reads nothing), solved, flow (the norm of the
-    derivative of the last answer's loss with respect to the state after each step), arrives (the share of it that
-    reaches the step which the answer asks for), lost (the rest), spectral_radii of the recurrent weights.
+    The last line of the output is JSON: loss; guess, the loss of the best constant prediction; solved; flow, the norm
+    of the gradient of the last output's loss with respect to the state after each step; arrives, the fraction of it
+    that reaches the step that the output depends on; lost, the rest; and spectral_radii of the recurrent weights.
 
     Args:
-        model: The model's folder.
+        model: Folder of the model.
     """
     from .model import Experiment
 
     verbs.report(model, "test", Experiment.load(model).measure())
 
 
-def predict(model: str, *texts: str, json: bool = False):
-    """Answers sequences, a line each.
+def predict(model: str, *texts: str, json: bool = False) -> None:
+    """Prints the network's answer for each sequence.
 
-    A sequence of the adding problem is numbers, the marked ones with a star ("0.3 0.5* 0.1 0.7*"); of the copy task
-    three letters from a to h ("a b c"); of the parity task digits ("7 1 0 3").
+    A sequence of the adding problem consists of numbers, the marked ones with a star ("0.3 0.5* 0.1 0.7*"), one of the
+    copy task of three letters from a to h ("a b c"), and one of the parity task of digits ("7 1 0 3").
 
     Args:
-        model: The model's folder.
-        *texts: The sequences; without any, the lines of standard input.
-        json: Print a line of JSON for a sequence.
+        model: Folder of the model.
+        *texts: Sequences. Without any, the lines of standard input.
+        json: Print one line of JSON per sequence.
     """
     from .model import Experiment
 
@@ -45,17 +43,17 @@ def predict(model: str, *texts: str, json: bool = False):
             print(dumps({"text": text, "answer": answer}) if json else answer, flush=True)
 
 
-def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2, seed: Seed = 0):
-    """Compares all cells on all tasks at all lags, and writes a page with what they solve and what their gradients do.
+def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2, seed: Seed = 0) -> None:
+    """Compares all cells on all tasks at all lags, and writes a page with the results and their gradients.
 
-    The page is figures/report.html in the output folder, and the numbers are in report.json. An interrupted report goes
-    on where it was.
+    The page is figures/report.html in the output folder, and the numbers are in report.json. An interrupted report
+    resumes where it stopped.
 
     Args:
-        output: The folder to write into, such as saved_models/long_memory.
-        longest: The longest lag; the lags are 25, 50, 100, 200 and 400.
-        jobs: How many networks to train at the same time.
-        seed: Seed of all that is random.
+        output: Folder to write to, such as saved_models/long_memory.
+        longest: Longest lag in steps. The lags are 25, 50, 100, 200 and 400.
+        jobs: Number of networks to train in parallel. Lower it if memory is short.
+        seed: Seed of all random numbers.
     """
     from . import report as pages
     from .data import TASKS

@@ -1,61 +1,75 @@
-"""One recurrent layer on a task, and what its gradients do."""
+"""One recurrent layer on a task, and how far its gradients reach."""
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import initializers, layers
 
-from ...layers import Chrono, PerGate, gradient_flow, sequence_layer, spectral_radii
+from ...layers import Chrono, PerGate, gradient_flow, spectral_radii
+from ...layers.family import sequence_layer_class
+from ...layers.types import Tensor
 from ..shared.errors import TrainingError, UsageError
 from ..shared.models.trained_model import TrainedModel
 from ..shared.text.tokenizers import strings
 from ..shared.training.fit import fit
 from .config import Config
-from .data import TASKS, batches, goal, tested, validated
+from .data import TASKS, batches, goal, test_sequences, validation_sequences
 
-GATES = {"simple_rnn": 1, "gru": 3, "lstm": 4}
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
-FLOWED = 20  # sequences whose gradients are averaged
-MARGIN = 0.8  # of a task's goal: below it training ends, so that new sequences lie below the goal, too
+FLOW_SEQUENCES = 20  # sequences over which the gradient norms are averaged
+MARGIN = 0.8  # training ends below this fraction of the goal, so that the loss on new sequences is below the goal, too
 
 
-def build(config):
-    """The model that a `Config` describes, from sequences `(batch, steps, features)` to logits or a sum.
+def build(config: Config) -> keras.Sequential:
+    """Builds the Keras model of a configuration, from sequences `(batch, steps, features)` to logits or a sum.
 
     Raises:
-        TrainingError: If the cell has no such bias.
+        TrainingError: If the cell does not support the initial biases.
     """
     task = TASKS[config.task]
-    starts = {
-        "orthogonal": initializers.Orthogonal(gain=config.scale),
-        "glorot": initializers.VarianceScaling(config.scale**2, mode="fan_avg", distribution="uniform"),
-        "identity": initializers.Identity(gain=config.scale),
-    }
-    options = {"unit_forget_bias": config.bias == "forget"} if config.cell == "lstm" else {}
-    if config.bias == "forget" and config.cell != "lstm":
-        raise TrainingError(f"the bias forget is of the cell lstm; {config.cell} has no forget gate")
-    if config.bias == "chrono":
-        if config.cell == "simple_rnn":
-            raise TrainingError("the bias chrono is of the cells lstm and gru; simple_rnn has no gates")
-        options["bias_initializer"] = Chrono(config.cell, config.lag)
-    layer = sequence_layer(
-        config.cell,
+    layer_class = sequence_layer_class(config.cell)
+    layer = layer_class(
         config.units,
         activation=config.activation,
-        recurrent_initializer=PerGate(starts[config.start], GATES[config.cell]),
+        recurrent_initializer=PerGate(_initializer(config), layer_class.cell_class.gates),
         return_sequences=task.is_sequence,
         dtype=config.precision,
         name=config.cell,
-        **options,
+        **_bias_arguments(config, layer_class.cell_class),
     )
     answer = layers.Dense(task.outputs, dtype=config.precision, name="answer")
     return keras.Sequential([keras.Input((None, task.features)), layer, answer])
 
 
-def loss(config):
-    """The loss of a task, for `compile`."""
+def _initializer(config: Config) -> initializers.Initializer:
+    """Returns the initializer of the recurrent weights of a gate."""
+    if config.start == "orthogonal":
+        return initializers.Orthogonal(gain=config.scale)
+    if config.start == "glorot":
+        return initializers.VarianceScaling(config.scale**2, mode="fan_avg", distribution="uniform")
+    return initializers.Identity(gain=config.scale)
+
+
+def _bias_arguments(config: Config, cell_class: Any) -> dict[str, Any]:
+    """Returns the arguments of the layer that set its initial biases."""
+    has_forget_bias = "unit_forget_bias" in cell_class.argument_names()
+    if config.bias == "forget" and not has_forget_bias:
+        raise TrainingError(f"{config.cell} has no forget bias, which the bias forget requires; lstm has one")
+    arguments: dict[str, Any] = {"unit_forget_bias": config.bias == "forget"} if has_forget_bias else {}
+    if config.bias == "chrono":
+        if not cell_class.chrono_signs:
+            raise TrainingError(f"{config.cell} has no gates, which the bias chrono requires; lstm and gru have them")
+        arguments["bias_initializer"] = Chrono(config.cell, config.lag)
+    return arguments
+
+
+def loss(config: Config) -> keras.losses.Loss:
+    """Returns the loss of the task."""
     if config.task == "adding":
         return keras.losses.MeanSquaredError()
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -71,68 +85,74 @@ class Experiment(TrainedModel):
 
     config_class = Config
 
-    def __init__(self, config, model):
+    def __init__(self, config: Config, model: keras.Sequential) -> None:
         super().__init__(config, model)
         self._answer = tf.function(self.answer, input_signature=TEXTS)
 
-    def signatures(self):
-        """One signature from sequences written as strings, `text` `(batch,)`, to answers, `text` `(batch,)`."""
+    def signatures(self) -> dict[str, Any]:
+        """Returns one signature from sequences written as strings, `text` `(batch,)`, to answers, `text` `(batch,)`."""
         return {"serving_default": (self.answer, TEXTS)}
 
-    def answer(self, text):
-        """Answers to sequences written as strings `(batch,)`, in the graph: a dictionary of `text`."""
+    def answer(self, text: Tensor) -> dict[str, Tensor]:
+        """Answers sequences written as strings `(batch,)`, in the graph: a dictionary of `text`."""
         task = TASKS[self.config.task]
-        read = task.read(text, self.config.lag)
-        inputs = tf.ensure_shape(read.to_tensor(), (None, None, task.features))
-        mask = tf.sequence_mask(read.row_lengths(), tf.shape(inputs)[1])
+        parsed = task.parse(text, self.config.lag)
+        inputs = tf.ensure_shape(parsed.to_tensor(), (None, None, task.features))
+        mask = tf.sequence_mask(parsed.row_lengths(), tf.shape(inputs)[1])
         outputs = self.model.get_layer("answer")(self.model.layers[0](inputs, mask=mask))
-        return {"text": task.tell(outputs)}
+        return {"text": task.format(outputs)}
 
-    def solve(self, texts):
-        """Answers to a list of sequences, as a list of strings.
+    def solve(self, texts: Sequence[str]) -> list[str]:
+        """Answers a list of sequences.
 
         Raises:
-            UsageError: If one is not a sequence of the task.
+            UsageError: If a text is not a sequence of the task.
         """
         try:
             return [text.decode() for text in self._answer(strings(texts))["text"].numpy()]
         except tf.errors.InvalidArgumentError as error:
-            raise UsageError(f"no sequence of the task {self.config.task}: {_reason(error)}") from error
+            raise UsageError(f"not a sequence of the task {self.config.task}: {_reason(error)}") from error
 
-    def measure(self):
-        """How well the task is solved, and how far gradients reach, as a dictionary.
+    def measure(self) -> dict[str, Any]:
+        """Measures the loss on new sequences, and how far gradients reach.
 
-        `loss` on new sequences beside `guess`, that of the best answer that reads nothing, and `solved`; and of the
-        last answer's loss `flow`, the norm of its derivative with respect to the state after each step, averaged over
-        sequences, `arrives`, the share of it that reaches the step which the answer asks for, `lost`, the rest, and
-        `spectral_radii` of the recurrent weights of each gate. What is no number, or too large for one, is None.
+        Returns:
+            Dictionary of `loss`; `guess`, the loss of the best prediction that ignores the inputs; `solved`; and the
+            results of `measure_flow`. What is not finite is None.
         """
-        inputs, targets = tested(self.config)
-        found = self.model.predict(inputs, verbose=0)
-        value = float(tf.reduce_mean(loss(self.config)(targets, found)))
+        inputs, targets = test_sequences(self.config)
+        outputs = self.model.predict(inputs, verbose=0)
+        value = float(tf.reduce_mean(loss(self.config)(targets, outputs)))
         return {
             "loss": _finite(value),
             "guess": TASKS[self.config.task].guess(self.config.lag),
             "solved": value < goal(self.config),
-            **flow(self.model, self.config),
+            **measure_flow(self.model, self.config),
         }
 
 
-def flow(model, config):
-    """How far the gradient of the last answer's loss reaches back; see `Experiment.measure`."""
-    inputs, targets = tested(config)
-    inputs, targets = inputs[:FLOWED], targets[:FLOWED]
-    if TASKS[config.task].is_sequence:
+def measure_flow(model: keras.Sequential, config: Config) -> dict[str, Any]:
+    """Measures how far the gradient of the last output's loss reaches back.
+
+    Returns:
+        Dictionary of `flow`, the norm of the gradient with respect to the state after each step, averaged over
+        sequences; `arrives`, the fraction that reaches the step which the output depends on; `lost`, the rest; and
+        `spectral_radii` of the recurrent weights of each gate. What is not finite is None.
+    """
+    task = TASKS[config.task]
+    inputs, targets = test_sequences(config)
+    inputs, targets = inputs[:FLOW_SEQUENCES], targets[:FLOW_SEQUENCES]
+    if task.is_sequence:
         targets = targets[:, -1]
 
-    def last_loss(targets, outputs):
-        return loss(config)(targets, outputs[:, -1] if TASKS[config.task].is_sequence else outputs)
+    def last_loss(targets: Tensor, outputs: Tensor) -> Tensor:
+        return loss(config)(targets, outputs[:, -1] if task.is_sequence else outputs)
 
     (norms,) = gradient_flow(model, inputs, targets, last_loss).values()
-    norms = FLOWED * norms.mean(axis=0)  # the loss is a mean, of which each sequence has a share
+    norms = FLOW_SEQUENCES * norms.mean(axis=0)  # the loss is a mean over the sequences
     with np.errstate(divide="ignore", invalid="ignore"):
-        # An LSTM's last cell state does not count yet, so the states before are what the rest is compared with.
-        arrives = norms[TASKS[config.task].asked] / norms[-2]
+        # Relative to the last but one step, because the last cell state of an LSTM does not affect the loss.
+        arrives = norms[task.needed_step] / norms[-2]
     return {
         "flow": [_finite(norm) for norm in norms],
         "arrives": _finite(arrives),
@@ -141,28 +161,32 @@ def flow(model, config):
     }
 
 
-def _finite(number):
+def _finite(number: Any) -> float | None:
     return float(number) if np.isfinite(number) else None
 
 
-def train(config, folder):
-    """Trains a network and writes it into `folder`, or goes on with a training that was interrupted there.
+def train(config: Config, folder: str | Path) -> Experiment:
+    """Trains a network and writes it to a folder, or resumes an interrupted training there.
+
+    Args:
+        config: The `Config`.
+        folder: The model's folder.
 
     Raises:
-        TrainingError: If options do not go together, or the loss is not a number.
+        TrainingError: If options do not fit together, or the loss is not a number.
     """
     if config.label_smoothing:
-        raise TrainingError("label_smoothing is of the other apps; these tasks are solved by a loss near 0")
+        raise TrainingError("label_smoothing must be 0, because these tasks are solved by a loss near 0")
     keras.utils.set_random_seed(config.seed)
     model = build(config)
     experiment = Experiment(config, model)
     experiment.save_assets(folder)
-    validation = tf.data.Dataset.from_tensor_slices(validated(config)).batch(config.batch_size)
+    validation = tf.data.Dataset.from_tensor_slices(validation_sequences(config)).batch(config.batch_size)
     fit(model, loss(config), batches(config), validation, config, folder, goal=MARGIN * goal(config))
     return experiment
 
 
-def _reason(error):
-    """What an assertion in a graph said, or the first line of another error."""
-    found = re.search(r"text: [^\]'\"]*|could not correctly convert.*", str(error))
-    return found[0] if found else str(error).splitlines()[0]
+def _reason(error: Exception) -> str:
+    """Returns the message of an assertion in a graph, or the first line of another error."""
+    message = re.search(r"text: [^\]'\"]*|could not correctly convert.*", str(error))
+    return message[0] if message else str(error).splitlines()[0]

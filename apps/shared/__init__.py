@@ -1,1 +1,1 @@
-"""What several apps use."""
+"""Code that several apps share."""

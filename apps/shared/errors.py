@@ -1,16 +1,16 @@
-"""Mistakes that a user can mend; each message is one line."""
+"""Errors that a user can fix. Each message is one line, and the command exits with status 2."""
 
 
 class ModelFolderError(ValueError):
-    """A model's folder is not what it should be; the message says how, in one line."""
+    """A model's folder is missing, incomplete or damaged, or must not be overwritten."""
 
 
 class UsageError(ValueError):
-    """A command cannot do what it was asked for; the message says why, in one line."""
+    """The arguments of a command do not fit together or do not fit the model."""
 
 
 class TrainingError(ValueError):
-    """A training failed for a reason that its user can mend; the message says which, in one line."""
+    """The options of a training do not fit together, or the training failed."""
 
 
 class NotANumberError(TrainingError):

@@ -1,20 +1,25 @@
 """Modules of the package's extras."""
 
 import importlib
+from types import ModuleType
 
 
 class MissingExtra(ImportError):
-    """A module is missing that an extra brings; the message names both, in one line."""
+    """A module of an extra is not installed. The message is one line with the command that installs it."""
 
 
-def needed(module, extra):
+def import_extra(module: str, extra: str) -> ModuleType:
     """Imports a module of an extra.
 
+    Args:
+        module: The module's name.
+        extra: The extra's name, such as `"subword"`.
+
     Raises:
-        MissingExtra: If it is not installed.
+        MissingExtra: If the module is not installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        message = f"this needs {module}, which `pip install 'keras-recurrent[{extra}]'` brings"
+        message = f"this needs {module}; install it with `pip install 'keras-recurrent[{extra}]'`"
         raise MissingExtra(message) from error

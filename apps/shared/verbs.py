@@ -1,36 +1,38 @@
-"""What the verbs of several apps share: their input, and what an evaluation leaves behind."""
+"""Input and results of commands."""
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...datasets.files import decode_lines
 from .models import folders
 
 
-def report(folder, split, metrics, data=None):
-    """Ends an evaluation: writes its metrics to the model's folder, and prints them as one line of JSON.
+def report(folder: str, split: str, metrics: dict[str, Any], data: str | None = None) -> None:
+    """Writes the metrics of an evaluation to the model's folder and prints them as one line of JSON.
 
     Args:
         folder: The model's folder.
-        split: The split's name.
-        metrics: Dictionary.
-        data: The data set, if it is not the model's own.
+        split: The name of the split.
+        metrics: The metrics by name.
+        data: The data set, or None if it is the one that the model was trained on.
     """
     folders.write_metrics(folder, split if data is None else f"{split} of {data}", metrics)
     print(json.dumps(metrics, ensure_ascii=False), flush=True)
 
 
-def figure_path(folder, name, split, data=None):
-    """The path of an evaluation's figure in the model's folder; `split` and `data` are those of `report`."""
+def figure_path(folder: str, name: str, split: str, data: str | None = None) -> Path:
+    """Returns the path of an evaluation's figure in the model's folder; `split` and `data` are those of `report`."""
     suffix = "" if data is None else f"-of-{Path(data).name}"
     return Path(folder) / "figures" / f"{name}-{split}{suffix}.png"
 
 
-def input_batches(texts, size=64):
-    """The texts of a command in batches; without any, the lines of standard input.
+def input_batches(texts: Sequence[str], size: int = 64) -> Iterator[Sequence[str]]:
+    """Yields the texts of a command in batches; without texts, the lines of standard input.
 
-    At a terminal each line is a batch, so that a person gets each answer before typing the next line.
+    At a terminal each line is a batch, so that each result is printed before the next line is typed.
     """
     if not texts and sys.stdin.isatty():
         return ([line.rstrip("\n")] for line in sys.stdin)

@@ -1,1 +1,1 @@
-"""Sequence-to-sequence translation: sentences of one language in, sentences of another out."""
+"""Sequence-to-sequence translation of sentences."""

@@ -3,9 +3,7 @@
 import dataclasses
 from json import dumps
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
-
-from ..shared.config import Seed, Share
+from ..shared.config import NonNegativeFloat, NonNegativeInt, PositiveInt, Seed, Share
 from ..shared.console import Stopwatch, progress
 from ..shared.errors import UsageError
 from ..shared.verbs import input_batches, report
@@ -18,17 +16,18 @@ def evaluate(
     split: str = "test",
     lowercase: bool = False,
     **search,
-):
-    """Scores a model's translations of a split against its references.
+) -> None:
+    """Computes BLEU and chrF of a model's translations of a split.
 
-    Ends with one line of JSON: bleu, chrf, sacrebleu's signature, sentences, and the speed of the search.
+    The last line of the output is JSON: bleu, chrf, sacrebleu's signature, the number of sentences, and the speed of
+    the search.
 
     Args:
-        model: The model's folder.
-        data: A folder or a TFDS name; the default is what the model was trained on.
-        split: The split to translate.
-        lowercase: Score without regard to upper and lower case.
-        **search: Options of the search, in place of those that the model was trained with.
+        model: Folder of the model.
+        data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
+        split: Split to translate.
+        lowercase: Ignore case in the scores.
+        **search: Options of the search.
     """
     from .data import read
     from .metrics import translation_metrics
@@ -38,18 +37,18 @@ def evaluate(
     config = translator.config if data is None else dataclasses.replace(translator.config, data=data, pairs=None)
     sources, references = read(config, split)
     translator.translate(sources[:1])  # builds the graph
-    answers = [""] * len(sources)
+    hypotheses = [""] * len(sources)
     with Stopwatch() as watch:
         for index, translation in progress(translator.translate_sorted(sources), len(sources), "translating"):
-            answers[index] = translation.text
-    tokens = int(translator.target.encode(answers).row_lengths().numpy().sum())
+            hypotheses[index] = translation.text
+    tokens = int(translator.target.encode(hypotheses).row_lengths().numpy().sum())
     report(
         model,
         split,
         {
-            **translation_metrics(answers, references, lowercase),
-            "sentences": len(answers),
-            "sentences_per_second": round(len(answers) / watch.seconds, 1),
+            **translation_metrics(hypotheses, references, lowercase),
+            "sentences": len(hypotheses),
+            "sentences_per_second": round(len(hypotheses) / watch.seconds, 1),
             "tokens_per_second": round(tokens / watch.seconds, 1),
         },
         data,
@@ -68,31 +67,29 @@ def predict(
     top_p: Share = 1.0,
     seed: Seed = 0,
     **search,
-):
-    """Translates sentences, a line each.
+) -> None:
+    """Translates sentences and prints one translation per line.
 
     Args:
-        model: The model's folder.
-        *texts: The sentences; without any, the lines of standard input.
-        json: Instead of the best translation, print a line of JSON for a sentence: `source_tokens`, and for each of
-            its `translations` the `text`, the `score`, its `tokens` and their `alignment` with the source's.
-        alignment: A file such as `alignment.png`, to draw into where the attention looked in the first sentence.
-        prefix: What each translation begins with.
-        samples: Instead of searching, draw so many translations of a sentence at random, and print each.
-        temperature: Below 1 the likelier tokens are drawn more often than the model says; 0 draws the likeliest.
-        top_k: Draw from so many likeliest tokens; the default is all.
-        top_p: Draw from the fewest likeliest tokens that have this probability together.
+        model: Folder of the model.
+        *texts: Sentences to translate. Without any, the lines of standard input.
+        json: Print one line of JSON per sentence instead: its `source_tokens` and its `translations`, each with
+            `text`, `score`, `tokens` and the attention weights of each token (`alignment`).
+        alignment: Image file, such as `alignment.png`, for a heat map of the attention weights of the first sentence.
+        prefix: Beginning of every translation.
+        samples: Number of random translations to print for each sentence. 0 searches for the best one.
+        temperature: Temperature of the samples. Lower values favour probable tokens; 0 takes the most probable one.
+        top_k: Number of most probable tokens to sample from. The default is all.
+        top_p: Sample from the smallest set of tokens with this total probability, in (0, 1].
         seed: Seed of the samples.
-        **search: Options of the search, in place of those that the model was trained with.
+        **search: Options of the search.
     """
     from ..shared.figures import check_picture
-    from ..shared.text.tokenizers import shown
     from ..shared.text.writing import Sampling
-    from .figures import draw_alignment
     from .model import Translator
 
     if not samples and (temperature, top_k, top_p, seed) != (1.0, None, 1.0, 0):
-        raise UsageError("temperature, top_k, top_p and seed are of samples; --samples says how many to draw")
+        raise UsageError("temperature, top_k, top_p and seed require samples; --samples sets their number")
     if alignment is not None:
         check_picture(alignment)
     translator = Translator.load(model, **search)
@@ -103,9 +100,8 @@ def predict(
         for explanation in translator.explain(batch, prefix, sampling):
             translations = explanation["translations"]
             if alignment is not None and translations[0]["tokens"]:
-                sides = explanation["source_tokens"], translations[0]["tokens"]
-                draw_alignment(*([*map(shown, side)] for side in sides), translations[0]["alignment"], alignment)
-                alignment = None  # of the first sentence only
+                _draw(explanation, alignment)
+                alignment = None  # only of the first sentence
             if json:
                 print(dumps(explanation, ensure_ascii=False), flush=True)
                 continue
@@ -113,6 +109,16 @@ def predict(
                 print(translation["text"], flush=True)
     if alignment is not None:
         raise UsageError(f"there was no sentence to draw into {alignment}")
+
+
+def _draw(explanation: dict, path: str) -> None:
+    """Draws the alignment of the best translation."""
+    from ..shared.text.tokenizers import display_form
+    from .figures import draw_alignment
+
+    best = explanation["translations"][0]
+    source, target = ([*map(display_form, tokens)] for tokens in (explanation["source_tokens"], best["tokens"]))
+    draw_alignment(source, target, best["alignment"], path)
 
 
 VERBS = (evaluate, predict)

@@ -33,7 +33,7 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
         encoder_units: Units of each recurrent layer of the encoder, per direction.
         decoder_units: Units of each recurrent layer of the decoder.
         bidirectional: Run the encoder in both directions.
-        embeddings_in_memory: Let the attention also read the token embeddings, beside the encoder's outputs.
+        embeddings_in_memory: Let the attention also read the token embeddings, in addition to the encoder's outputs.
         score: Score function of the attention, or none for a decoder without attention.
         query: Query of the attention: the decoder's state after a step or before it.
         input_feeding: Feed the attention vector of a step to the next step. Requires the query after_step.

@@ -1,16 +1,25 @@
-"""Pairs of sentences as batches of token ids."""
+"""Sentence pairs as batches of token ids."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ...datasets import DataError, read_pairs, read_pairs_file
 from ..shared.console import note
-from ..shared.text.batches import length_batches, pad, rows_of, teacher_forcing
+from ..shared.text.batches import batches_by_length, length_multiple, pad, rows_of, teacher_forcing
+from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches
+from .config import Config
 
 
-def read(config, split):
-    """The sentence pairs of a split of a configuration's data set, as two lists."""
+def read(config: Config, split: str) -> tuple[list[str], list[str]]:
+    """Reads the sentence pairs of a split as two lists, the sources and the targets.
+
+    Raises:
+        DataError: If the split cannot be read, or source and target are the same language.
+    """
     if config.source == config.target:
         raise DataError(f"source and target are the same language, '{config.source}'")
     if config.pairs is not None:
@@ -21,64 +30,67 @@ def read(config, split):
     return list(sources), list(targets)
 
 
-def batches(sources, targets, tokenizers, config, split):
-    """Sentence pairs as `EpochBatches`, in a new order each epoch for the split `train`, and sorted for another.
+def batches(
+    sources: Sequence[str], targets: Sequence[str], tokenizers: Sequence[Tokenizer], config: Config, split: str
+) -> EpochBatches:
+    """Batches of sentence pairs of similar length, in a new order each epoch for the split `train`.
 
-    A pair without text on a side is left out; of one with more than `config.max_length` tokens on a side,
-    `config.long_pairs` says what becomes. Both are counted on standard error.
+    A pair without text on a side is left out. A pair with more than `config.max_length` tokens on a side is left out or
+    cut, as `config.long_pairs` says. Their numbers are printed on standard error.
 
     Args:
         sources: List of strings.
-        targets: List of strings, one a source.
+        targets: List of strings, one per source.
         tokenizers: The tokenizers of the source and of the target.
         config: The `Config`.
-        split: The split's name.
+        split: The name of the split.
 
     Returns:
-        Batches of like length, each `((source, start + target), target + end, weights)`: int32 arrays
-        `(batch, steps)`, 0 at padding, and float32 weights, 0 there and 1 elsewhere.
+        Batches `((source, inputs), targets, weights)`: int32 arrays `(batch, steps)`, 0 at padding, where `inputs` are
+        the targets after a start token; and float32 weights, 0 at padding and 1 elsewhere.
 
     Raises:
         DataError: If no pair is left.
     """
+    source_ids, target_ids = _usable_ids(sources, targets, tokenizers, config, split)
+    lengths = np.array([[len(row) for row in side] for side in (source_ids, target_ids)]).T
+    multiple = length_multiple(config)
+
+    def make_batch(indices: np.ndarray) -> Any:
+        source = pad([source_ids[index] for index in indices], multiple)
+        inputs, targets, weights = teacher_forcing([target_ids[index] for index in indices], multiple)
+        return (source, inputs), targets, weights
+
+    tokens = tf.TensorSpec((None, None), tf.int32)
+    signature = (tokens, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
+    padded = -(-lengths // multiple) * multiple
+    return batches_by_length(make_batch, signature, padded, config, split, config.batch_tokens)
+
+
+def _usable_ids(
+    sources: Sequence[str], targets: Sequence[str], tokenizers: Sequence[Tokenizer], config: Config, split: str
+) -> list[list[np.ndarray]]:
+    """Encodes sentence pairs; see `batches`. Returns the ids of the sources and of the targets."""
     ids = [tokenizer.encode(texts) for tokenizer, texts in zip(tokenizers, (sources, targets), strict=True)]
     lengths = np.stack([side.row_lengths().numpy() for side in ids], axis=1)
     has_text = (lengths > 1).all(axis=1)
     is_long = has_text & (lengths > config.max_length).any(axis=1)
-    kept = has_text & ~is_long if config.long_pairs == "skip" else has_text
-    for what, count in {
-        "without text on a side are left out": np.sum(~has_text),
-        f"of more than {config.max_length} tokens are {'left out' if config.long_pairs == 'skip' else 'cut'}": np.sum(
-            is_long
-        ),
-    }.items():
+    skips = config.long_pairs == "skip"
+    for count, description in (
+        (np.sum(~has_text), "without text on a side are left out"),
+        (np.sum(is_long), f"of more than {config.max_length} tokens are {'left out' if skips else 'cut'}"),
+    ):
         if count:
-            note(f"{split}: {count} pairs {what}")
-    if not kept.any():
+            note(f"{split}: {count} pairs {description}")
+    usable = np.array(has_text & ~is_long if skips else has_text)
+    if not usable.any():
         raise DataError(f"no sentence pair has text on both sides and at most {config.max_length} tokens on each")
-    source_ids, target_ids = (
-        [_cut(row, config.max_length) for row, keep in zip(rows_of(side), kept, strict=True) if keep] for side in ids
-    )
-    lengths = np.minimum(lengths[kept], config.max_length)
-
-    multiple = 8 if config.jit else 1
-    padded = -(-lengths // multiple) * multiple
-
-    def order(epoch):
-        generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
-        return length_batches(padded, config.batch_size, generator, config.batch_tokens)
-
-    def epoch_batches(epoch):
-        for batch in order(epoch):
-            source = pad([source_ids[index] for index in batch], multiple)
-            read, target, weights = teacher_forcing([target_ids[index] for index in batch], multiple)
-            yield (source, read), target, weights
-
-    tokens = tf.TensorSpec((None, None), tf.int32)
-    signature = (tokens, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
-    return EpochBatches(epoch_batches, signature, len(order(0)), config.batch_tokens is None)
+    return [
+        [_cut(row, config.max_length) for row, is_usable in zip(rows_of(side), usable, strict=True) if is_usable]
+        for side in ids
+    ]
 
 
-def _cut(row, longest):
-    """Ids that end in the end token, at most `longest`."""
-    return row if len(row) <= longest else np.append(row[: longest - 1], row[-1])
+def _cut(row: np.ndarray, max_length: int) -> np.ndarray:
+    """Cuts ids to `max_length`, their last id, the end token, included."""
+    return row if len(row) <= max_length else np.append(row[: max_length - 1], row[-1])

@@ -1,24 +1,25 @@
-"""Translates ten sentences of the test split with an exported translator, by TensorFlow's own loader."""
+"""Translates ten sentences of the test split with an exported translator, using TensorFlow alone."""
 
 import sys
 from pathlib import Path
 
 import tensorflow as tf
 
-from ..datasets import read_pairs
+from ...datasets import read_pairs
 from ..shared.models.folders import read_config
 
 
-def main(folder):
+def main(folder: str) -> None:
+    """Prints ten translations of a translator that was exported to `export/` in its folder."""
     config = read_config(folder, "translation")
     pairs = read_pairs(config["data"], "test", config["source"], config["target"])[:10]
     sources, references = zip(*pairs, strict=True)
 
     model = tf.saved_model.load(Path(folder) / "export")
-    answers = model.signatures["serving_default"](text=tf.constant(sources))
+    translations = model.signatures["serving_default"](text=tf.constant(sources))
 
-    print(f"{folder}/export, as any program with TensorFlow would use it:")
-    for source, text, reference in zip(sources, answers["text"].numpy(), references, strict=True):
+    print(f"Translations by the SavedModel {folder}/export, loaded with TensorFlow alone:")
+    for source, text, reference in zip(sources, translations["text"].numpy(), references, strict=True):
         print(f"\nsentence     {source}\ntranslation  {text.decode()}\nreference    {reference}")
 
 

@@ -1,19 +1,23 @@
 """Figures of a translation."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import matplotlib
 from matplotlib.figure import Figure
 
 from ..shared.figures import families, save
 
 
-def draw_alignment(source, target, weights, path):
-    """Draws where an attention looked as a heat map, into a picture file.
+def draw_alignment(source: Sequence[str], target: Sequence[str], weights: Any, path: str | Path) -> None:
+    """Draws attention weights as a heat map.
 
     Args:
-        source: List of strings, the tokens that were read: the columns.
-        target: List of strings, the tokens that were written: the rows.
+        source: The source tokens, one per column.
+        target: The target tokens, one per row.
         weights: Floats `(target, source)` in [0, 1].
-        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+        path: The image file. Its suffix, such as `.png` or `.svg`, determines the format.
     """
     size = 2 + 0.35 * len(source), 1.5 + 0.3 * len(target)
     with matplotlib.rc_context({"font.family": families("".join([*source, *target]))}):

@@ -1,17 +1,20 @@
-"""The translator: tokenizers around a conditional language model."""
+"""The translator: tokenizers and a conditional language model."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from ...layers import ConditionalLM, Decoder, TextEncoder
+from ...layers import ConditionalLM, Decoder, Hypotheses, TextEncoder
+from ...layers.types import Tensor
 from ..shared.errors import TrainingError, UsageError
 from ..shared.models.trained_model import TrainedModel
-from ..shared.text.batches import sorted_batches
-from ..shared.text.tokenizers import END, UNKNOWN, fit_tokenizer, strings
-from ..shared.text.writing import Writer, unpack
+from ..shared.text.batches import map_by_length
+from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
+from ..shared.text.writing import Sampling, Writer, unpack
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -28,60 +31,58 @@ class Translation(NamedTuple):
 
     Attributes:
         text: The translated sentence.
-        score: Its log-probability divided by the length penalty; below 0, and the higher the surer. Of an empty
-            sentence, which is its own translation, 0.
+        score: Its log-probability divided by the length penalty, negative. The translation of an empty sentence is
+            empty and has the score 0.
     """
 
     text: str
     score: float
 
 
-def build(config, source_size, target_size):
-    """The model that a `Config` describes, for so many token ids.
+def build(config: Config, source_size: int, target_size: int) -> ConditionalLM:
+    """Builds the Keras model of a configuration.
+
+    Args:
+        config: The `Config`.
+        source_size: Positive integer, the size of the source vocabulary.
+        target_size: Positive integer, the size of the target vocabulary.
 
     Raises:
-        TrainingError: If options do not go together.
+        TrainingError: If options do not fit together.
     """
     if config.tie_embeddings and not config.shared_vocabulary:
-        raise TrainingError("tie_embeddings needs shared_vocabulary")
+        raise TrainingError("tie_embeddings requires shared_vocabulary")
+    arguments = {
+        "embedding_dim": config.embedding_dim,
+        "dtype": config.precision,
+        **config.recurrent_arguments,
+    }
     try:
-        return _model(config, source_size, target_size)
+        encoder = TextEncoder(
+            source_size,
+            units=config.encoder_units,
+            bidirectional=config.bidirectional,
+            embeddings_in_memory=config.embeddings_in_memory,
+            **arguments,
+        )
+        decoder = Decoder(
+            target_size,
+            units=config.decoder_units,
+            score=config.score,
+            query=config.query,
+            input_feeding=config.input_feeding,
+            tie_softmax=config.tie_softmax,
+            **arguments,
+        )
+        return ConditionalLM(
+            encoder,
+            decoder,
+            tie_embeddings=config.tie_embeddings,
+            scheduled_sampling=config.scheduled_sampling > 0,
+            dtype=config.precision,
+        )
     except ValueError as error:
         raise TrainingError(str(error)) from error
-
-
-def _model(config, source_size, target_size):
-    shared = {
-        "embedding_dim": config.embedding_dim,
-        "cell": config.cell,
-        "num_layers": config.num_layers,
-        "dropout": config.dropout,
-        "recurrent_dropout": config.recurrent_dropout,
-        "dtype": config.precision,
-    }
-    encoder = TextEncoder(
-        source_size,
-        units=config.encoder_units,
-        bidirectional=config.bidirectional,
-        embeddings_in_memory=config.embeddings_in_memory,
-        **shared,
-    )
-    decoder = Decoder(
-        target_size,
-        units=config.decoder_units,
-        score=config.score,
-        query=config.query,
-        input_feeding=config.input_feeding,
-        tie_softmax=config.tie_softmax,
-        **shared,
-    )
-    return ConditionalLM(
-        encoder,
-        decoder,
-        tie_embeddings=config.tie_embeddings,
-        scheduled_sampling=config.scheduled_sampling > 0,
-        dtype=config.precision,
-    )
 
 
 class Translator(TrainedModel):
@@ -97,7 +98,7 @@ class Translator(TrainedModel):
     config_class = Config
     tokenizers = ("source", "target")
 
-    def __init__(self, config, model, source, target):
+    def __init__(self, config: Config, model: ConditionalLM, source: Tokenizer, target: Tokenizer) -> None:
         super().__init__(config, model, source=source, target=target)
         self.source = source
         self.target = target
@@ -107,20 +108,27 @@ class Translator(TrainedModel):
         self._sample = tf.function(self.sample)
 
     @staticmethod
-    def sizes(model, assets):
+    def sizes(model: ConditionalLM, assets: dict[str, Any]) -> dict[str, int]:
         return {"source": model.encoder.vocabulary_size, "target": model.decoder.vocabulary_size}
 
-    def signatures(self):
-        """`serving_default` is `answer`, `nbest` is `nbest` without a prefix; both take strings `text` `(batch,)`."""
+    def signatures(self) -> dict[str, Any]:
+        """Returns two signatures that take strings `text` `(batch,)`.
+
+        `serving_default` is `answer`; `nbest` is `nbest` without a prefix.
+        """
         return {"serving_default": (self.answer, TEXTS), "nbest": (lambda text: self.nbest(text), TEXTS)}
 
-    def answer(self, text):
-        """The best translations of strings `(batch,)`, in the graph: a dictionary of `text` and `score`."""
+    def answer(self, text: Tensor) -> dict[str, Tensor]:
+        """Returns the `text` and the `score` of the best translations of strings `(batch,)`, in the graph."""
         ids = self.source.encode_padded(text)
         return _replace_where(ids[:, 0] == END, {"text": "", "score": 0.0}, self.writer.best(ids))
 
-    def nbest(self, text, prefix=None):
-        """The best translations of strings `(batch,)` that begin with strings `(batch,)`, in the graph.
+    def nbest(self, text: Tensor, prefix: Tensor = None) -> dict[str, Tensor]:
+        """Returns the hypotheses of the beam search for strings `(batch,)`, in the graph.
+
+        Args:
+            text: String tensor `(batch,)`.
+            prefix: String tensor `(batch,)`, the beginnings of the translations, or None.
 
         Returns:
             The dictionary of `Writer.describe`, with `source_tokens` `(batch, positions)`.
@@ -129,8 +137,10 @@ class Translator(TrainedModel):
         prefix = None if prefix is None else self._prefix_ids(prefix)
         return self._describe(ids, self.writer.search(ids, prefix=prefix))
 
-    def sample(self, text, prefix, draws, temperature, top_k, top_p):
-        """Random translations, described as by `nbest`: one for each of `draws` `(batch, samples, max_length)`."""
+    def sample(
+        self, text: Tensor, prefix: Tensor, draws: Tensor, temperature: float, top_k: int | None, top_p: float
+    ) -> dict[str, Tensor]:
+        """Returns random translations in the form of `nbest`, one per row of `draws` `(batch, samples, max_length)`."""
         ids = self.source.encode_padded(text)
         hypotheses = self.model.sample(
             ids,
@@ -143,40 +153,41 @@ class Translator(TrainedModel):
         )
         return self._describe(ids, hypotheses)
 
-    def _prefix_ids(self, prefix):
+    def _prefix_ids(self, prefix: Tensor) -> Tensor:
         return self.target.ids_of(prefix).to_tensor()
 
-    def _describe(self, ids, hypotheses):
-        blank = {"texts": "", "scores": 0.0, "lengths": 0}
-        description = _replace_where(ids[:, :1] == END, blank, self.writer.describe(ids, hypotheses))
+    def _describe(self, ids: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
+        empty = {"texts": "", "scores": 0.0, "lengths": 0}
+        description = _replace_where(ids[:, :1] == END, empty, self.writer.describe(ids, hypotheses))
         return {**description, "source_tokens": self.source.tokens_of(ids)}
 
-    def translate(self, texts):
-        """Translates a list of sentences, as a list of `Translation`s."""
-        answers = self._answer(strings(texts))
-        texts = (text.decode() for text in answers["text"].numpy())
-        return [Translation(text, float(score)) for text, score in zip(texts, answers["score"].numpy(), strict=True)]
+    def translate(self, texts: Sequence[str]) -> list[Translation]:
+        """Translates a list of sentences."""
+        outputs = self._answer(strings(texts))
+        return [
+            Translation(text.decode(), float(score))
+            for text, score in zip(outputs["text"].numpy(), outputs["score"].numpy(), strict=True)
+        ]
 
-    def translate_sorted(self, texts, batch_size=64):
-        """Translates many sentences in batches of like length, and yields each as `(index, Translation)`."""
-        for indices in sorted_batches(texts, batch_size):
-            yield from zip(indices, self.translate([texts[index] for index in indices]), strict=True)
+    def translate_sorted(self, texts: Sequence[str], batch_size: int = 64) -> Iterator[tuple[int, Translation]]:
+        """Translates sentences in batches of similar length, and yields `(index, translation)`."""
+        return map_by_length(self.translate, texts, batch_size)
 
-    def explain(self, texts, prefix="", sampling=None):
-        """Several translations of each of a list of sentences, with all that is known of them.
+    def explain(self, texts: Sequence[str], prefix: str = "", sampling: Sampling | None = None) -> list[dict[str, Any]]:
+        """Translates a list of sentences and returns several translations of each with their tokens and alignments.
 
         Args:
             texts: List of strings.
-            prefix: String that all translations begin with, of words that the model knows.
-            sampling: None for the hypotheses of the beam, or a `Sampling` for random ones.
+            prefix: The beginning of all translations, in tokens of the target vocabulary.
+            sampling: Returns random translations. None returns the hypotheses of the beam search.
 
         Returns:
-            List of dictionaries, one a text: `source_tokens` is a list of strings, `translations` a list of
-            dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`, where the attention looked
-            for each token: a list of floats, one a source token, that sum to 1.
+            For each text a dictionary of `source_tokens`, a list of strings, and `translations`, a list of
+            dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`: for each token a list of
+            attention weights, one per source token.
 
         Raises:
-            UsageError: If the prefix has unknown words.
+            UsageError: If the prefix contains unknown tokens.
         """
         sources, prefixes = strings(texts), strings([prefix] * len(texts))
         if UNKNOWN in self.target.ids_of(strings([prefix])).values:
@@ -185,36 +196,40 @@ class Translator(TrainedModel):
             description = self._nbest(sources, prefixes)
         else:
             draws = sampling.draws(len(texts), self.config.max_length)
-            description = self._sample(sources, prefixes, tf.constant(draws), **sampling.choice)
-        description = {name: value.numpy() for name, value in description.items()}
-        explanations = []
-        for row, tokens in enumerate(description["source_tokens"]):
-            source = [token.decode() for token in tokens if token]
-            explanations.append({"source_tokens": source, "translations": unpack(description, row, len(source))})
-        return explanations
+            description = self._sample(sources, prefixes, tf.constant(draws), **sampling.token_arguments)
+        source_tokens = [[token.decode() for token in row if token] for row in description["source_tokens"].numpy()]
+        translations = unpack(description, [len(tokens) for tokens in source_tokens])
+        return [
+            {"source_tokens": tokens, "translations": hypotheses}
+            for tokens, hypotheses in zip(source_tokens, translations, strict=True)
+        ]
 
 
-def _replace_where(is_empty, blank, outputs):
-    """`outputs` with the values of `blank` in the rows whose text is empty: its translation is empty, too."""
-    return {**outputs, **{name: tf.where(is_empty, value, outputs[name]) for name, value in blank.items()}}
+def _replace_where(is_empty: Tensor, empty: dict[str, Any], outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Replaces values of `outputs` by those of `empty` in the rows of empty texts."""
+    return {**outputs, **{name: tf.where(is_empty, value, outputs[name]) for name, value in empty.items()}}
 
 
-def train(config, folder):
-    """Trains a translator and writes it into `folder`, or goes on with a training that was interrupted there.
+def train(config: Config, folder: str | Path) -> Translator:
+    """Trains a translator and writes it to a folder, or resumes an interrupted training there.
+
+    Args:
+        config: The `Config`.
+        folder: The model's folder.
 
     Raises:
         DataError: If the data cannot be read or has no usable pairs.
-        TrainingError: If options do not go together, or the loss is not a number.
+        TrainingError: If options do not fit together, or the loss is not a number.
     """
-    # Options that do not go together are told before there is any work.
+    # Wrong options fail before the data is read.
     build(config, config.vocabulary_size, config.vocabulary_size)
     build_optimizer(config, steps=1)
-    # Before there is a tokenizer: TensorFlow frees the kernels it keeps, and with them SentencePiece's resources.
+    # Before there is a tokenizer: it frees TensorFlow's cached kernels, and with them SentencePiece's resources.
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
     texts = pairs["train"]
     if config.shared_vocabulary:
-        texts = [texts[0] + texts[1]] * 2
+        texts = (texts[0] + texts[1],) * 2
     names = ("source", "target")
     tokenizers = [fit_tokenizer(side, config, f"the {name} has") for name, side in zip(names, texts, strict=True)]
     batches = {split: data.batches(*pairs[split], tokenizers, config, split) for split in pairs}
@@ -225,12 +240,12 @@ def train(config, folder):
     greedy = Translator(dataclasses.replace(config, beam_size=1), model, *tokenizers)
     sources, references = pairs["validation"]
 
-    def val_bleu():
-        answers = dict(greedy.translate_sorted(sources))
-        answers = [answers[index].text for index in range(len(sources))]
-        return translation_metrics(answers, references, config.lowercase)["bleu"]
+    def val_bleu() -> float:
+        translations = dict(greedy.translate_sorted(sources))
+        hypotheses = [translations[index].text for index in range(len(sources))]
+        return translation_metrics(hypotheses, references, config.lowercase)["bleu"]
 
-    def begin_epoch(epoch):
+    def begin_epoch(epoch: int) -> None:
         if config.scheduled_sampling:
             model.sampling_rate.assign(config.scheduled_sampling * epoch / max(1, config.epochs - 1))
 

@@ -106,7 +106,7 @@ def test_a_config_file_that_is_not_text(tmp_path, capsys):
 def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
     arguments = ["translation", "train", "--data", str(data), "--output", str(data), "--overwrite"]
     assert cli.main(arguments) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "is not replaced" in capsys.readouterr().err
     assert (data / "train.de").exists()
 
 
@@ -218,7 +218,7 @@ def test_mistakes_in_predicting(saved, eagerly, tmp_path, capsys):
         ("--alignment", str(tmp_path / "no" / "x.png")): "there is no folder",
         ("--top-p", "0"): "Share",
         ("--temperature", "-1"): "NonNegativeFloat",
-        ("--top-k", "3"): "--samples says how many",
+        ("--top-k", "3"): "--samples sets their number",
         ("--prefix", "dinosaur"): "cannot write: dinosaur",
         ("--max-length", "1"): "TwoOrMore",
     }.items():

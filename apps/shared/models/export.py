@@ -1,16 +1,22 @@
-"""Models as SavedModels that need nothing but TensorFlow."""
+"""Export of models as SavedModels, which require only TensorFlow."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import keras
 
 from .folders import whole
 
 
-def write_saved_model(folder, signatures, tracked):
-    """Writes a SavedModel.
+def write_saved_model(
+    folder: str | Path, signatures: Mapping[str, tuple[Callable, list[Any]]], tracked: Iterable[Any]
+) -> None:
+    """Writes a SavedModel. The folder appears complete or not at all.
 
     Args:
-        folder: The folder to write; it appears whole or not at all.
-        signatures: Dictionary from a signature's name to `(function, input_signature)`; one is `serving_default`.
+        folder: The folder to write.
+        signatures: From the name of each signature to `(function, input_signature)`. One is `"serving_default"`.
         tracked: The layers whose weights and lookup tables the functions use.
     """
     archive = keras.export.ExportArchive()

@@ -1,4 +1,4 @@
-"""A trained model's folder, written whole or not at all."""
+"""A trained model's folder, which appears complete or not at all."""
 
 import contextlib
 import dataclasses
@@ -6,24 +6,28 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..config import rename_attention
 from ..errors import ModelFolderError
 
-# In the folder of a training that runs, or was interrupted: what it goes on from.
+# The subfolder with the checkpoints of a training that is running or was interrupted.
 STATES = "training"
 
 
-def read_config(folder, app=None):
-    """The `config.yaml` of a model's folder, as a dictionary; of the app `app` if that is given.
+def read_config(folder: str | Path, app: str | None = None) -> dict[str, Any]:
+    """Reads the `config.yaml` of a model's folder. Former names of options are replaced by the present ones.
 
-    Options that older versions named differently have their present names.
+    Args:
+        folder: The model's folder.
+        app: The app that the model must belong to. None accepts all.
 
     Raises:
-        ModelFolderError: If it is missing or no such file, or of another app.
+        ModelFolderError: If the file is missing, invalid, or belongs to another app.
     """
     path = Path(folder) / "config.yaml"
     require(folder, "config.yaml")
@@ -32,14 +36,14 @@ def read_config(folder, app=None):
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelFolderError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from error
     if not isinstance(config, dict) or "app" not in config:
-        raise ModelFolderError(f"{path}: names no app")
+        raise ModelFolderError(f"{path}: has no value for 'app'")
     if app not in (None, config["app"]):
-        raise ModelFolderError(f"{folder} holds a model of the app '{config['app']}', not of '{app}'")
+        raise ModelFolderError(f"{folder} contains a model of the app '{config['app']}', not of '{app}'")
     return rename_attention(config)
 
 
-def require(folder, *names):
-    """Raises a `ModelFolderError` unless `folder` exists and holds the files `names`."""
+def require(folder: str | Path, *names: str) -> None:
+    """Raises a `ModelFolderError` unless the folder exists and contains the files `names`."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder")
@@ -48,33 +52,36 @@ def require(folder, *names):
         raise ModelFolderError(f"{folder}: not a complete model; missing: {', '.join(missing)}")
 
 
-def write_list(folder, name, lines):
-    """Writes strings without line breaks as a file of a model's folder, a line each."""
+def write_list(folder: str | Path, name: str, lines: Sequence[str]) -> None:
+    """Writes strings without line breaks to a file of a model's folder, one per line."""
     (Path(folder) / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def read_list(folder, name, size=None):
-    """Reads what `write_list` wrote; with `size`, there must be so many strings, for so many the model knows.
+def read_list(folder: str | Path, name: str) -> list[str]:
+    """Reads a file that `write_list` wrote.
 
     Raises:
-        ModelFolderError: If the file is missing or does not fit the model.
+        ModelFolderError: If the file is missing.
     """
     require(folder, name)
-    lines = (Path(folder) / name).read_text(encoding="utf-8").split("\n")[:-1]
-    if size is not None and len(lines) != size:
-        raise ModelFolderError(f"{folder}: {name} does not fit the model: {len(lines)} lines instead of {size}")
-    return lines
+    return (Path(folder) / name).read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def write_config(folder, config):
-    """Writes a configuration, a dataclass, as `config.yaml`, which `train --config` reads."""
+def write_config(folder: str | Path, config: Any) -> None:
+    """Writes a configuration, a dataclass, to `config.yaml`, which `train --config` reads."""
     text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
     with whole_file(Path(folder) / "config.yaml") as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_metrics(folder, name, metrics):
-    """Adds `metrics` under `name`, what they were measured on, to the `metrics.json` of a model's folder."""
+def write_metrics(folder: str | Path, name: str, metrics: dict[str, Any]) -> None:
+    """Adds metrics to the `metrics.json` of a model's folder.
+
+    Args:
+        folder: The model's folder.
+        name: The key, such as the split that was evaluated.
+        metrics: The metrics by name.
+    """
     path = Path(folder) / "metrics.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -84,10 +91,17 @@ def write_metrics(folder, name, metrics):
         partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def check_new(folder, overwrite, mark):
-    """Raises a `ModelFolderError` where `folder` exists already and is not to be overwritten, or holds something else.
+def check_new(folder: str | Path, overwrite: bool, mark: str) -> None:
+    """Checks that a folder may be written.
 
-    Only what bears its mark is replaced, a file's name that such a folder holds, so that no mistyped folder is lost.
+    Args:
+        folder: The folder.
+        overwrite: Whether it may be replaced if it exists.
+        mark: Name of a file that a folder of this kind contains. A folder without it is never replaced, so that a typo
+            deletes nothing else.
+
+    Raises:
+        ModelFolderError: If the folder exists and must not be replaced.
     """
     folder = Path(folder).absolute()
     if folder.exists() and not overwrite:
@@ -95,12 +109,12 @@ def check_new(folder, overwrite, mark):
     if folder.exists() and not folder.is_dir():
         raise ModelFolderError(f"{folder} is a file, not a folder")
     if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
-        raise ModelFolderError(f"{folder} holds something else (there is no {mark} in it); it is not replaced")
+        raise ModelFolderError(f"{folder} is not replaced, because it does not contain {mark}")
 
 
 @contextlib.contextmanager
-def whole_file(path):
-    """Yields the path of a file that becomes `path` when the block ends, and vanishes if the block fails."""
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields the path of a temporary file that becomes `path` when the block ends and is deleted if it fails."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial
@@ -110,15 +124,15 @@ def whole_file(path):
 
 
 @contextlib.contextmanager
-def whole(folder):
-    """Yields an empty folder that becomes `folder` when the block ends, and vanishes if the block fails.
+def whole(folder: str | Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes `folder` when the block ends and is deleted if the block fails.
 
-    A `folder` that exists is replaced at the end, and kept if the block fails.
+    An existing `folder` is replaced at the end, and kept if the block fails.
     """
     folder = Path(folder).absolute()
     with _parent(folder):
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-        partial.chmod(0o755)  # mkdtemp's folders are their owner's alone
+        partial.chmod(0o755)  # mkdtemp gives access to the owner only
         try:
             yield partial
             _replace(folder, partial)
@@ -127,38 +141,33 @@ def whole(folder):
 
 
 @contextlib.contextmanager
-def resumable(folder, config, resume, overwrite):
-    """Yields a folder for a training, which becomes `folder` when the block ends.
+def resumable(folder: str | Path, config: Any, resume: bool, overwrite: bool) -> Iterator[Path]:
+    """Yields a working folder for a training, which becomes `folder` when the block ends.
 
-    If the block fails, what it wrote vanishes, unless there is a state of the training to go on from (a folder `STATES`
-    that is not empty). A killed process leaves everything. Either is then what `resume` yields.
+    If the block fails, the working folder is kept if it contains checkpoints (a folder `STATES` that is not empty), and
+    is deleted otherwise. A killed process leaves everything. `resume` yields such a folder again.
 
     Args:
-        folder: What `train` is to write.
-        config: The training's configuration, a dataclass. Only the same one can be resumed.
-        resume: Whether to go on in the unfinished folder, if there is one.
-        overwrite: Whether to throw it away, once there is a new state.
+        folder: The folder that the training writes.
+        config: The configuration of the training, a dataclass. It must equal that of a resumed training.
+        resume: Whether to continue in an unfinished working folder, if there is one.
+        overwrite: Whether to discard an unfinished working folder as soon as there is a new checkpoint.
 
     Raises:
-        ModelFolderError: If there is an unfinished folder and it is neither to be resumed nor to be overwritten, or if
-            it is of another configuration.
+        ModelFolderError: If there is an unfinished working folder and neither `resume` nor `overwrite` is set, or if it
+            has another configuration.
     """
     folder = Path(folder).absolute()
     unfinished = unfinished_folder(folder)
     former = unfinished.with_name(f"{unfinished.name}-former")
     if unfinished.exists() and not resume:
         if not overwrite:
-            raise ModelFolderError(f"{unfinished} is an unfinished training; --resume goes on, --overwrite begins anew")
+            raise ModelFolderError(
+                f"{unfinished} is an unfinished training; --resume continues it, --overwrite discards it"
+            )
         shutil.rmtree(former, ignore_errors=True)
         unfinished.rename(former)
-    if (unfinished / "config.yaml").exists():
-        before, now = read_config(unfinished), dataclasses.asdict(config)
-        for name in {**now, **before}:
-            if before.get(name) != now.get(name):
-                raise ModelFolderError(
-                    f"{unfinished} was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; --resume needs "
-                    "the same options, and --overwrite without it begins anew"
-                )
+    _check_same_config(unfinished, config)
     with _parent(folder):
         unfinished.mkdir(exist_ok=True)
         try:
@@ -175,28 +184,41 @@ def resumable(folder, config, resume, overwrite):
             shutil.rmtree(former, ignore_errors=True)
 
 
-def unfinished_folder(folder):
-    """Where the training that is to write `folder` is, as long as it runs or can be resumed."""
+def _check_same_config(unfinished: Path, config: Any) -> None:
+    """Raises a `ModelFolderError` if an unfinished training has another configuration."""
+    if not (unfinished / "config.yaml").exists():
+        return
+    before, now = read_config(unfinished), dataclasses.asdict(config)
+    for name in {**now, **before}:
+        if before.get(name) != now.get(name):
+            raise ModelFolderError(
+                f"{unfinished} was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; --resume needs the "
+                "same options, and --overwrite without --resume starts over"
+            )
+
+
+def unfinished_folder(folder: str | Path) -> Path:
+    """Returns the working folder of the training that writes `folder`."""
     folder = Path(folder).absolute()
     return folder.with_name(f".{folder.name}.unfinished")
 
 
 @contextlib.contextmanager
-def _parent(folder):
-    """Makes the folders above `folder`; those it made vanish if the block fails and leaves nothing in them."""
-    missing = [parent for parent in folder.parents if not parent.exists()]  # the deepest first
+def _parent(folder: Path) -> Iterator[None]:
+    """Creates the parent folders, and deletes those that it created and that are empty if the block fails."""
+    missing = [parent for parent in folder.parents if not parent.exists()]  # the innermost first
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         for parent in missing:
-            with contextlib.suppress(OSError):  # it is not empty
+            with contextlib.suppress(OSError):  # not empty
                 parent.rmdir()
         raise
 
 
-def _replace(folder, partial):
-    """Puts `partial` in the place of `folder`, which stays if that fails."""
+def _replace(folder: Path, partial: Path) -> None:
+    """Renames `partial` to `folder`, and restores an existing `folder` if that fails."""
     if not folder.exists():
         partial.rename(folder)
         return

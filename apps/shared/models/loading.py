@@ -1,9 +1,11 @@
-"""Reads the configuration and the Keras model of a trained model's folder."""
+"""Loading of the configuration and the Keras model from a model's folder."""
 
 import contextlib
 import dataclasses
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonargparse
 import keras
@@ -13,17 +15,17 @@ from ..errors import ModelFolderError
 from . import folders
 
 
-def parse_config(folder, config_class, options):
+def parse_config(folder: str | Path, config_class: Any, options: dict[str, Any]) -> Any:
     """Reads the `config.yaml` of a model's folder as an instance of its app's configuration.
 
     Args:
         folder: The model's folder.
         config_class: The app's `Config`, a dataclass.
-        options: Dictionary of values that replace the saved ones; a value of None replaces nothing.
+        options: Values that replace the saved ones. A value of None replaces nothing.
 
     Raises:
-        ModelFolderError: If the file is missing, belongs to another app, or holds an unknown option or a value out of
-            range.
+        ModelFolderError: If the file is missing, belongs to another app, or contains an unknown option or a value out
+            of range.
     """
     saved = folders.read_config(folder, config_class.app)
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
@@ -36,11 +38,11 @@ def parse_config(folder, config_class, options):
     return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
 
 
-def read_keras_model(folder):
-    """Reads the `model.keras` of a model's folder, without its optimizer and loss.
+def read_keras_model(folder: str | Path) -> Any:
+    """Reads the `model.keras` of a model's folder, without optimizer and loss.
 
     Raises:
-        ModelFolderError: If the file is missing or cannot be read.
+        ModelFolderError: If the file is missing or damaged.
     """
     folders.require(folder, "model.keras")
     with readable(folder):
@@ -48,8 +50,8 @@ def read_keras_model(folder):
 
 
 @contextlib.contextmanager
-def readable(folder):
-    """Turns the errors of a broken file into a `ModelFolderError` that names the folder."""
+def readable(folder: str | Path) -> Iterator[None]:
+    """Turns the errors that a damaged file causes into a `ModelFolderError` with the folder's name."""
     try:
         yield
     except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:

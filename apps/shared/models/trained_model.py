@@ -1,51 +1,53 @@
-"""A trained model with all that belongs to it: saved, loaded and exported alike by every app."""
+"""A trained model with its configuration and tokenizers, which all apps save, load and export in the same way."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from ..errors import ModelFolderError
-from ..text.tokenizers import TOKENIZERS
+from ..text.tokenizers import TOKENIZERS, Tokenizer
 from . import folders
 from .export import write_saved_model
 from .loading import parse_config, read_keras_model, readable
 
 
 class TrainedModel:
-    """Base of the apps' models: a Keras model, its configuration, its tokenizers and its lists of strings.
+    """Base of the apps' models.
 
-    A subclass sets the class attributes, writes `signatures`, and takes its tokenizers and lists as constructor
-    arguments of the same names.
+    A subclass sets the class attributes, implements `signatures`, and takes its tokenizers and lists as positional
+    arguments of its constructor, in the order of the class attributes.
 
     Args:
         config: The app's `Config`.
         model: The Keras model.
-        **assets: The tokenizers and lists by name.
+        **assets: The tokenizers and lists by the names of their files.
     """
 
-    config_class = None
-    tokenizers = ()  # names of the tokenizers, each saved as NAME.EXTENSION
-    lists = ()  # names of the lists of strings, each saved as NAME.txt, one string per line
+    config_class: ClassVar[type]
+    tokenizers: ClassVar[tuple[str, ...]] = ()  # names of the tokenizers, each saved as NAME.EXTENSION
+    lists: ClassVar[tuple[str, ...]] = ()  # names of the lists of strings, each saved as NAME.txt, one string per line
 
-    def __init__(self, config, model, **assets):
+    def __init__(self, config: Any, model: Any, **assets: Any) -> None:
         self.config = config
         self.model = model
         self.assets = assets
 
     @classmethod
-    def tokenizer_class(cls, config):
-        """The class of the tokenizers."""
+    def tokenizer_class(cls, config: Any) -> type[Tokenizer]:
+        """Returns the class of the tokenizers."""
         return TOKENIZERS[config.tokenizer]
 
     @staticmethod
-    def sizes(model, assets):
-        """The length that each tokenizer and list must have to fit the Keras model, as a dictionary by name."""
+    def sizes(model: Any, assets: dict[str, Any]) -> dict[str, int]:
+        """Returns the lengths that the tokenizers and lists must have to fit the Keras model, by name."""
         return {}
 
-    def signatures(self):
-        """The signatures of the SavedModel: a dictionary from a name to `(function, input_signature)`."""
+    def signatures(self) -> dict[str, tuple[Callable, list[Any]]]:
+        """Returns the signatures of the SavedModel: from each name to `(function, input_signature)`."""
         raise NotImplementedError
 
-    def save_assets(self, folder):
-        """Writes everything but the weights to a model's folder."""
+    def save_assets(self, folder: str | Path) -> None:
+        """Writes the configuration, the tokenizers and the lists to a model's folder."""
         folder = Path(folder)
         folders.write_config(folder, self.config)
         for name in self.tokenizers:
@@ -54,12 +56,12 @@ class TrainedModel:
             folders.write_list(folder, f"{name}.txt", self.assets[name])
 
     @classmethod
-    def load(cls, folder, **options):
+    def load(cls, folder: str | Path, **options: Any) -> Self:
         """Loads a trained model from its folder.
 
         Args:
             folder: The folder that `train` wrote.
-            **options: Values of the configuration that replace the saved ones, such as `beam_size=1`; a value of None
+            **options: Values of the configuration that replace the saved ones, such as `beam_size=1`. A value of None
                 replaces nothing.
 
         Raises:
@@ -72,18 +74,20 @@ class TrainedModel:
             files |= {name: f"{name}.{tokenizer_class.file}" for name in cls.tokenizers}
         folders.require(folder, "model.keras", *files.values())
         model = read_keras_model(folder)
-        assets = {name: folders.read_list(folder, files[name]) for name in cls.lists}
+        assets: dict[str, Any] = {}
         with readable(folder):
             for name in cls.tokenizers:
                 assets[name] = tokenizer_class.load(Path(folder) / files[name], config.lowercase)
+        for name in cls.lists:
+            assets[name] = folders.read_list(folder, files[name])
         for name, size in cls.sizes(model, assets).items():
             if len(assets[name]) != size:
                 raise ModelFolderError(
                     f"{folder}: {files[name]} does not fit the model: it has {len(assets[name])} entries, not {size}"
                 )
-        return cls(config, model, **assets)
+        return cls(config, model, *assets.values())
 
-    def export(self, folder):
-        """Writes a SavedModel that needs nothing but TensorFlow, with the functions of `signatures`."""
+    def export(self, folder: str | Path) -> None:
+        """Writes a SavedModel with the functions of `signatures`, which requires only TensorFlow."""
         tracked = [self.model, *(self.assets[name].tracked for name in self.tokenizers)]
         write_saved_model(folder, self.signatures(), tracked)

@@ -1,1 +1,1 @@
-"""Texts: tokenizers, batches, and writing texts by search or sampling."""
+"""Texts: tokenizers, batches, and text generation by search or sampling."""

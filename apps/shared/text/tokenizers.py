@@ -1,174 +1,214 @@
-"""Tokenizers: texts to token ids and back, by the same TensorFlow graph in training and inside an export."""
+"""Tokenizers: texts to token ids and back, with the same TensorFlow operations in training and in an export."""
 
 import io
 import json
 import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 from keras import layers
 
 from ....datasets import DataError
+from ....layers.types import Tensor
 from ..console import note
-from ..extras import needed
+from ..extras import import_extra
 
 PADDING, UNKNOWN, START, END = range(4)
 
 SPECIAL = ("", "[UNK]", "<start>", "<end>")
 
-# Marks the side of a punctuation token on which there was no space, so that the text can be put together again.
+# Marks the side of a punctuation token that had no space, so that the text can be reconstructed.
 JOINER = "￭"
 
 
-def shown(token):
-    """A token as people read it, without the marks of where spaces stood."""
+def display_form(token: str) -> str:
+    """Returns a token without the marks that say where the spaces are.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.text.tokenizers import display_form
+    >>> display_form("￭."), display_form("▁day")
+    ('.', 'day')
+    """
     return token.replace(JOINER, "").replace("▁", "")
 
 
 class Tokenizer:
-    """Splits texts and numbers the pieces, with 0 for padding, 1 for the unknown, 2 for the start and 3 for the end.
+    """Base of the tokenizers: token ids with 0 for padding, 1 for unknown tokens, 2 for the start and 3 for the end.
 
-    All of it runs inside a graph, and so in an exported model. A subclass says how, in `ids_of` and `texts_of`.
+    All methods that take or return tensors run inside a TensorFlow graph, and so in an exported model. A subclass
+    implements `ids_of`, `texts_of`, `tokens_of`, `pieces`, `surface_forms`, `tracked`, `save` and `load`.
 
     Args:
-        lowercase: Whether texts are lowercased first.
+        lowercase: Whether texts are converted to lower case first.
     """
 
-    file = None  # its name in a model's folder, behind `source.` or `target.`
+    file: ClassVar[str]  # the end of the name of the tokenizer's file in a model's folder
 
-    def __init__(self, lowercase=False):
+    tracked: Any  # the object with the lookup tables or resources, which an export must track
+
+    def __init__(self, lowercase: bool = False) -> None:
         self.lowercase = lowercase
 
-    def clean(self, texts):
-        """Strings with single spaces, lowercased if that is asked."""
+    def clean(self, texts: Tensor) -> Tensor:
+        """Normalizes white space to single spaces and converts to lower case if `lowercase` is set."""
         texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\x00]+", " "))
         return tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts
 
-    def ids_of(self, texts):
-        """Ids of texts `(batch,)` without an end: an int32 ragged tensor `(batch, None)`."""
+    def __len__(self) -> int:
         raise NotImplementedError
 
-    def texts_of(self, ids):
-        """Texts `(batch,)` of a ragged tensor of ids without padding, start and end."""
+    def ids_of(self, texts: Tensor) -> Tensor:
+        """Converts texts `(batch,)` to ids without an end token: an int32 ragged tensor `(batch, None)`."""
         raise NotImplementedError
 
-    def tokens_of(self, ids):
-        """The tokens of a tensor of ids as strings, empty at padding."""
+    def texts_of(self, ids: Tensor) -> Tensor:
+        """Converts a ragged tensor of ids without padding, start and end to texts `(batch,)`."""
         raise NotImplementedError
 
-    def pieces(self, texts):
-        """The tokens of texts `(batch,)`, unknown ones as they stand there, without ends: ragged strings."""
+    def tokens_of(self, ids: Tensor) -> Tensor:
+        """Converts a tensor of ids to their tokens, strings of the same shape, empty at padding."""
         raise NotImplementedError
 
-    def spelled(self, pieces):
-        """The tokens of one text as strings with their spaces, which one after the other are the text."""
+    def pieces(self, texts: Tensor) -> Tensor:
+        """Splits texts `(batch,)` into tokens without replacing unknown ones: ragged strings `(batch, None)`."""
         raise NotImplementedError
 
-    def encode(self, texts, longest=None):
-        """Ids of texts `(batch,)`, each closed by the end token: an int32 ragged tensor `(batch, None)`.
+    def surface_forms(self, pieces: Sequence[str]) -> list[str]:
+        """Returns the tokens of one text with their spaces, such that their concatenation is the text."""
+        raise NotImplementedError
 
-        A text with more ids than `longest` is cut, its end token included.
+    def save(self, path: Path) -> None:
+        """Writes the tokenizer to a file."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: Path, lowercase: bool) -> Self:
+        """Reads a file that `save` wrote."""
+        raise NotImplementedError
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], vocabulary_size: int, lowercase: bool = False) -> Self:
+        """Learns a tokenizer with at most `vocabulary_size` ids from texts."""
+        raise NotImplementedError
+
+    def encode(self, texts: Tensor, max_length: int | None = None) -> Tensor:
+        """Converts texts `(batch,)` to ids with an end token: an int32 ragged tensor `(batch, None)`.
+
+        Args:
+            texts: String tensor `(batch,)`.
+            max_length: Maximum number of ids per text, the end token included. Longer texts are cut.
         """
         ids = self.ids_of(texts)
-        if longest is not None:
-            ids = ids[:, : longest - 1]
+        if max_length is not None:
+            ids = ids[:, : max_length - 1]
         return tf.concat([ids, tf.fill([ids.nrows(), 1], END)], axis=1)
 
-    def encode_padded(self, texts, longest=None):
-        """`encode` as a dense tensor `(batch, positions)`, 0 after each end; of no texts, too, it has a position."""
-        ids = self.encode(texts, longest).to_tensor()
+    def encode_padded(self, texts: Tensor, max_length: int | None = None) -> Tensor:
+        """Returns `encode` as a dense tensor `(batch, steps)`, padded with 0, with at least one step."""
+        ids = self.encode(texts, max_length).to_tensor()
         return tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
 
-    def decode(self, ids):
-        """Texts of ids `(batch, positions)`, without padding, start and end tokens: strings `(batch,)`."""
+    def decode(self, ids: Tensor) -> Tensor:
+        """Converts ids `(batch, steps)` to texts `(batch,)`, without padding, start and end tokens."""
         is_text = tf.logical_and(ids != PADDING, tf.logical_and(ids != START, ids != END))
         return self.texts_of(tf.ragged.boolean_mask(ids, is_text))
 
 
 class VocabularyTokenizer(Tokenizer):
-    """A tokenizer with a list of tokens, on `keras.layers.TextVectorization`.
+    """A tokenizer with a list of tokens, based on `keras.layers.TextVectorization`.
 
-    A subclass says how texts are split (`split`, `standardize`) and put together (`join`).
+    A subclass sets `split` and implements `standardize`, `join` and `surface_forms`.
 
     Args:
-        vocabulary: The tokens from id 4 on, each once.
-        lowercase: Whether texts are lowercased first.
+        vocabulary: The tokens from id 4 on, without repetitions.
+        lowercase: Whether texts are converted to lower case first.
     """
 
     file = "vocabulary.txt"
-    split = None
+    split: ClassVar[str]  # as in `TextVectorization`
 
-    def __init__(self, vocabulary, lowercase=False):
+    def __init__(self, vocabulary: Sequence[str], lowercase: bool = False) -> None:
         super().__init__(lowercase)
-        self.vocabulary = list(vocabulary)
-        self.vectorizer = self._vectorizer(vocabulary=[*SPECIAL[2:], *self.vocabulary])
-        self.vectorizer(tf.constant([""]))  # creates its tables before anything tracks it
+        self.vocabulary = [str(token) for token in vocabulary]
+        self.tracked = self._vectorizer(vocabulary=[*SPECIAL[2:], *self.vocabulary])
+        self.tracked(tf.constant([""]))  # creates the tables, before an export tracks the layer
         self.tokens = tf.constant([*SPECIAL, *self.vocabulary])
 
     @classmethod
-    def fit(cls, texts, vocabulary_size, lowercase=False):
-        """The tokenizer of the commonest tokens of `texts`, with at most `vocabulary_size` ids."""
+    def fit(cls, texts: Sequence[str], vocabulary_size: int, lowercase: bool = False) -> Self:
+        """Returns a tokenizer of the most frequent tokens of `texts`, with at most `vocabulary_size` ids."""
         tokenizer = cls([], lowercase)
-        counts = tokenizer._vectorizer(max_tokens=vocabulary_size - 2)
-        counts.adapt(tf.data.Dataset.from_tensor_slices(texts).batch(1024))
-        return cls(counts.get_vocabulary(include_special_tokens=False), lowercase)
+        vectorizer = tokenizer._vectorizer(max_tokens=vocabulary_size - 2)
+        vectorizer.adapt(tf.data.Dataset.from_tensor_slices(texts).batch(1024))
+        return cls(vectorizer.get_vocabulary(include_special_tokens=False), lowercase)
 
-    def _vectorizer(self, **arguments):
+    def _vectorizer(self, **arguments: Any) -> layers.TextVectorization:
         return layers.TextVectorization(standardize=self._standardize, split=self.split, ragged=True, **arguments)
 
-    def _standardize(self, texts):
+    def _standardize(self, texts: Tensor) -> Tensor:
         return self.standardize(self.clean(texts))
 
-    def standardize(self, texts):
-        """What happens to texts before they are split."""
+    def standardize(self, texts: Tensor) -> Tensor:
+        """Prepares clean texts for the split."""
         return texts
 
-    def join(self, tokens):
-        """Strings from a ragged tensor of tokens."""
+    def join(self, tokens: Tensor) -> Tensor:
+        """Joins a ragged tensor of tokens `(batch, None)` to texts `(batch,)`."""
         raise NotImplementedError
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(SPECIAL) + len(self.vocabulary)
 
-    def ids_of(self, texts):
-        return tf.cast(self.vectorizer(texts), tf.int32)
+    def ids_of(self, texts: Tensor) -> Tensor:
+        return tf.cast(self.tracked(texts), tf.int32)
 
-    def texts_of(self, ids):
+    def texts_of(self, ids: Tensor) -> Tensor:
         return self.join(tf.gather(self.tokens, ids))
 
-    def tokens_of(self, ids):
+    def tokens_of(self, ids: Tensor) -> Tensor:
         return tf.gather(self.tokens, ids)
 
-    def pieces(self, texts):
+    def pieces(self, texts: Tensor) -> Tensor:
         texts = self._standardize(texts)
         return tf.strings.split(texts) if self.split == "whitespace" else tf.strings.unicode_split(texts, "UTF-8")
 
-    @property
-    def tracked(self):
-        """What an export must track."""
-        return self.vectorizer
-
-    def save(self, path):
-        """Writes the vocabulary, one token a line, the token with id 4 first."""
+    def save(self, path: Path) -> None:
+        """Writes the vocabulary, one token per line, from id 4 on."""
         path.write_text("".join(f"{token}\n" for token in self.vocabulary), encoding="utf-8")
 
     @classmethod
-    def load(cls, path, lowercase):
-        """Reads what `save` wrote."""
+    def load(cls, path: Path, lowercase: bool) -> Self:
         return cls(path.read_text(encoding="utf-8").split("\n")[:-1], lowercase)
 
 
 class WordTokenizer(VocabularyTokenizer):
-    """Words, with punctuation split off.
+    """Splits texts into words and punctuation marks.
 
-    A punctuation token carries a joiner on each side where no space stood, so that decoding attaches it again:
-    `"(Well, no.)"` is `(￭ Well ￭, no ￭. ￭)`.
+    A punctuation token has a joiner on each side that had no space, so that decoding reconstructs the text:
+    `"(Well, no.)"` becomes `(￭ Well ￭, no ￭. ￭)`.
+
+    Args:
+        vocabulary: The tokens from id 4 on, without repetitions.
+        lowercase: Whether texts are converted to lower case first.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
+    >>> tokenizer = WordTokenizer.fit(["a dog, a cat."], vocabulary_size=100)
+    >>> sorted(tokenizer.vocabulary)
+    ['a', 'cat', 'dog', '￭,', '￭.']
+    >>> tokenizer.decode(tokenizer.encode(["a cat, a dog."]).to_tensor()).numpy()[0].decode()
+    'a cat, a dog.'
     """
 
     split = "whitespace"
 
-    def standardize(self, texts):
+    def standardize(self, texts: Tensor) -> Tensor:
         texts = tf.strings.regex_replace(texts, JOINER, "")
-        # \x01 and \x02 stand at the left and right side of each punctuation mark until it is known what is beside it.
+        # \x01 and \x02 mark the left and right side of each punctuation mark until its neighbours are known.
         texts = tf.strings.regex_replace(texts, r"([\pP\pS])", "\x01\\1\x02")
         texts = tf.strings.regex_replace(texts, "\x02\x01", f" {JOINER}")
         texts = tf.strings.regex_replace(texts, "^\x01|\x02$", "")
@@ -177,58 +217,57 @@ class WordTokenizer(VocabularyTokenizer):
         texts = tf.strings.regex_replace(texts, "\x01", f" {JOINER}")
         return tf.strings.regex_replace(texts, "\x02", f"{JOINER} ")
 
-    def join(self, tokens):
+    def join(self, tokens: Tensor) -> Tensor:
         texts = tf.strings.reduce_join(tokens, axis=-1, separator=" ")
         return tf.strings.regex_replace(texts, f" ?{JOINER} ?", "")
 
-    def spelled(self, pieces):
-        joined = [
-            place == 0 or piece.startswith(JOINER) or before.endswith(JOINER)
-            for place, (before, piece) in enumerate(zip(["", *pieces], pieces, strict=False))
-        ]
-        return [("" if is_joined else " ") + shown(piece) for is_joined, piece in zip(joined, pieces, strict=True)]
+    def surface_forms(self, pieces: Sequence[str]) -> list[str]:
+        forms = []
+        for index, piece in enumerate(pieces):
+            is_joined = index == 0 or piece.startswith(JOINER) or pieces[index - 1].endswith(JOINER)
+            forms.append(("" if is_joined else " ") + display_form(piece))
+        return forms
 
 
 class CharacterTokenizer(VocabularyTokenizer):
-    """Characters, the space among them."""
+    """Splits texts into characters, spaces included."""
 
     split = "character"
 
-    def join(self, tokens):
+    def join(self, tokens: Tensor) -> Tensor:
         return tf.strings.reduce_join(tokens, axis=-1)
 
-    def spelled(self, pieces):
+    def surface_forms(self, pieces: Sequence[str]) -> list[str]:
         return list(pieces)
 
 
 class LiteralCharacterTokenizer(CharacterTokenizer):
-    """Characters as they are, line breaks and runs of spaces among them."""
+    """Splits texts into characters without normalizing white space: line breaks and runs of spaces are kept."""
 
     file = "characters.json"
 
-    def clean(self, texts):
-        texts = tf.strings.regex_replace(texts, r"\x00", "")  # Keras's own sign for nothing
+    def clean(self, texts: Tensor) -> Tensor:
+        texts = tf.strings.regex_replace(texts, r"\x00", "")  # for Keras NUL is no character
         return tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts
 
-    def save(self, path):
-        """Writes the characters as a list in JSON, the one with id 4 first."""
+    def save(self, path: Path) -> None:
+        """Writes the characters as a list in JSON, from id 4 on."""
         path.write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
-    def load(cls, path, lowercase):
-        """Reads what `save` wrote."""
+    def load(cls, path: Path, lowercase: bool) -> Self:
         return cls(json.loads(path.read_text(encoding="utf-8")), lowercase)
 
 
 class SubwordTokenizer(Tokenizer):
-    """Pieces of words, by byte-pair encoding, that SentencePiece learns from texts.
+    """Splits texts into subwords by byte-pair encoding with SentencePiece.
 
-    Needs the extra `subword`: `sentencepiece` learns, `tensorflow-text` runs the pieces inside the graph. TensorFlow
-    reads a model that was exported with it after `import tensorflow_text`.
+    Requires the extra `subword`: `sentencepiece` learns the pieces, `tensorflow-text` runs them inside the graph. A
+    SavedModel with this tokenizer loads after `import tensorflow_text`.
 
     Args:
-        model: Bytes, what SentencePiece learned.
-        lowercase: Whether texts are lowercased first.
+        model: Bytes, the model file of SentencePiece.
+        lowercase: Whether texts are converted to lower case first.
 
     Reference:
         Sennrich et al. 2016, Neural machine translation of rare words with subword units; Kudo and Richardson 2018,
@@ -237,20 +276,25 @@ class SubwordTokenizer(Tokenizer):
 
     file = "sentencepiece.model"
 
-    def __init__(self, model, lowercase=False):
+    def __init__(self, model: bytes, lowercase: bool = False) -> None:
         super().__init__(lowercase)
         self.model = model
-        # TensorFlow's resource goes by this name, in a loaded model, too: of two with one name, one is the other.
+        # TensorFlow shares resources of the same name, also in a loaded model.
         name = f"sentencepiece_{uuid.uuid4().hex}"
-        self.tracked = needed("tensorflow_text", "subword").SentencepieceTokenizer(
+        self.tracked = import_extra("tensorflow_text", "subword").SentencepieceTokenizer(
             model=model, out_type=tf.int32, name=name
         )
-        self.size = int(self.tracked.vocab_size())
+        self.vocabulary_size = int(self.tracked.vocab_size())
 
     @classmethod
-    def fit(cls, texts, vocabulary_size, lowercase=False):
-        """The tokenizer that `texts` give, with at most `vocabulary_size` ids."""
-        sentencepiece = needed("sentencepiece", "subword")
+    def fit(cls, texts: Sequence[str], vocabulary_size: int, lowercase: bool = False) -> Self:
+        """Learns a tokenizer with at most `vocabulary_size` ids from texts.
+
+        Raises:
+            DataError: If SentencePiece cannot learn that many pieces from the texts.
+            MissingExtra: If the extra `subword` is not installed.
+        """
+        sentencepiece = import_extra("sentencepiece", "subword")
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -270,52 +314,58 @@ class SubwordTokenizer(Tokenizer):
             raise DataError(f"SentencePiece cannot learn {vocabulary_size} pieces from the texts: {error}") from error
         return cls(model.getvalue(), lowercase)
 
-    def __len__(self):
-        return self.size
+    def __len__(self) -> int:
+        return self.vocabulary_size
 
-    def ids_of(self, texts):
+    def ids_of(self, texts: Tensor) -> Tensor:
         return self.tracked.tokenize(self.clean(texts))
 
-    def texts_of(self, ids):
+    def texts_of(self, ids: Tensor) -> Tensor:
         return self.tracked.detokenize(ids)
 
-    def tokens_of(self, ids):
+    def tokens_of(self, ids: Tensor) -> Tensor:
         return tf.where(ids == PADDING, "", self.tracked.id_to_string(ids))
 
-    def pieces(self, texts):
-        pieces = needed("tensorflow_text", "subword").SentencepieceTokenizer(model=self.model, out_type=tf.string)
-        return pieces.tokenize(self.clean(texts))
+    def pieces(self, texts: Tensor) -> Tensor:
+        tokenizer = import_extra("tensorflow_text", "subword").SentencepieceTokenizer(
+            model=self.model, out_type=tf.string
+        )
+        return tokenizer.tokenize(self.clean(texts))
 
-    def spelled(self, pieces):
-        return [piece.replace("▁", " " if place else "") for place, piece in enumerate(pieces)]
+    def surface_forms(self, pieces: Sequence[str]) -> list[str]:
+        return [piece.replace("▁", " " if index else "") for index, piece in enumerate(pieces)]
 
-    def save(self, path):
-        """Writes SentencePiece's model."""
+    def save(self, path: Path) -> None:
+        """Writes the model file of SentencePiece."""
         path.write_bytes(self.model)
 
     @classmethod
-    def load(cls, path, lowercase):
-        """Reads what `save` wrote."""
+    def load(cls, path: Path, lowercase: bool) -> Self:
         return cls(path.read_bytes(), lowercase)
 
 
-TOKENIZERS = {"words": WordTokenizer, "characters": CharacterTokenizer, "subwords": SubwordTokenizer}
+# The keys are the choices of the option `tokenizer`; see `config.TokenizerName`.
+TOKENIZERS: dict[str, type[Tokenizer]] = {
+    "words": WordTokenizer,
+    "characters": CharacterTokenizer,
+    "subwords": SubwordTokenizer,
+}
 
 
-def fit_tokenizer(texts, config, what):
-    """The tokenizer that a configuration names, fitted to texts; tells if they have fewer tokens than were asked for.
+def fit_tokenizer(texts: Sequence[str], config: Any, description: str) -> Tokenizer:
+    """Fits the tokenizer of a configuration to texts, and notes if there are fewer tokens than `vocabulary_size`.
 
     Args:
         texts: List of strings.
-        config: A configuration with `tokenizer`, `vocabulary_size` and `lowercase`.
-        what: What the texts are, with its verb, such as `"the captions have"`.
+        config: A `TokenizerConfig`.
+        description: The subject and verb of that note, such as `"the captions have"`.
     """
     tokenizer = TOKENIZERS[config.tokenizer].fit(texts, config.vocabulary_size, config.lowercase)
     if len(tokenizer) < config.vocabulary_size:
-        note(f"{what} {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
+        note(f"{description} {len(tokenizer)} tokens, fewer than vocabulary_size {config.vocabulary_size}")
     return tokenizer
 
 
-def strings(texts):
-    """A list of texts as a tensor `(batch,)`; of none, too."""
+def strings(texts: Sequence[str]) -> Tensor:
+    """Converts a list of texts, which may be empty, to a string tensor `(batch,)`."""
     return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))

@@ -1,57 +1,62 @@
-"""Writing texts: search and sampling with a conditional language model, and how the results are described."""
+"""Generation of texts by search or sampling with a conditional language model."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from ....layers import ConditionalLM, Hypotheses
 from ....layers.constraints import IMPOSSIBLE
+from ....layers.types import Tensor
+from ..config import SearchConfig
+from .tokenizers import Tokenizer
 
 
 class Sampling(NamedTuple):
-    """How random texts are drawn; see `keras_recurrent.layers.sample`.
+    """Options of random sampling; see `keras_recurrent.layers.sample`.
 
     Attributes:
-        count: How many texts are drawn for each source.
-        temperature: What the logits are divided by; 0 takes the likeliest token.
-        top_k: The number of likeliest tokens to draw from; None is all.
-        top_p: The probability that the tokens to draw from have together.
-        seed: An integer or several.
+        num_samples: Number of texts per source.
+        temperature: Divisor of the logits. 0 takes the most probable token.
+        top_k: Number of most probable tokens to sample from. None is all.
+        top_p: Total probability of the tokens to sample from.
+        seed: An integer or a tuple of integers.
     """
 
-    count: int = 1
+    num_samples: int = 1
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float = 1.0
-    seed: int | tuple = 0
+    seed: int | tuple[int, ...] = 0
 
-    def draws(self, texts, steps):
-        """Uniform random numbers for so many texts and steps: float32 `(texts, count, steps)` in [0, 1)."""
-        return np.random.default_rng(self.seed).random((texts, self.count, steps), "float32")
+    def draws(self, texts: int, steps: int) -> np.ndarray:
+        """Draws uniform random numbers in [0, 1), float32 `(texts, num_samples, steps)`."""
+        return np.random.default_rng(self.seed).random((texts, self.num_samples, steps), "float32")
 
     @property
-    def choice(self):
-        """The arguments of `keras_recurrent.layers.sample` that decide how a token is drawn."""
+    def token_arguments(self) -> dict[str, Any]:
+        """The arguments of `keras_recurrent.layers.sample` that determine how a token is drawn."""
         return {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
 
 
 class Writer:
-    """Writes texts about what an encoder reads.
+    """Generates texts with a conditional language model, in the graph.
 
     Args:
         config: A `SearchConfig`.
-        tokenizer: The tokenizer of the texts.
+        tokenizer: The tokenizer of the generated texts.
         model: A `ConditionalLM`.
     """
 
-    def __init__(self, config, tokenizer, model):
+    def __init__(self, config: SearchConfig, tokenizer: Tokenizer, model: ConditionalLM) -> None:
         self.config = config
         self.tokenizer = tokenizer
         self.model = model
 
     @property
-    def limits(self):
-        """The options that search and sampling share."""
+    def limits(self) -> dict[str, Any]:
+        """The arguments that `ConditionalLM.search` and `ConditionalLM.sample` share."""
         config = self.config
         return {
             "alpha": config.length_penalty,
@@ -60,8 +65,13 @@ class Writer:
             "no_repeat_ngram": config.no_repeat_ngram,
         }
 
-    def search(self, source, **limits):
-        """The `Hypotheses` of the configured beam search, in the graph."""
+    def search(self, source: Tensor, **limits: Any) -> Hypotheses:
+        """Runs the beam search of the configuration.
+
+        Args:
+            source: What the encoder takes.
+            **limits: Further arguments of `ConditionalLM.search`, such as `prefix`.
+        """
         return self.model.search(
             source,
             beam_size=min(self.config.beam_size, len(self.tokenizer)),
@@ -71,28 +81,28 @@ class Writer:
             **limits,
         )
 
-    def best(self, source):
-        """The best text for each source, in the graph: a dictionary of `text` and `score` `(batch,)`."""
+    def best(self, source: Tensor) -> dict[str, Tensor]:
+        """Returns the `text` and the `score` of the best hypothesis for each source, both `(batch,)`."""
         hypotheses = self.search(source)
         return {"text": self.tokenizer.decode(hypotheses.tokens[:, 0]), "score": hypotheses.scores[:, 0]}
 
-    def candidates(self, source):
-        """All hypotheses of the beam, in the graph: ids `(batch, beam, steps)`, scores and texts `(batch, beam)`."""
+    def candidates(self, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns ids `(batch, beam, steps)`, scores and texts `(batch, beam)` of all hypotheses."""
         hypotheses = self.search(source)
         return hypotheses.tokens, hypotheses.scores, self._texts(hypotheses.tokens)
 
-    def _texts(self, tokens):
-        batch, count, steps = tf.unstack(tf.shape(tokens))
-        return tf.reshape(self.tokenizer.decode(tf.reshape(tokens, [-1, steps])), [batch, count])
+    def _texts(self, tokens: Tensor) -> Tensor:
+        batch, beam, steps = tf.unstack(tf.shape(tokens))
+        return tf.reshape(self.tokenizer.decode(tf.reshape(tokens, [-1, steps])), [batch, beam])
 
-    def describe(self, source, hypotheses):
-        """Texts, tokens, scores and alignments of `Hypotheses`, in the graph.
+    def describe(self, source: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
+        """Returns texts, scores, tokens and attention weights of hypotheses.
 
         Returns:
-            Dictionary of `texts` and `scores` `(batch, beam)`, the best first; `tokens`, strings `(batch, beam, steps)`
-            and their number, `lengths` `(batch, beam)`; and the attention weights of each token, `alignments`
-            `(batch, beam, steps, positions)`, with 0 positions if the model has no attention. If there are fewer texts
-            than places in the beam, the others have length 0, an empty text, and a score below -1e7.
+            Dictionary of `texts` and `scores` `(batch, beam)`, the best first; `tokens`, strings `(batch, beam,
+            steps)`; `lengths` `(batch, beam)`, their number; and `alignments` `(batch, beam, steps, positions)`, the
+            attention weights of each token, with 0 positions if the model has no attention. If there are fewer
+            hypotheses than the beam size, the others have an empty text, length 0 and a score below -1e7.
         """
         lengths = tf.where(hypotheses.scores < IMPOSSIBLE / 100, 0, hypotheses.lengths)
         steps = tf.reduce_max(tf.pad(hypotheses.lengths, [[0, 1], [0, 0]], constant_values=1))
@@ -106,26 +116,30 @@ class Writer:
         }
 
 
-def unpack(description, row, positions=None):
-    """What `Writer.describe` returned for one source of the batch, as plain lists without padding.
+def unpack(description: dict[str, Tensor], positions: Sequence[int | None] | None = None) -> list[list[dict[str, Any]]]:
+    """Converts the result of `Writer.describe` to plain lists without padding.
 
     Args:
-        description: Dictionary of NumPy arrays.
-        row: Integer, the index of the source.
-        positions: How many positions of the source count; None is all.
+        description: Dictionary of tensors.
+        positions: Number of positions of each source that are not padding. None is all.
 
     Returns:
-        List of dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`: for each token a list of
-        floats, one per position, that sum to 1.
+        For each source a list of dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`: for
+        each token a list of floats, one per position, that sum to 1.
     """
     names = ("texts", "scores", "tokens", "lengths", "alignments")
+    arrays = [description[name].numpy() for name in names]
+    positions = [None] * len(arrays[0]) if positions is None else positions
     return [
-        {
-            "text": text.decode(),
-            "score": float(score),
-            "tokens": [token.decode() for token in tokens[:length]],
-            "alignment": alignment[:length, :positions].astype(float).round(4).tolist(),
-        }
-        for text, score, tokens, length, alignment in zip(*(description[name][row] for name in names), strict=True)
-        if score > IMPOSSIBLE / 100
+        [
+            {
+                "text": text.decode(),
+                "score": float(score),
+                "tokens": [token.decode() for token in tokens[:length]],
+                "alignment": alignment[:length, :width].astype(float).round(4).tolist(),
+            }
+            for text, score, tokens, length, alignment in zip(*hypotheses, strict=True)
+            if score > IMPOSSIBLE / 100
+        ]
+        for width, *hypotheses in zip(positions, *arrays, strict=True)
     ]

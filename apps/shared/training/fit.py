@@ -15,7 +15,7 @@ from keras import ops
 from ..config import TrainingConfig
 from ..console import note
 from ..errors import NotANumberError
-from ..extras import needed
+from ..extras import import_extra
 from ..figures import draw_history
 from ..models.folders import STATES
 from .batches import EpochBatches
@@ -67,7 +67,7 @@ def fit(
     """
     folder = Path(folder)
     if config.tensorboard:
-        needed("tensorboard", "tensorboard")
+        import_extra("tensorboard", "tensorboard")
     _compile(model, loss, metrics, build_optimizer(config, train.count, learning_rates), validation, config.jit)
     states = States(folder / STATES, model, max(2, config.average_last), zlib.crc32(repr(data).encode()))
     history = History(folder / "history.csv", config, monitor if score is None else score.__name__)

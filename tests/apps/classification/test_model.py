@@ -220,4 +220,4 @@ def test_command_line(saved, moods, tmp_path, capsys):
     assert (saved / "figures" / "confusion-val.png").exists()
     (tmp_path / "val.tsv").write_text(table([("a", "angry")]))
     assert cli.main(["classification", "evaluate", str(saved), "--data", str(tmp_path), "--split", "val"]) == 2
-    assert "the model knows no label 'angry'" in capsys.readouterr().err
+    assert "the model has no label 'angry'" in capsys.readouterr().err

@@ -68,15 +68,15 @@ def test_hello_with_the_output_fed_back(cell, tmp_path):
 
 def test_hello_given_the_letters_before(hello):
     guesses = load(hello).follow("hello")
-    assert [guess.right for guess in guesses] == ["h", "e", "l", "l", "o", "<end>"]
-    assert [guess.guess for guess in guesses] == ["h", "e", "l", "l", "o", "<end>"]
+    assert [guess.target for guess in guesses] == ["h", "e", "l", "l", "o", "<end>"]
+    assert [guess.predicted for guess in guesses] == ["h", "e", "l", "l", "o", "<end>"]
     assert all(guess.probability > 0.5 for guess in guesses)
 
 
 def test_hello_from_its_first_letter_alone(tmp_path):
     generator = load(trained(tmp_path, "hello\n", feed="zeros"))
     assert generator.generate("h", sampling=LIKELIEST) == ["hello"]
-    assert [guess.right for guess in generator.follow("hello")] == ["e", "l", "l", "o", "<end>"]
+    assert [guess.target for guess in generator.follow("hello")] == ["e", "l", "l", "o", "<end>"]
     with pytest.raises(UsageError, match="needs a prompt or a label"):
         generator.generate()
     with pytest.raises(UsageError, match="no text to follow"):
@@ -104,7 +104,7 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     assert count == len(text) - 1
     np.testing.assert_allclose(bits, expected, rtol=1e-4)
     assert bits / count < 1
-    monkeypatch.setattr(evaluation, "PIECE", 17)
+    monkeypatch.setattr(evaluation, "CHUNK", 17)
     np.testing.assert_allclose(evaluation.bits(generator, text)[0], bits, rtol=1e-4)
 
 
@@ -132,8 +132,8 @@ def test_what_is_followed_is_what_is_written(verse):
     generator = load(verse)
     (text,) = generator.generate("the", sampling=LIKELIEST, length=20)
     guesses = generator.follow(text)
-    assert "".join(guess.right for guess in guesses) == text
-    assert "".join(guess.guess for guess in guesses)[3:] == text[3:]
+    assert "".join(guess.target for guess in guesses) == text
+    assert "".join(guess.predicted for guess in guesses)[3:] == text[3:]
 
 
 def test_bits_of_lines(names):
@@ -219,9 +219,9 @@ def test_blank_lines_belong_to_a_text(tmp_path):
 
 
 def test_a_long_text_is_encoded_in_parts(monkeypatch):
-    monkeypatch.setattr(data, "PART", 3)
+    monkeypatch.setattr(data, "CHUNK", 3)
     tokenizer = LiteralCharacterTokenizer(list("abcd"))
-    assert data.parts_of("abcdabcd") == ["abc", "dab", "cd"]
+    assert data.chunks_of("abcdabcd") == ["abc", "dab", "cd"]
     np.testing.assert_array_equal(data.text_ids("abcdabcd", tokenizer), [4, 5, 6, 7, 4, 5, 6, 7])
 
 
@@ -317,7 +317,7 @@ MISTAKES = {
     "no-labels": (
         {"train.txt": "a\n", "val.tsv": "text\tlabel\na\ty\n"},
         {},
-        "the lines have labels, and those of the training data have none",
+        "the lines have labels, but those of the training data have none",
     ),
     "labels-only-in-training": (
         {"train.tsv": "text\tlabel\na\ty\n", "val.txt": "a\n"},
@@ -355,7 +355,7 @@ def test_command_line(hello, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["ended"] < 0.1
     for options, message in {
         ("--prompt", "hey"): "the model has never seen the characters 'y'",
-        ("--label", "x"): "no label 'x'; it learned none",
+        ("--label", "x"): "no label 'x'; it was trained without labels",
         ("--temperature", "-1"): "temperature",
     }.items():
         assert cli.main(["generation", "generate", str(hello), *options]) == 2
@@ -377,5 +377,5 @@ def test_of_one_file_the_end_is_held_out(eagerly, tmp_path, capsys):
 
 
 def test_options_that_do_not_go_together(tmp_path):
-    with pytest.raises(TrainingError, match="feed zeros is of lines"):
+    with pytest.raises(TrainingError, match="feed zeros requires the mode lines"):
         model.train(dataclasses.replace(Config(), feed="zeros", mode="text"), tmp_path)

@@ -79,15 +79,15 @@ def written(task, sequence):
 @pytest.mark.parametrize("task", data.TASKS)
 def test_written_sequences_are_those_of_training(task):
     inputs, _ = drawn(task)
-    read = data.TASKS[task].read(tf.constant([written(task, sequence) for sequence in inputs]), 9)
+    read = data.TASKS[task].parse(tf.constant([written(task, sequence) for sequence in inputs]), 9)
     np.testing.assert_allclose(read.to_tensor().numpy(), inputs, atol=1e-6)
 
 
 def test_tested_sequences_are_always_the_same():
     config = Config(task="adding", lag=12)
-    first, again = data.tested(config), data.tested(dataclasses.replace(config, seed=7, cell="gru"))
+    first, again = data.test_sequences(config), data.test_sequences(dataclasses.replace(config, seed=7, cell="gru"))
     np.testing.assert_array_equal(first[0], again[0])
-    assert len(first[0]) == data.TESTED
+    assert len(first[0]) == data.TEST_SEQUENCES
 
 
 def test_training_ends_where_the_task_is_solved(solved):
@@ -103,17 +103,17 @@ def test_training_ends_where_the_task_is_solved(solved):
 
 def test_flow_is_that_of_the_sequences_alone(solved):
     experiment = load(solved)
-    inputs, targets = data.tested(PARITY)
+    inputs, targets = data.test_sequences(PARITY)
     alone = [
         next(iter(gradient_flow(experiment.model, x[None], y[None], model.loss(PARITY)).values()))[0]
-        for x, y in zip(inputs[: model.FLOWED], targets[: model.FLOWED], strict=True)
+        for x, y in zip(inputs[: model.FLOW_SEQUENCES], targets[: model.FLOW_SEQUENCES], strict=True)
     ]
     np.testing.assert_allclose(experiment.measure()["flow"], np.mean(alone, axis=0), rtol=1e-4)
 
 
 def test_of_the_copy_task_the_last_symbol_is_asked_for():
     config = Config(task="copy", lag=5, units=8)
-    found = model.flow(model.build(config), config)
+    found = model.measure_flow(model.build(config), config)
     assert len(found["flow"]) == 11
     np.testing.assert_allclose(found["arrives"], found["flow"][2] / found["flow"][-2])
 
@@ -145,7 +145,7 @@ def test_answers(solved):
     assert experiment.solve(["7 1 0 3 2 2", "4 1 1 1 9 3"]) == ["odd", "even"]
     assert experiment.solve([]) == []
     for text in ("17 1 1", "x 1", "-1 2", ""):
-        with pytest.raises(UsageError, match=r"no sequence of the task parity: .*(digits|convert)"):
+        with pytest.raises(UsageError, match=r"not a sequence of the task parity: .*(digits|convert)"):
             experiment.solve([text])
 
 
@@ -180,7 +180,7 @@ def test_starts():
     radii = {}
     for start, scale in (("orthogonal", 1.0), ("orthogonal", 1.5), ("identity", 0.5), ("glorot", 1.0)):
         config = Config(lag=8, cell="simple_rnn", start=start, scale=scale)
-        radii[start, scale] = model.flow(model.build(config), config)["spectral_radii"]["state"]
+        radii[start, scale] = model.measure_flow(model.build(config), config)["spectral_radii"]["state"]
     np.testing.assert_allclose(radii["orthogonal", 1.0], 1, rtol=1e-5)
     np.testing.assert_allclose(radii["orthogonal", 1.5], 1.5, rtol=1e-5)
     np.testing.assert_allclose(radii["identity", 0.5], 0.5, rtol=1e-5)
@@ -210,7 +210,7 @@ def test_command_line(solved, capsys):
     assert capsys.readouterr().out == "odd\n"
     assert cli.main(["long_memory", "predict", str(solved), "seven"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "no sequence of the task parity" in line
+    assert "not a sequence of the task parity" in line
     assert cli.main(["long_memory", "evaluate", str(solved)]) == 0
     assert json.loads(capsys.readouterr().out)["solved"]
 
@@ -261,7 +261,7 @@ def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path, monkeypat
     monkeypatch.setitem(data.TASKS, "parity", task)
     result = report.run(config, tmp_path / "run.json")
     assert result["diverged"] and result["steps"] == 2 and len(result["losses"]) == 1 and result["trained"]["flow"]
-    assert "diverged after 2 (error no number)" in report._steps(result)
+    assert "diverged after 2 (error not a number)" in report._steps(result)
 
 
 def test_what_a_page_says_of_a_result(solved, tmp_path):
@@ -271,7 +271,7 @@ def test_what_a_page_says_of_a_result(solved, tmp_path):
     assert f'class="solved">{result["steps"]:,} (error 0.0' in report._steps(result)
     for shares, told in {
         (0.25, 3.0): "75.0% → none, it grows 3 times",
-        (4e-26, None): "all but 4e-26 → no number",
+        (4e-26, None): "all but 4e-26 → not a number",
     }.items():
         before, after = ({"arrives": share} for share in shares)
         assert report._lost({"untrained": before, "trained": after}) == f"<td>{told}</td>"

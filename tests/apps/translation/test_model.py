@@ -159,7 +159,7 @@ def test_prefix(saved, eagerly):
 def test_samples(saved, eagerly):
     translator = load(saved)
     text = ["völlig unbekannt"]  # where the model is unsure
-    sampling = Sampling(count=6, temperature=2.0, seed=(3, 1))
+    sampling = Sampling(num_samples=6, temperature=2.0, seed=(3, 1))
     (first,), (again,) = (translator.explain(text, sampling=sampling) for _ in range(2))
     assert first == again
     texts = {translation["text"] for translation in first["translations"]}

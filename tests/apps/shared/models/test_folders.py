@@ -41,7 +41,7 @@ def test_check_new(tmp_path):
         folders.check_new(tmp_path, False, "config.yaml")
     folders.check_new(tmp_path, True, "config.yaml")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelFolderError, match="holds something else"):
+    with pytest.raises(ModelFolderError, match="is not replaced"):
         folders.check_new(tmp_path, True, "config.yaml")
     (tmp_path / "config.yaml").write_text("")
     folders.check_new(tmp_path, True, "config.yaml")
@@ -62,7 +62,7 @@ def test_metrics_of_several_splits_stand_together(tmp_path):
     [
         (None, "not a complete model; missing: config.yaml"),
         ("{", "not a YAML file"),
-        ("- 1", "names no app"),
+        ("- 1", "has no value for 'app'"),
         ("app: cooking", "unknown app: 'cooking'"),
         ("app: translation", "not a complete model; missing: model.keras, source.vocabulary.txt"),
     ],
@@ -154,7 +154,7 @@ def test_folders_above_vanish_with_what_failed(tmp_path):
 def test_an_unfinished_training_is_not_lost_by_mistake(tmp_path):
     interrupt(tmp_path / "model")
     with (
-        pytest.raises(ModelFolderError, match="--resume goes on, --overwrite begins anew"),
+        pytest.raises(ModelFolderError, match="--resume continues it, --overwrite discards it"),
         begin(tmp_path / "model"),
     ):
         pass

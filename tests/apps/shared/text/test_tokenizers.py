@@ -43,7 +43,7 @@ def test_pieces_are_those_that_are_read_and_spell_the_text(tokenizer_type):
     pieces = tokenizer.pieces(tf.constant(texts)).to_list()
     assert [len(row) for row in pieces] == [len(row) for row in tokenizer.ids_of(tf.constant(texts)).to_list()]
     for row, text in zip(pieces, texts, strict=True):
-        assert "".join(tokenizer.spelled([piece.decode() for piece in row])) == " ".join(text.split())
+        assert "".join(tokenizer.surface_forms([piece.decode() for piece in row])) == " ".join(text.split())
 
 
 def test_words_are_split_from_punctuation():
@@ -112,7 +112,9 @@ def test_subwords_that_cannot_be_learned():
 @pytest.mark.parametrize("module", ["sentencepiece", "tensorflow_text"])
 def test_subwords_without_their_extra(module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtra, match=rf"needs {module}, which `pip install 'keras-recurrent\[subword\]'` brings"):
+    with pytest.raises(
+        MissingExtra, match=rf"needs {module}; install it with `pip install 'keras-recurrent\[subword\]'`"
+    ):
         SubwordTokenizer.fit(["a b c"], 20)
 
 
