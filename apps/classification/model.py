@@ -46,7 +46,7 @@ def build(config: Config, vocabulary_size: int, num_labels: int) -> keras.Model:
         vocabulary_size: Positive integer.
         num_labels: Positive integer.
     """
-    policy = {"dtype": config.precision}
+    policy: dict[str, Any] = {"dtype": config.precision}
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     memory = TextEncoder(
         vocabulary_size,

@@ -1,7 +1,7 @@
 """Generates text, character by character, with a recurrent language model."""
 
 from json import dumps
-from typing import Literal
+from typing import Any, Literal
 
 from ..shared.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Share
 from ..shared.console import Stopwatch
@@ -40,7 +40,7 @@ def evaluate(
 
     generator = Generator.load(model)
     config = generator.config
-    texts = evaluated_split(read, config, split, data, **split_arguments(config))
+    texts: Any = evaluated_split(read, config, split, data, **split_arguments(config))
     with Stopwatch() as watch:
         bits, count = evaluation.bits(generator, texts)
     metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}

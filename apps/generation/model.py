@@ -316,7 +316,7 @@ def train(config: Config, folder: str | Path) -> Generator:
         raise TrainingError("the feed zeros requires the mode lines, because the mode text has no first character")
     keras.utils.set_random_seed(config.seed)
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
-    texts = training_splits(data.read, config, **data.split_arguments(config))
+    texts: Any = training_splits(data.read, config, **data.split_arguments(config))
     is_text = config.mode == "text"
     labels = [] if is_text else data.labels_of(texts["train"])
     parts = data.chunks_of(texts["train"]) if is_text else [text for text, _ in texts["train"]]
