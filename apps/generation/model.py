@@ -112,7 +112,7 @@ class Generator(TrainedModel):
             UsageError: If the model was trained with the feed zeros, and so has no prompt to continue.
         """
         if self.config.feed == "zeros":
-            raise UsageError("a model with feed zeros writes one text per first character and cannot be exported")
+            raise UsageError("a model that is fed zeros writes one text per first character and cannot be exported")
         inputs = [PROMPT, SEED, *([LABEL] if self.labels else [])]
 
         def sample(prompt: Tensor, seed: Tensor, *others: Tensor) -> dict[str, Tensor]:
