@@ -312,7 +312,7 @@ MISTAKES = {
     "labels-of-a-text": (
         {"train.tsv": "text\tlabel\na\tx\n", "val.tsv": "text\tlabel\na\tx\n"},
         {"mode": "text"},
-        "labels are of lines",
+        "the mode text reads one long text without labels",
     ),
     "no-labels": (
         {"train.txt": "a\n", "val.tsv": "text\tlabel\na\ty\n"},
