@@ -43,7 +43,7 @@ def predictions(app, model):
     elif app == "classification":
         results = model.explain(["EIN Hund", "eine Katze", ""])
     elif app == "generation":
-        results = [guess._asdict() for guess in model.follow("aba")]
+        results = [prediction._asdict() for prediction in model.follow("aba")]
     else:
         results = [model.solve(["7 1 0 3", "4 1 2 2"]), model.measure()]
     return json.loads(json.dumps(results))
