@@ -16,6 +16,7 @@ from keras_recurrent.apps.shared.text.writing import Sampling
 
 VERSE = "the cat sat on the mat.\nthe dog sat on the log.\n"
 NAMES = {"cats": ["tom", "tim", "tam"], "dogs": ["rex", "rix", "rox"]}
+HELLO = {"repeats": 20, "epochs": 8}
 LIKELIEST = Sampling(temperature=0)
 PLAIN = """
 loaded = tf.saved_model.load(export)
@@ -29,11 +30,13 @@ print(json.dumps([*results, *(texts("sample", 1, rows, **choice) for choice in c
 """
 
 
-def trained(folder, text, name="train.txt", **options):
+def trained(folder, text, name="train.txt", repeats=1, **options):
+    """A model of a text, which the training data holds `repeats` times: an epoch costs more than its steps."""
     source = folder / "data"
     source.mkdir()
     for split in ("train", "val", "test"):
-        (source / name.replace("train", split)).write_text(text, encoding="utf-8")
+        content = text * repeats if split == "train" else text
+        (source / name.replace("train", split)).write_text(content, encoding="utf-8")
     defaults = {"units": 32, "epochs": 40, "patience": 40, "learning_rate": 0.02, "batch_size": 4, "max_length": 20}
     config = Config(data=str(source), **{**defaults, **options})
     with folders.whole(folder / "model") as partial:
@@ -43,12 +46,12 @@ def trained(folder, text, name="train.txt", **options):
 
 @pytest.fixture(scope="module")
 def hello(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("hello"), "hello\n")
+    return trained(tmp_path_factory.mktemp("hello"), "hello\n", **HELLO)
 
 
 @pytest.fixture(scope="module")
 def verse(tmp_path_factory):
-    options = {"mode": "text", "window": 16, "batch_size": 2, "epochs": 30, "units": 48}
+    options = {"mode": "text", "window": 16, "batch_size": 2, "repeats": 4, "epochs": 8, "units": 48}
     return trained(tmp_path_factory.mktemp("verse"), 8 * VERSE, **options)
 
 
@@ -62,7 +65,7 @@ def names(tmp_path_factory):
 @pytest.mark.rest
 @pytest.mark.parametrize("cell", ["simple_rnn", "gru"])
 def test_hello_with_the_output_fed_back(cell, tmp_path):
-    generator = load(trained(tmp_path, "hello\n", cell=cell))
+    generator = load(trained(tmp_path, "hello\n", cell=cell, **HELLO))
     assert generator.generate("h", sampling=LIKELIEST) == ["hello"]
 
 
@@ -74,14 +77,14 @@ def test_hello_given_the_letters_before(hello):
 
 
 def test_hello_from_its_first_letter_alone(tmp_path):
-    generator = load(trained(tmp_path, "hello\n", feed="zeros"))
+    generator = load(trained(tmp_path, "hello\n", feed="zeros", **HELLO))
     assert generator.generate("h", sampling=LIKELIEST) == ["hello"]
     assert [guess.target for guess in generator.follow("hello")] == ["e", "l", "l", "o", "<end>"]
     with pytest.raises(UsageError, match="needs a prompt or a label"):
         generator.generate()
     with pytest.raises(UsageError, match="no text to follow"):
         generator.follow("")
-    with pytest.raises(UsageError, match="fed zeros"):
+    with pytest.raises(UsageError, match="feed zeros"):
         generator.export(tmp_path / "export")
 
 
