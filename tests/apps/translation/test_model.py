@@ -142,6 +142,14 @@ def test_explanations_hold_all_that_is_known(saved, eagerly):
                 np.testing.assert_allclose(alignment.sum(axis=1), 1, atol=0.01)
             else:
                 assert (translation["text"], translation["tokens"], translation["alignment"]) == ("", [], [])
+    # Each hypothesis has its own alignment.
+    for translation in explanations[0]["translations"]:
+        source, target = (
+            side.encode([text]).to_tensor()
+            for side, text in ((translator.source, texts[0]), (translator.target, translation["text"]))
+        )
+        ((expected,),) = translator.model.align(source, target[np.newaxis]).numpy()
+        np.testing.assert_allclose(translation["alignment"], expected[: len(translation["alignment"])], atol=1e-3)
     assert explanations[0]["translations"][0]["tokens"] == ["a", "dog", "sleeps", "here", "￭.", "<end>"]
     assert translator.explain([]) == []
 
