@@ -28,7 +28,7 @@ from keras import layers, ops
 from keras_recurrent.apps.captioning import data
 from keras_recurrent.apps.captioning.config import Config
 from keras_recurrent.apps.captioning.model import Captioner, build
-from keras_recurrent.apps.shared.images.backbones import configured
+from keras_recurrent.apps.shared.images.backbones import configured_backbone
 from keras_recurrent.apps.shared.images.graph import decode_in_graph
 from keras_recurrent.apps.shared.images.pixels import pixel_reader
 from keras_recurrent.apps.shared.text.tokenizers import END, WordTokenizer
@@ -159,7 +159,7 @@ def main():
     parts = {"backbone": options.backbone, "score": "additive", "input_feeding": False}
     config = Config(**sizes, **parts, batch_size=64, dropout=0.4, cell="lstm")
     keras.utils.set_random_seed(config.seed)
-    backbone, _ = configured(config)
+    backbone = configured_backbone(config).model
     with tempfile.TemporaryDirectory() as folder:
         if options.data:
             examples = data.read(dataclasses.replace(config, data=options.data), "train")[:640]

@@ -20,15 +20,16 @@ import numpy as np
 import tensorflow as tf
 import timing
 from keras import layers, ops
-from keras_recurrent.apps.shared.images.backbones import SMALL, backbone
+from keras_recurrent.apps.shared.images.backbones import SMALL, load_backbone
 from keras_recurrent.apps.shared.images.graph import decode_in_graph
+from keras_recurrent.apps.shared.images.image_model import IMAGE_BYTES
 from keras_recurrent.apps.shared.images.pixels import pixel_reader
 from keras_recurrent.apps.shared.models.export import write_saved_model
 from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 from keras_recurrent.apps.vqa import data
 from keras_recurrent.apps.vqa.answers import AnswerCrossentropy
 from keras_recurrent.apps.vqa.config import Config
-from keras_recurrent.apps.vqa.model import BEST, BYTES, Answerer, build
+from keras_recurrent.apps.vqa.model import QUESTIONS, TOP, Answerer, build
 from timing import print_header, row, training_row
 from twin import TwinImageEncoder, copy
 
@@ -91,10 +92,12 @@ class Twin:
             pixels = decode_in_graph(image_bytes, config.image_size)
             ids = tokenizer.encode_padded(question)[:, : config.max_length]
             logits = self.model([tf.cast(pixels, tf.float32), tf.range(tf.shape(question)[0]), ids])
-            probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(BEST, len(answers)))
+            probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(TOP, len(answers)))
             return {"answers": tf.gather(tf.constant(answers), indices), "probabilities": probabilities}
 
-        write_saved_model(folder, {"serving_default": (best, BYTES)}, [self.model, tokenizer.tracked])
+        write_saved_model(
+            folder, {"serving_default": (best, [IMAGE_BYTES, QUESTIONS])}, [self.model, tokenizer.tracked]
+        )
 
 
 def training(sides, examples, tokenizer, answers, config, options, backbone_model):
@@ -156,7 +159,7 @@ def main():
     texts = [question.text for example in examples for question in example.questions]
     tokenizer = WordTokenizer.fit(texts, config.vocabulary_size, config.lowercase)
     answers = data.answers_of(examples, config)
-    backbone_model = backbone(options.backbone, config.image_size)
+    backbone_model = load_backbone(options.backbone, config.image_size)
     backbone_model.trainable = options.backbone == SMALL
 
     sizes = config, len(tokenizer), len(answers)

@@ -26,39 +26,45 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
 
         keras-recurrent captioning train --dropout 0 --epochs 5 --output saved_models/shapes
 
-    trains on the generated pictures `shapes`, of which there are so many that dropout is not needed, for over an hour
-    on one core, and
+    trains on the generated images `shapes` for about an hour on one core. There are so many of them that dropout is not
+    needed. Then
 
         keras-recurrent captioning evaluate saved_models/shapes --split test
 
-    then prints how many of its captions are true: 98 of 100.
+    prints how many of the captions are true, 98 of 100.
 
     Args:
-        app: The app that this configuration is for.
-        data: A folder with {split}.tsv (or .gz), which has the columns `image` and `caption` and a row a caption, and
-            the images in images/; or a TFDS name, whose images are copied into $TMPDIR as long as they are used.
-        conditioning: Where the picture enters the language model: as its first state (init), as the first word (pre),
-            beside each word (par), behind it (merge), or as init and through attention for each word (attention).
-        score: Score function of the attention, with the conditioning attention.
-        query: Query of the attention, with the conditioning attention: the decoder's state after a step or before it.
-        attention_penalty: Weight of the penalty for an attention that does not look everywhere once.
-        embedding_dim: Dimension of a token's embedding.
+        app: App of this configuration.
+        data: Data set: a folder with {split}.tsv (or .tsv.gz), which has the columns `image` and `caption` and one row
+            per caption, and the images in images/; or the name of a TFDS data set, whose images are copied to $TMPDIR
+            during the training.
+        conditioning: How the image enters the language model: as its initial state (init), as the first input (pre),
+            concatenated to each embedding (par), concatenated to the recurrent output (merge), or as init and with
+            attention over the feature map (attention). attention gives the best captions.
+        score: Score function of the attention, with the conditioning attention. multiplicative is faster.
+        query: Query of the attention, with the conditioning attention: the state of the decoder after a step, which
+            trains faster, or before it.
+        attention_penalty: Weight in the loss of the penalty for cells of the feature map whose attention over all steps
+            differs from 1. 0 disables it.
+        embedding_dim: Dimension of the token embeddings.
         decoder_units: Dimension of the recurrent layers.
-        input_feeding: Let each step read what was found out in the one before it; needs the query after_step,
-            with which it is the default.
-        tie_softmax: Let the softmax use the embeddings, which saves its own weights.
-        captions_per_image: How many captions of an image an epoch reads, drawn anew each time; the default is all, as
-            always in validation.
-        mirror: Show each picture mirrored half of the times; not where captions tell left from right.
-        risk_epochs: Further epochs, each of a quarter of the images, which read the captions that the search finds: of
-            an image's, those become likelier that have a better CIDEr-D and BLEU than the others (minimum risk
-            training). Both compare words between spaces. If no such epoch raises the CIDEr-D of the validation split,
-            the model stays as it was before them.
-        risk_rate: The learning rate of those, which falls along a cosine to 0.
-        risk_captions: How many captions of an image the search then finds; a batch has fewer images for it.
-        monitor: What decides which epoch is the best: the loss on the validation split, or the CIDEr-D of the captions
-            that the search finds for it.
-        batch_size: Captions of a batch, on average: those of one image stay together, so that it is looked at once.
+        input_feeding: Feed the readout of each step to the next one. Requires the query after_step, with which it is
+            the default. Training is faster without it.
+        tie_softmax: Share the weights of the softmax with the embeddings. The model gets smaller.
+        captions_per_image: Number of captions of an image in an epoch, drawn anew in each epoch. The default is all.
+            Validation always uses all.
+        mirror: Mirror a random half of the training images. Do not use it if captions tell left from right.
+        risk_epochs: Number of additional epochs of minimum risk training, each on a quarter of the images. They raise
+            the probability of those captions of the search whose CIDEr-D and BLEU are above the average of their image.
+            Both compare words that are separated by spaces. If no epoch raises the CIDEr-D of the validation split, the
+            earlier weights are kept.
+        risk_rate: Learning rate of the risk epochs, lowered along a cosine to 0.
+        risk_captions: Number of captions per image that the search finds in the risk epochs. Batches then have fewer
+            images.
+        monitor: Validation measure that selects the best epoch: the loss, or the CIDEr-D of the captions that the
+            search finds, which takes longer.
+        batch_size: Mean number of captions in a batch. The captions of an image are in one batch, so that it is encoded
+            once.
     """
 
     app: Literal["captioning"] = "captioning"

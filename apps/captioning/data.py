@@ -1,182 +1,174 @@
-"""Images with captions as batches of pixels, or features, and token ids."""
+"""Images with captions as batches of pixels or features, and token ids."""
 
 import dataclasses
 import math
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
-from ...datasets.images import read_captions
-from ...layers.search import length_penalty
-from ..shared.images.pixels import THREADS, images_at_once
-from ..shared.images.usable import usable
-from ..shared.text.batches import length_batches, rows_of, teacher_forcing
-from ..shared.text.tokenizers import END, PADDING
-from ..shared.training.batches import EpochBatches, ahead, slices
+from ...datasets.images import CaptionedImage, Image, read_captions
+from ...layers.types import Nest
+from ..shared.images.pixels import THREADS, Reader, images_per_batch
+from ..shared.images.usable import usable_examples
+from ..shared.text.batches import length_batches, length_multiple, rows_of, teacher_forcing
+from ..shared.text.tokenizers import Tokenizer
+from ..shared.training.batches import EpochBatches, slices, threaded_map
+from .config import Config
 
 
-def read(config, split):
-    """The usable images of a split of a configuration's data set, with their captions.
+def read(config: Config, split: str) -> list[CaptionedImage]:
+    """Reads the images of a split, with their captions.
 
-    An image that is missing, broken or without a caption is left out, named and counted on standard error.
-
-    Returns:
-        List of `CaptionedImage`s.
+    An image that is missing, broken or without a caption is left out, and reported on standard error.
 
     Raises:
-        DataError: If the split cannot be read, no image of it is usable, or with `config.strict` one is not.
+        DataError: If the split cannot be read or has no usable image, or with `config.strict` if an image is not
+            usable.
     """
     examples = read_captions(config.data, split)
-    return usable(examples, split, config.strict, lambda example: None if example.captions else "no caption")
+    return usable_examples(examples, split, config.strict, lambda example: None if example.captions else "no caption")
 
 
-def batches(examples, read_images, tokenizer, config, split, by_length=False):
-    """Images with their captions as `EpochBatches`, in a new order each epoch for the split `train`.
+class _Row(NamedTuple):
+    """One image of a batch, with the token ids of some of its captions."""
 
-    Images are read in threads, some batches ahead, and each once in an epoch, but for those of more than twice as many
-    captions as others have: they come again with the rest, so that no batch is much larger than others.
+    image: int  # its index
+    captions: list[np.ndarray]
+
+
+def batches(
+    examples: Sequence[CaptionedImage],
+    read_images: Reader,
+    tokenizer: Tokenizer,
+    config: Config,
+    split: str,
+    by_length: bool = False,
+) -> EpochBatches:
+    """Batches of images with their captions; shuffled anew in each epoch for the split `train`.
+
+    Images are read ahead, in threads. Each image occurs once per epoch. An image with more than twice the mean number
+    of captions occurs several times, each with a part of them, so that batches are of similar size.
 
     Args:
-        examples: List of `CaptionedImage`s.
-        read_images: Function from an array of places in `images_of(examples, config, split)` to what the encoder reads
-            of them.
+        examples: The images with their captions.
+        read_images: Function from indices of `images_of(examples, config, split)` to what the encoder reads.
         tokenizer: The tokenizer of the captions.
-        config: The `Config`.
+        config: The options of the captioner.
         split: The split's name.
-        by_length: Whether in training the longest captions of a batch's images are of like length, which saves a third
-            of the steps of Flickr8k. Not where a backbone learns: the statistics of a batch would tell of its images,
-            which a model that normalises by them learns to use, and misses where it sees one image.
+        by_length: Whether images are batched by the length of their longest caption in training, which saves a third of
+            the steps on Flickr8k. Use it with a frozen backbone only: the statistics of such a batch tell about its
+            captions, which a backbone with batch normalisation learns to exploit.
 
     Returns:
-        Batches `((images, start + captions), captions + end, weights)`: what `read_images` gives; int32 arrays
-        `(images, captions, steps)`, 0 at padding and for captions that an image lacks; and float32 weights, 0 there and
-        1 elsewhere.
+        Batches `((images, tokens), targets, weights)`: the output of `read_images`; int32 arrays `(images, captions,
+        steps)`, 0 at padding and for missing captions, where `tokens` begin with the start token and `targets` end with
+        the end token; and float32 weights of the same shape, 0 at padding and 1 elsewhere.
     """
-    captions = [caption for example in examples for caption in example.captions]
-    rest = iter(rows_of(tokenizer.encode(captions, config.max_length)))
-    ids = [[next(rest) for _ in example.captions] for example in examples]
+    ids = _encode(examples, tokenizer, config.max_length)
     is_training = split == "train"
-    most = config.captions_per_image if is_training else None
-    counts = [len(of_image[:most]) for of_image in ids]
-    together = 2 * math.ceil(np.mean(counts))
-    sizes = [len(part) for count in counts for part in slices(range(count), together)]
-    at_once = images_at_once(config.batch_size, np.mean(sizes))
+    captions_per_image = config.captions_per_image if is_training else None
+    counts = [len(captions[:captions_per_image]) for captions in ids]
+    captions_per_row = 2 * math.ceil(np.mean(counts))
+    sizes = [len(part) for count in counts for part in slices(range(count), captions_per_row)]
+    batch_size = images_per_batch(config.batch_size, float(np.mean(sizes)))
 
-    def batches_of(epoch):
+    def epoch_batches(epoch):
         generator = np.random.default_rng([config.seed, epoch])
-        seen, chosen = np.arange(len(examples)), ids
+        images, captions = np.arange(len(examples)), ids
         if is_training:
-            seen = _seen(seen, len(examples), config, epoch)
-            chosen = [[of_image[place] for place in generator.permutation(len(of_image))[:most]] for of_image in ids]
-        rows = [(place, part) for place, own in zip(seen, chosen, strict=True) for part in slices(own, together)]
-        if is_training and by_length:
-            longest = np.array([[max(map(len, part))] for _, part in rows])
-            parts = length_batches(longest, at_once, generator)
-        else:
-            parts = slices(generator.permutation(len(rows)) if is_training else range(len(rows)), at_once)
+            images = with_mirrored(images, len(examples), config, epoch)
+            captions = [[own[i] for i in generator.permutation(len(own))[:captions_per_image]] for own in ids]
+        rows = [
+            _Row(i, part) for i, own in zip(images, captions, strict=True) for part in slices(own, captions_per_row)
+        ]
+        parts = _parts(rows, batch_size, generator if is_training else None, by_length)
+        return threaded_map(lambda part: row_batch([rows[index] for index in part]), parts, THREADS)
 
-        def batch_of(part):
-            places, captions = zip(*(rows[row] for row in part), strict=True)
-            weights = [[1.0] * len(of_image) for of_image in captions]
-            return _batch(read_images(np.array(places)), captions, weights, max(sizes), config)
+    def row_batch(rows):
+        weights = [[1.0] * len(row.captions) for row in rows]
+        images = read_images(np.array([row.image for row in rows]))
+        return caption_batch(images, [row.captions for row in rows], weights, max(sizes), config)
 
-        return ahead(batch_of, parts, THREADS)
-
-    return EpochBatches(batches_of, _signature(read_images), math.ceil(len(sizes) / at_once), True)
+    return EpochBatches(epoch_batches, batch_signature(read_images), math.ceil(len(sizes) / batch_size), is_fixed=True)
 
 
-def risk_batches(examples, read_images, search, captions, reward, config):
-    """The captions that a search finds of images, weighted so that training on them raises the reward to expect.
+def _encode(examples: Sequence[CaptionedImage], tokenizer: Tokenizer, max_length: int) -> list[list[np.ndarray]]:
+    """The token ids of the captions of each image."""
+    captions = [caption for example in examples for caption in example.captions]
+    ids = iter(rows_of(tokenizer.encode(captions, max_length)))
+    return [[next(ids) for _ in example.captions] for example in examples]
 
-    Of an image's captions with the rewards `r` and the scores `s`, log-probabilities divided by the length penalty,
-    each is expected as often as its score says, and weighs as much as the mean reward `r'` gains if it gets likelier:
 
-        q = softmax(3 s)        r' = sum(q r)        weight = captions dr' / dlog p = captions 3 q (r - r') / penalty
+def _parts(
+    rows: list[_Row], batch_size: int, generator: np.random.Generator | None, by_length: bool
+) -> list[Any]:
+    """Indices of the rows of each batch: in order, or with a generator shuffled."""
+    if generator is None:
+        return slices(range(len(rows)), batch_size)
+    if not by_length:
+        return slices(generator.permutation(len(rows)), batch_size)
+    longest = np.array([[max(map(len, row.captions))] for row in rows])
+    return length_batches(longest, batch_size, generator)
 
-    Keras's mean over a batch, `sum_over_batch_size`, divides by its steps, padding included; the weights are multiplied
-    by them, so that a caption weighs the same in a batch of any length.
 
-    An epoch reads a quarter of the images, drawn anew. A batch's captions are written when training asks for it, by the
-    model as it is then: those of an earlier one teach the model to write ever shorter ones. Images are read ahead.
+def caption_batch(
+    images: np.ndarray,
+    captions: Iterable[Sequence[np.ndarray]],
+    weights: Iterable[Sequence[float]],
+    max_captions: int,
+    config: Config,
+) -> Nest:
+    """Builds a batch as `batches` returns it.
 
     Args:
-        examples: List of `CaptionedImage`s.
-        read_images: As in `batches`, for the split `train`.
-        search: Function from what `read_images` gives to arrays of an image's captions: their ids `(batch, captions,
-            steps)`, 0 at padding, their scores and their texts `(batch, captions)`.
-        captions: Positive integer, how many captions of an image those are.
-        reward: Function from a place in `examples` and a caption's text to a number.
-        config: The `Config`.
-
-    Returns:
-        `EpochBatches` as those of `batches`, but for the weights, of which some are below 0.
-
-    Reference:
-        Shen et al. 2016, Minimum risk training for neural machine translation, equations 8 to 11.
+        images: What the encoder reads of the images.
+        captions: The token ids of each image's captions.
+        weights: The weight of each caption.
+        max_captions: The maximum number of captions of an image. With `config.jit` all batches have as many.
+        config: The options of the captioner.
     """
-    count = math.ceil(len(examples) / 4)
-    at_once = images_at_once(config.batch_size, captions)
-
-    def batch_of(part, images):
-        ids, scores, texts = search(images)
-        ends = np.any(ids == END, axis=2)  # what was cut off is worth nothing
-        rewards = [
-            [reward(place, text.decode()) * end for text, end in zip(*row, strict=True)]
-            for place, *row in zip(part % len(examples), texts, ends, strict=True)
-        ]
-        chances = np.exp(3 * (scores - np.max(scores, axis=1, keepdims=True)))
-        chances /= np.sum(chances, axis=1, keepdims=True)
-        gains = rewards - np.sum(chances * rewards, axis=1, keepdims=True)
-        penalties = length_penalty(np.sum(ids != PADDING, axis=2), config.length_penalty)
-        weights = captions * 3 * chances * gains / ops.convert_to_numpy(penalties)
-        written = [[caption[caption != PADDING] for caption in of_image] for of_image in ids]
-        read, target, weights = _batch(images, written, weights, captions, config)
-        return read, target, weights * target.shape[-1]
-
-    def batches_of(epoch):
-        places = np.random.default_rng([config.seed, epoch, 2]).permutation(len(examples))[:count]
-        parts = slices(_seen(places, len(examples), config, epoch), at_once)
-        return map(batch_of, parts, ahead(read_images, parts, THREADS))
-
-    return EpochBatches(batches_of, _signature(read_images), math.ceil(count / at_once), True, prefetch=False)
+    # Transposed to one list per caption, so that missing captions are filled in, and then back.
+    weight_columns = list(zip_longest(*weights, fillvalue=0.0))
+    caption_columns = list(zip_longest(*captions, fillvalue=()))
+    if config.jit:  # every new shape is compiled
+        missing = max_captions - len(caption_columns)
+        weight_columns += [(0.0,) * len(images)] * missing
+        caption_columns += [((),) * len(images)] * missing
+    caption_weights = np.array(weight_columns, "float32").T
+    rows = [caption for own in zip(*caption_columns, strict=True) for caption in own]
+    tokens, targets, is_token = (
+        array.reshape(*caption_weights.shape, -1) for array in teacher_forcing(rows, length_multiple(config))
+    )
+    return (images, tokens), targets, is_token * caption_weights[:, :, np.newaxis]
 
 
-def _batch(images, captions, weights, most, config):
-    """A batch of images, the ids of the captions of each, at most so many, and a weight for each of those."""
-    # Transposed to captions, so that what an image lacks is filled in, and back to images.
-    weights = list(zip_longest(*weights, fillvalue=0.0))
-    ids = list(zip_longest(*captions, fillvalue=()))
-    multiple = 1
-    if config.jit:  # which compiles each shape anew
-        multiple = 8
-        lacking = most - len(ids)
-        weights += [[0.0] * len(captions)] * lacking
-        ids += [[()] * len(captions)] * lacking
-    weights = np.array(weights, "float32").T
-    rows = [row for of_image in zip(*ids, strict=True) for row in of_image]
-    read, target, is_token = (array.reshape(*weights.shape, -1) for array in teacher_forcing(rows, multiple))
-    return (images, read), target, is_token * weights[:, :, np.newaxis]
-
-
-def images_of(examples, config, split):
-    """The `Image`s of a split that a model sees; with `config.mirror` in training, each mirrored follows them all."""
+def images_of(examples: Sequence[CaptionedImage], config: Config, split: str) -> list[Image]:
+    """The images of a split; with `config.mirror`, those of `train` are followed by their mirror images."""
     images = [example.image for example in examples]
     if split == "train" and config.mirror:
         images += [dataclasses.replace(image, mirrored=True) for image in images]
     return images
 
 
-def _seen(places, count, config, epoch):
-    """Places among so many pictures, with `config.mirror` half of them those of their mirror images, by `images_of`."""
+def with_mirrored(indices: np.ndarray, count: int, config: Config, epoch: int) -> np.ndarray:
+    """Replaces, with `config.mirror`, a random half of the indices of `count` images by those of their mirror images.
+
+    The indices are those of `images_of`.
+    """
     if not config.mirror:
-        return places
-    return places + count * np.random.default_rng([config.seed, epoch, 1]).integers(2, size=len(places))
+        return indices
+    return indices + count * np.random.default_rng([config.seed, epoch, 1]).integers(2, size=len(indices))
 
 
-def _signature(read_images):
+def batch_signature(read_images: Reader) -> Nest:
+    """The signature of the batches whose images come from `read_images`."""
     images = read_images(np.array([0]))
-    images = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
     tokens = tf.TensorSpec((None, None, None), tf.int32)
-    return (images, tokens), tokens, tf.TensorSpec((None, None, None), tf.float32)
+    return (
+        (tf.TensorSpec((None, *images.shape[1:]), images.dtype), tokens),
+        tokens,
+        tf.TensorSpec((None, None, None), tf.float32),
+    )

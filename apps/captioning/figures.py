@@ -1,4 +1,8 @@
-"""Figures of a caption."""
+"""Figures of captions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -7,15 +11,15 @@ from matplotlib.figure import Figure
 from ..shared.figures import draw_overlay, families, save, thumbnail
 
 
-def draw_caption(pixels, caption, grid, path):
-    """Draws an image with its caption into a picture file, and for each word where the attention looked.
+def draw_caption(pixels: np.ndarray, caption: Mapping[str, Any], grid: Sequence[int], path: str | Path) -> None:
+    """Draws an image with its caption, and the attention for each token.
 
     Args:
         pixels: uint8 array `(height, width, 3)`.
-        caption: Dictionary of `text`, `tokens` and `alignment`: a list for each token with a number in [0, 1] for each
-            cell of the grid, row by row, or of none without attention.
-        grid: The rows and columns of the cells.
-        path: The file; its ending, such as `.png` or `.svg`, says which kind.
+        caption: Dictionary of `text`, `tokens` and `alignment`: for each token the attention weights in [0, 1] of the
+            cells of the grid, row by row, or an empty list without attention.
+        grid: The rows and columns of the feature map.
+        path: The image file to write, such as `caption.png` or `caption.svg`.
     """
     tokens = caption["tokens"] if any(map(len, caption["alignment"])) else []
     columns = min(5, 1 + len(tokens))
@@ -23,10 +27,10 @@ def draw_caption(pixels, caption, grid, path):
     with matplotlib.rc_context({"font.family": families(caption["text"])}):
         figure = Figure(figsize=(max(4, 2.2 * columns), 0.6 + (2.5 if tokens else 4) * rows), layout="constrained")
         figure.suptitle(caption["text"], wrap=True, parse_math=False)
-        panels = figure.subplots(rows, columns, squeeze=False).flat
+        figure.subplots(rows, columns)
+        panels = figure.axes
         for axes in panels:
             axes.axis("off")
-        panels = figure.axes
         pixels = thumbnail(pixels)
         panels[0].imshow(pixels)
         for axes, token, weights in zip(panels[1:], tokens, caption["alignment"], strict=False):

@@ -1,35 +1,41 @@
-"""BLEU, ROUGE-L and CIDEr of captions, by the formulas of coco-caption."""
+"""Metrics of captions: BLEU, ROUGE-L and CIDEr by the formulas of coco-caption."""
 
 import math
 import unicodedata
 from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
+from typing import Any, TypeAlias
 
 import numpy as np
 
-ORDERS = (1, 2, 3, 4)  # of the n-grams in the metrics of captions
+ORDERS = (1, 2, 3, 4)  # lengths of the n-grams
+
+# How often each n-gram of a caption occurs: one counter per order.
+NGrams: TypeAlias = Sequence[Counter]
 
 
-def caption_tokens(text):
-    """The words of a caption as its metrics compare them: lowercased, without punctuation and symbols.
+def caption_tokens(text: str) -> list[str]:
+    """Splits a caption into the words that the metrics compare, in lower case, without punctuation and symbols.
 
-    It stands in for the tokenizer of coco-caption, which needs Java, and is simpler: that one also splits `man's` into
-    `man 's` and `don't` into `do n't`, leaves `t-shirt` and `3.5` whole and keeps symbols such as `&`. Captions in a
-    language that writes no spaces must come with their words split.
+    It replaces the tokenizer of coco-caption, which requires Java, and differs from it: that tokenizer also splits
+    `man's` into `man 's` and `don't` into `do n't`, keeps `t-shirt` and `3.5` whole, and keeps symbols such as `&`.
+    Captions in a language without spaces must be split into words before.
 
     Args:
-        text: String in any script.
+        text: A caption in any script.
 
     Returns:
-        List of strings: letters, their marks, digits, and apostrophes inside a word, all of them as `'`.
+        List of words of letters, their marks, digits, and apostrophes inside the word, which are all written `'`.
 
     Example:
 
+    >>> from keras_recurrent.apps.captioning.metrics import caption_tokens
     >>> caption_tokens("The man's T-shirt: «très chic»!")
     ['the', "man's", 't', 'shirt', 'très', 'chic']
     """
-    # Marks are categories of their own, and not in a regular expression's \w: they are half the vowels of Hindi.
+    # The \w of regular expressions leaves out marks, among them half of the vowels of Hindi.
     kept = (
         character if character == "'" or unicodedata.category(character)[0] in "LMN" else " "
         for character in text.lower().replace("’", "'")
@@ -38,30 +44,33 @@ def caption_tokens(text):
     return [word for word in words if word]
 
 
-def caption_metrics(hypotheses, references):
-    """BLEU, ROUGE-L and CIDEr of captions as coco-caption computes them, and how much they differ among themselves.
+def caption_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Computes BLEU, ROUGE-L and CIDEr as coco-caption does, and the diversity of the captions.
 
-    Beware of the names: what coco-caption calls CIDEr, and so what papers print, is CIDEr-D, here `cider_d`: compare
-    that with a paper's table. It cuts the weight of an n-gram at what the reference has and lowers the similarity of
-    captions of different lengths, so that a caption gains nothing by repeating words. `cider` is without both: the
-    first definition of Vedantam et al., but for their stemming of words. The documents of the inverse document
-    frequency are the images of this call, as in coco-caption, so a CIDEr belongs to its test set; of one image it is 0.
+    What coco-caption and most papers call CIDEr is CIDEr-D, here `cider_d`. It clips the counts of n-grams and lowers
+    the similarity of captions of different lengths, so that repeated words do not raise it. `cider` is the first
+    definition of Vedantam et al. without stemming. As in coco-caption, the images of this call are the documents of the
+    inverse document frequency. A CIDEr therefore belongs to its test set; for a single image it is 0.
 
     Args:
-        hypotheses: List of strings, one an image.
-        references: List of lists of strings, one list an image, of any lengths but 0.
+        hypotheses: One caption per image.
+        references: One list of reference captions per image, each with one or more.
 
     Returns:
         Dictionary with
 
-        - `bleu_1` to `bleu_4` in 0 to 100, with n-grams up to that length, of all captions together;
+        - `bleu_1` to `bleu_4` in 0 to 100, corpus BLEU with n-grams up to that length;
         - `rouge_l` in 0 to 1, the mean over the images;
         - `cider` and `cider_d` in 0 to 10, means over the images; some papers print a hundred times as much;
-        - `distinct_captions`, how many captions differ by more than case and punctuation;
+        - `distinct_captions`, the number of captions that differ by more than case and punctuation;
         - `vocabulary_used`, the number of distinct words in the captions.
+
+    Raises:
+        ValueError: If there is no caption, the numbers of captions and lists differ, or an image has no reference.
 
     Example:
 
+    >>> from keras_recurrent.apps.captioning.metrics import caption_metrics
     >>> hypotheses = ["a dog runs", "a cat sleeps"]
     >>> references = [["A dog runs.", "A dog is running."], ["The cat sleeps."]]
     >>> metrics = caption_metrics(hypotheses, references)
@@ -73,38 +82,43 @@ def caption_metrics(hypotheses, references):
         Lin 2004, ROUGE; Vedantam et al. 2015, CIDEr.
     """
     if len(hypotheses) != len(references):
-        raise ValueError(f"There must be references for each caption: {len(references)} for {len(hypotheses)} captions")
+        raise ValueError(
+            "Each caption needs a list of references. "
+            f"Received: {len(hypotheses)} captions and {len(references)} lists of references"
+        )
     if not hypotheses:
-        raise ValueError("There must be a caption")
+        raise ValueError("Argument `hypotheses` must not be empty")
     if not all(references):
-        raise ValueError(f"Each image must have a reference. Image {list(map(bool, references)).index(False)} has none")
-    hypotheses = [caption_tokens(text) for text in hypotheses]
-    references = [[caption_tokens(text) for text in texts] for texts in references]
-    counts = [ngrams(words) for words in hypotheses]
-    reference_counts = [[ngrams(words) for words in captions] for captions in references]
-    scores = Cider(reference_counts).scores
-    cider, cider_d = np.mean([scores(place, caption) for place, caption in enumerate(counts)], axis=0).tolist()
+        index = list(map(bool, references)).index(False)
+        raise ValueError(f"Each image needs a reference. Received none for the image at index {index}")
+    hypothesis_words = [caption_tokens(text) for text in hypotheses]
+    reference_words = [[caption_tokens(text) for text in texts] for texts in references]
+    hypothesis_ngrams = [ngrams(words) for words in hypothesis_words]
+    reference_ngrams = [[ngrams(words) for words in captions] for captions in reference_words]
+    scores = Cider(reference_ngrams).scores
+    cider, cider_d = np.mean([scores(*item) for item in enumerate(hypothesis_ngrams)], axis=0).tolist()
     return {
-        **_bleu(counts, reference_counts),
-        "rouge_l": sum(map(_rouge_l, hypotheses, references)) / len(hypotheses),
+        **_bleu(hypothesis_ngrams, reference_ngrams),
+        "rouge_l": sum(map(_rouge_l, hypothesis_words, reference_words)) / len(hypotheses),
         "cider": cider,
         "cider_d": cider_d,
-        "distinct_captions": len(set(map(tuple, hypotheses))),
-        "vocabulary_used": len(set().union(*hypotheses)),
+        "distinct_captions": len(set(map(tuple, hypothesis_words))),
+        "vocabulary_used": len(set().union(*hypothesis_words)),
     }
 
 
-def ngrams(words):
-    """How often each n-gram occurs: a Counter for each order."""
+def ngrams(words: Sequence[str]) -> NGrams:
+    """Counts the n-grams of each order in `ORDERS`."""
     return [Counter(zip(*(words[start:] for start in range(order)), strict=False)) for order in ORDERS]
 
 
-def _bleu(hypotheses, references, smoothing=0):
-    """Corpus BLEU with the reference length that is closest, the shorter of two; captions are given by `ngrams`.
+def _bleu(hypotheses: Sequence[NGrams], references: Sequence[Sequence[NGrams]], smoothing: int = 0) -> dict[str, float]:
+    """Corpus BLEU with the closest reference length; of two equally close ones, the shorter.
 
-    With `smoothing`, so many more n-grams of each order above 1 count as written and as right.
+    `smoothing` is added to the numbers of all n-grams and of matching n-grams of each order above 1.
     """
-    matched, total = Counter(), Counter()
+    matched: Counter = Counter()
+    total: Counter = Counter()
     length = reference_length = 0
     for hypothesis, captions in zip(hypotheses, references, strict=True):
         words = hypothesis[0].total()
@@ -113,7 +127,7 @@ def _bleu(hypotheses, references, smoothing=0):
         for order, ours, *theirs in zip(ORDERS, hypothesis, *captions, strict=True):
             matched[order] += (ours & reduce(or_, theirs)).total()
             total[order] += ours.total()
-    tiny, small = 1e-15, 1e-9  # coco-caption's, against division by 0
+    tiny, small = 1e-15, 1e-9  # those of coco-caption, against division by 0
     ratio = (length + tiny) / (reference_length + small)
     brevity = min(1.0, math.exp(1 - 1 / ratio))
     product, scores = 1.0, {}
@@ -124,18 +138,18 @@ def _bleu(hypotheses, references, smoothing=0):
     return scores
 
 
-def _rouge_l(hypothesis, references):
-    """An F-measure of the longest common subsequence; precision and recall are each that of the best reference."""
+def _rouge_l(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """F-measure of the longest common subsequence; precision and recall are the maxima over the references."""
     common = [_common_length(hypothesis, reference) for reference in references]
-    # An empty caption has nothing in common with any, not even with an empty reference (of which coco-caption makes 1).
+    # An empty caption scores 0 even for an empty reference, for which coco-caption computes 1.
     precision = max(common) / max(len(hypothesis), 1)
     recall = max(length / max(len(reference), 1) for length, reference in zip(common, references, strict=True))
     beta = 1.2
     return (1 + beta**2) * precision * recall / (recall + beta**2 * precision) if recall else 0.0
 
 
-def _common_length(words, others):
-    """The length of the longest common subsequence."""
+def _common_length(words: Sequence[str], others: Sequence[str]) -> int:
+    """Length of the longest common subsequence."""
     previous = [0] * (len(others) + 1)
     for word in words:
         current = [0]
@@ -145,35 +159,36 @@ def _common_length(words, others):
     return previous[-1]
 
 
-def caption_reward(references):
-    """How good a caption is while a model learns by what it writes: its CIDEr-D, and half its BLEU-4 in 0 to 1.
+def caption_reward(references: Sequence[Sequence[str]]) -> Callable[[int, str], float]:
+    """Returns the reward of minimum risk training: CIDEr-D plus half of BLEU-4 in 0 to 1.
 
-    The end of a caption is a word here, too: otherwise a caption would gain by leaving out how it ends, for "a man in
-    a" has the n-grams of many a good one. Of the orders above 1, one more n-gram counts as written and as right (Lin
-    and Och 2004), because a single caption often has no four words right.
+    The end of a caption counts as a word. Otherwise truncated captions such as "a man in a" would score well. BLEU is
+    smoothed by one n-gram of each order above 1 (Lin and Och 2004), because a single caption often matches no four
+    words.
 
     Args:
-        references: List of lists of strings, one list an image.
+        references: One list of reference captions per image.
 
     Returns:
-        Function from the place of an image and a caption, a string, to a number in 0 to 10.5.
+        Function from the index of an image and a caption to its reward in [0, 10.5].
 
     Example:
 
+    >>> from keras_recurrent.apps.captioning.metrics import caption_reward
     >>> reward = caption_reward([["A dog runs."], ["A cat sleeps."]])
     >>> reward(0, "a dog runs") > reward(0, "a dog") > reward(0, "a cat")
     True
     """
 
-    def ended(caption):
+    def with_end(caption):
         return ngrams([*caption_tokens(caption), "\n"])
 
-    cider = Cider([[ended(caption) for caption in captions] for captions in references])
+    cider = Cider([[with_end(caption) for caption in captions] for captions in references])
 
-    def reward(place, caption):
-        caption = ended(caption)
-        bleu = _bleu([caption], [cider.references[place]], smoothing=1)["bleu_4"]
-        return cider.scores(place, caption)[1] + bleu / 200
+    def reward(index, caption):
+        caption = with_end(caption)
+        bleu = _bleu([caption], [cider.references[index]], smoothing=1)["bleu_4"]
+        return cider.scores(index, caption)[1] + bleu / 200
 
     return reward
 
@@ -182,27 +197,27 @@ class Cider:
     """CIDEr and CIDEr-D of captions of given images.
 
     Args:
-        references: List of lists of captions, one list an image, each caption as n-grams; see `ngrams`. These images
-            are the documents of the inverse document frequency.
+        references: One list of reference captions per image, each as `ngrams` returns it. The images are the documents
+            of the inverse document frequency.
     """
 
-    def __init__(self, references):
+    def __init__(self, references: Sequence[Sequence[NGrams]]):
         self.references = references
-        self.documents = Counter()
+        self.documents: Counter = Counter()
         for captions in references:
             self.documents.update({ngram for caption in captions for counts in caption for ngram in counts})
 
-    def _weighted(self, caption):
-        """A vector for each order: an n-gram's count times its inverse document frequency."""
+    def _weighted(self, caption: NGrams) -> list[dict[tuple, float]]:
+        """For each order, the counts of n-grams times their inverse document frequencies."""
         images = len(self.references)
         return [
             {ngram: count * math.log(images / max(1, self.documents[ngram])) for ngram, count in counts.items()}
             for counts in caption
         ]
 
-    def scores(self, place, hypothesis):
-        """`(cider, cider_d)`, in 0 to 10, of a caption, as n-grams, of the image at a place."""
-        captions = self.references[place]
+    def scores(self, index: int, hypothesis: NGrams) -> tuple[float, float]:
+        """Computes `(cider, cider_d)`, in 0 to 10, of a caption of the image at an index."""
+        captions = self.references[index]
         cider = cider_d = 0.0
         vectors = self._weighted(hypothesis)
         for caption in captions:

@@ -1,196 +1,189 @@
-"""The captioner: a backbone and a tokenizer around a conditional language model."""
+"""The captioner: a Keras model with its tokenizer, and its training."""
 
-import dataclasses
-import math
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ...datasets.images import CaptionedImage, Image
 from ...layers import ConditionalLM, Decoder, ImageEncoder
-from ..shared.console import note
-from ..shared.errors import NotANumberError, TrainingError
-from ..shared.images.backbones import configured, grid, rates, unfreezer
+from ...layers.types import Tensor
+from ..shared.errors import TrainingError
+from ..shared.images.backbones import Backbone, configured_backbone
 from ..shared.images.features import image_readers
-from ..shared.images.graph import at_least_one, decode_in_graph, resize_in_graph
-from ..shared.images.pixels import THREADS, look, pixel_reader
+from ..shared.images.image_model import ImageModel, copy_without_backbone
+from ..shared.images.pixels import THREADS, Reader, decode_batch, pixel_reader
 from ..shared.models import folders
-from ..shared.models.trained_model import TrainedModel
-from ..shared.text.tokenizers import fit_tokenizer
+from ..shared.text.tokenizers import Tokenizer, fit_tokenizer
 from ..shared.text.writing import Writer, unpack
-from ..shared.training.batches import ahead, slices
+from ..shared.training.batches import slices, threaded_map
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import training_splits
-from . import data
+from . import data, risk
 from .config import Config
-from .metrics import caption_metrics, caption_reward
-
-# The signatures of functions of images: encoded, and as pixels.
-BYTES = [tf.TensorSpec([None], tf.string, name="image_bytes")]
-PIXELS = [tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")]
+from .metrics import caption_metrics
 
 
 class Caption(NamedTuple):
     """A caption.
 
     Attributes:
-        text: What the model says of the image.
-        score: Its log-probability divided by the length penalty; below 0, and the higher the surer.
+        text: The caption.
+        score: Its log-probability divided by the length penalty. It is negative; higher is better.
     """
 
     text: str
     score: float
 
 
-def build(config, size, eyes=None):
-    """The model that a `Config` describes, for so many token ids.
+def build(config: Config, vocabulary_size: int, backbone: keras.Model | None = None) -> ConditionalLM:
+    """Builds the Keras model of a configuration.
 
     Args:
-        config: The `Config`.
-        size: Positive integer, the vocabulary's size.
-        eyes: The backbone; None where the model reads its features.
+        config: The options of the captioner.
+        vocabulary_size: Positive integer, the number of token ids.
+        backbone: The backbone; None if the model reads its features.
 
     Raises:
-        TrainingError: If options do not go together.
+        TrainingError: If options exclude each other.
     """
-    attends = config.conditioning == "attention"
-    feeds = config.input_feeding
-    if feeds is None:
-        feeds = attends and config.query == "after_step"
-    # What differs from the default was asked for, but for input feeding that is asked not to be.
+    has_attention = config.conditioning == "attention"
+    input_feeding = config.input_feeding
+    if input_feeding is None:
+        input_feeding = has_attention and config.query == "after_step"
+    # An option that differs from its default was set by the user; `input_feeding: false` is fine everywhere.
     for option in ("score", "query", "input_feeding", "attention_penalty", "coverage_penalty"):
-        if not attends and getattr(config, option) not in (getattr(Config, option), False):
+        if not has_attention and getattr(config, option) not in (getattr(Config, option), False):
             raise TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
     try:
-        encoder = ImageEncoder(config.image_units, eyes, dropout=config.dropout, dtype=config.precision)
+        encoder = ImageEncoder(config.image_units, backbone, dropout=config.dropout, dtype=config.precision)
         decoder = Decoder(
-            size,
+            vocabulary_size,
             config.embedding_dim,
             config.decoder_units,
-            cell=config.cell,
-            num_layers=config.num_layers,
-            conditioning="init" if attends else config.conditioning,
-            score=config.score if attends else "none",
+            conditioning="init" if has_attention else config.conditioning,
+            score=config.score if has_attention else "none",
             query=config.query,
             attention_penalty=config.attention_penalty,
-            input_feeding=feeds,
+            input_feeding=input_feeding,
             tie_softmax=config.tie_softmax,
-            dropout=config.dropout,
-            recurrent_dropout=config.recurrent_dropout,
             dtype=config.precision,
+            **config.recurrent_arguments,
         )
         return ConditionalLM(encoder, decoder, dtype=config.precision)
     except ValueError as error:
         raise TrainingError(str(error)) from error
 
 
-class Captioner(TrainedModel):
+class Captioner(ImageModel):
     """Captions images.
 
     Args:
-        config: The `Config`.
+        config: The options of the captioner.
         model: The `ConditionalLM` from pixels to captions.
         captions: The tokenizer of the captions.
+
+    Example:
+
+    >>> from keras_recurrent.apps import load
+    >>> captioner = load("saved_models/flickr8k")  # doctest: +SKIP
+    >>> captioner.caption([open("dog.jpg", "rb").read()])  # doctest: +SKIP
+    [Caption(text='a dog runs through the grass .', score=-0.52)]
     """
 
     config_class = Config
     tokenizers = ("captions",)
 
-    def __init__(self, config, model, captions):
+    def __init__(self, config: Config, model: ConditionalLM, captions: Tokenizer):
         super().__init__(config, model, captions=captions)
         self.writer = Writer(config, captions, model)
-        squares = [tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)]
-        self._best = tf.function(self.best, input_signature=squares)
-        self._nbest = tf.function(self.nbest, input_signature=squares)
+        self._predict_squares = tf.function(self.predict_squares, input_signature=[self.squares])
+        self._describe = tf.function(self.describe, input_signature=[self.squares])
 
     @staticmethod
-    def sizes(model, assets):
+    def sizes(model: ConditionalLM, assets: Any) -> dict[str, int]:
         return {"captions": model.decoder.vocabulary_size}
 
-    def signatures(self):
-        """Two signatures that return `text` and `score`, strings and floats `(batch,)`.
+    @property
+    def encoder(self) -> ImageEncoder:
+        return self.model.encoder
 
-        `serving_default` takes `image_bytes` `(batch,)`, JPEG or PNG files of any sizes; `pixels` takes uint8 images
-        `(batch, height, width, 3)`.
-        """
-        return {"serving_default": (self.answer, BYTES), "pixels": (self.answer_pixels, PIXELS)}
-
-    def best(self, pixels):
-        """The best captions of uint8 images `(batch, size, size, 3)`, in the graph: `text` and `score` `(batch,)`."""
-        outputs = self.writer.best(at_least_one(pixels))
-        return {name: value[: tf.shape(pixels)[0]] for name, value in outputs.items()}
-
-    def nbest(self, pixels):
-        """The captions of uint8 images `(batch, size, size, 3)`, in the graph, as `Writer.describe` returns them."""
-        return self.writer.describe(pixels, self.writer.search(pixels))
-
-    def answer(self, image_bytes):
-        """The best captions of encoded JPEG and PNG images `(batch,)`, in the graph: `text` and `score`."""
-        return self.best(decode_in_graph(image_bytes, self.config.image_size))
-
-    def answer_pixels(self, pixels):
-        """The best captions of images `(batch, height, width, 3)` in 0 to 255, in the graph: `text` and `score`."""
-        return self.best(resize_in_graph(pixels, self.config.image_size))
-
-    def caption(self, contents):
-        """Captions a list of images.
-
-        Args:
-            contents: List of bytes, the images as they are in their files.
+    def best(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Computes the best captions of uint8 images `(batch, size, size, 3)`, in the graph.
 
         Returns:
-            List of `Caption`s.
+            Dictionary of `text` and `score` `(batch,)`.
+        """
+        return self.writer.best(pixels)
+
+    def describe(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Computes all captions that the search finds for uint8 images `(batch, size, size, 3)`, in the graph.
+
+        Returns:
+            Dictionary as `Writer.describe` returns it.
+        """
+        return self.writer.describe(pixels, self.writer.search(pixels))
+
+    def caption(self, contents: Sequence[bytes]) -> list[Caption]:
+        """Captions images.
+
+        Args:
+            contents: The contents of the images' files, of any format that Pillow reads.
+
+        Returns:
+            One `Caption` per image.
 
         Raises:
-            ImageError: If one cannot be read.
+            ImageError: If an image cannot be read.
         """
-        return self.caption_pixels(look(contents, self.config.image_size))
+        return self.caption_pixels(decode_batch(contents, self.config.image_size))
 
-    def caption_pixels(self, pixels):
-        """`caption` of what `images.look` returned."""
-        answers = self._best(pixels)
-        texts = (text.decode() for text in answers["text"].numpy())
-        return [Caption(text, float(score)) for text, score in zip(texts, answers["score"].numpy(), strict=True)]
+    def caption_pixels(self, pixels: np.ndarray) -> list[Caption]:
+        """Captions images that are given as pixels, uint8 `(batch, size, size, 3)`."""
+        outputs = self._predict_squares(pixels)
+        texts = (text.decode() for text in outputs["text"].numpy())
+        return [Caption(text, float(score)) for text, score in zip(texts, outputs["score"].numpy(), strict=True)]
 
-    def caption_many(self, images, batch_size=64):
-        """Captions many `Image`s in batches, read in threads beside the search, and yields a `Caption` of each."""
+    def caption_many(self, images: Sequence[Image], batch_size: int = 64) -> Iterator[Caption]:
+        """Captions many images in batches, and yields one `Caption` per image. Images are read ahead, in threads."""
         parts = slices(range(len(images)), batch_size)
-        for pixels in ahead(pixel_reader(images, self.config.image_size), parts, THREADS):
+        for pixels in threaded_map(pixel_reader(images, self.config.image_size), parts, THREADS):
             yield from self.caption_pixels(pixels)
 
-    def explain(self, contents):
-        """Several captions of each of a list of encoded images: lists of dictionaries as `writing.unpack` returns them.
+    def explain(self, contents: Sequence[bytes]) -> list[list[dict[str, Any]]]:
+        """Captions images, with all captions that the search finds and their attention.
 
-        An `alignment` has a number for each cell of the feature map, row by row.
+        Args:
+            contents: The contents of the images' files.
+
+        Returns:
+            For each image a list of dictionaries as `writing.unpack` returns them. An `alignment` has one number per
+            cell of the feature map, row by row.
 
         Raises:
             ImageError: If an image cannot be read.
         """
         if not contents:
             return []
-        return unpack(self._nbest(look(contents, self.config.image_size)))
-
-    @property
-    def grid(self):
-        """Rows and columns of the feature map."""
-        return grid(self.model.encoder.backbone, self.config.image_size)
+        return unpack(self._describe(decode_batch(contents, self.config.image_size)))
 
 
-def train(config, folder):
-    """Trains a captioner and writes it into `folder`, or goes on with a training that was interrupted there.
+def train(config: Config, folder: str | Path) -> Captioner:
+    """Trains a captioner and writes it to a folder; resumes an interrupted training in that folder.
 
     Raises:
         DataError: If the data cannot be read or has no usable image.
-        TrainingError: If options do not go together, or the loss is not a number.
+        TrainingError: If options exclude each other, or the loss is not finite.
     """
     keras.utils.set_random_seed(config.seed)
-    # Options that do not go together are told before there is any work.
-    eyes, begins = configured(config)
+    # Options that exclude each other raise errors here, before any work.
+    backbone = configured_backbone(config)
     build(config, config.vocabulary_size)
     build_optimizer(config, steps=1)
 
@@ -199,23 +192,18 @@ def train(config, folder):
     captions = [caption for example in examples["train"] for caption in example.captions]
     tokenizer = fit_tokenizer(captions, config, "the captions have")
     images = {split: data.images_of(examples[split], config, split) for split in examples}
-    rows = {split: [(example.image.name, example.captions) for example in examples[split]] for split in examples}
-    readers, checksum = image_readers(images, eyes, config)
-    model = build(config, len(tokenizer), eyes if config.cache is None else None)
+    readers, checksum = image_readers(images, backbone.model, config)
+    model = build(config, len(tokenizer), backbone.model if config.cache is None else None)
     batches = {
-        split: data.batches(examples[split], readers[split], tokenizer, config, split, by_length=not begins)
+        split: data.batches(
+            examples[split], readers[split], tokenizer, config, split, by_length=not backbone.first_epoch
+        )
         for split in examples
     }
     Captioner(config, model, tokenizer).save_assets(folder)
-
-    captions_of = tf.function(Writer(config, tokenizer, model).best)
-
-    def val_cider_d():
-        parts = slices(np.arange(len(examples["validation"])), 64)
-        found = (captions_of(source)["text"].numpy() for source in ahead(readers["validation"], parts, THREADS))
-        texts = [text.decode() for part in found for text in part]
-        return caption_metrics(texts, [example.captions for example in examples["validation"]])["cider_d"]
-
+    rows = {split: [(example.image.name, example.captions) for example in examples[split]] for split in examples}
+    val_cider_d = _validation_score(Writer(config, tokenizer, model), examples["validation"], readers["validation"])
+    options: dict[str, Any] = {"data": (rows, checksum), "learning_rates": backbone.learning_rates}
     best = fit(
         model,
         TokenCrossentropy(config.label_smoothing),
@@ -224,76 +212,46 @@ def train(config, folder):
         config,
         folder,
         score=val_cider_d if config.monitor == "cider" else None,
-        begin_epoch=unfreezer(model, eyes, begins),
-        data=(rows, checksum),
-        learning_rates=rates(config, eyes),
+        begin_epoch=backbone.unfreezer(model),
+        **options,
     )
     if config.risk_epochs:
-        eyes.trainable = 0 < begins <= best.get("epoch", begins)  # as it was when the weights were found
-        count = min(config.risk_captions, len(tokenizer))
-        reward = caption_reward([example.captions for example in examples["train"]])
-        write = tf.function(Writer(dataclasses.replace(config, beam_size=count), tokenizer, model).candidates)
-        of_risk = data.risk_batches(
+        # The backbone is trained if it was trained in the best epoch.
+        backbone.model.trainable = 0 < backbone.first_epoch <= best.get("epoch", backbone.first_epoch)
+        risk.train_on_risk(
+            model,
             examples["train"],
             readers["train"],
-            lambda source: [found.numpy() for found in write(source)],
-            count,
-            reward,
+            batches["validation"],
+            tokenizer,
             config,
+            folder,
+            val_cider_d,
+            **options,
         )
-        _lower_risk(model, of_risk, batches["validation"], val_cider_d, config, folder, (rows, checksum), eyes)
     if config.cache is not None:
-        model = _with_eyes(model, config, eyes)
+        model = _with_backbone(model, config, backbone)
         model.save(folder / "model.keras")
-    shutil.rmtree(folder / "risk" / folders.STATES, ignore_errors=True)
+    shutil.rmtree(folder / risk.FOLDER / folders.STATES, ignore_errors=True)
     return Captioner(config, model, tokenizer)
 
 
-def _lower_risk(model, of_risk, validation, score, config, folder, read, eyes):
-    """Trains a model on captions that it writes itself, and keeps what it learned if they get better.
+def _validation_score(writer: Writer, examples: Sequence[CaptionedImage], read_images: Reader) -> Callable[[], float]:
+    """Returns a function that computes the CIDEr-D of the captions that the search finds for images."""
+    search = tf.function(writer.best)
 
-    Args:
-        model: The trained `ConditionalLM`.
-        of_risk: What `data.risk_batches` returns.
-        validation: `EpochBatches` of the validation split.
-        score: Function that measures the model, the higher the better.
-        config: The `Config`.
-        folder: The model's folder.
-        read: What tells the training data from others.
-        eyes: The backbone.
-    """
-    stage = {"epochs": config.risk_epochs, "learning_rate": config.risk_rate, "schedule": "cosine", "warmup_steps": 0}
-    config = dataclasses.replace(config, **stage)
-    begun, weights = score(), model.get_weights()
-    # Not divided by the sum of the weights, of which some are below 0.
-    loss = TokenCrossentropy(reduction="sum_over_batch_size")
-    try:
-        best = fit(
-            model,
-            loss,
-            of_risk,
-            validation.dataset,
-            config,
-            folder / "risk",
-            score=score,
-            data=read,
-            learning_rates=rates(config, eyes),
-        )
-        reached = best[score.__name__]
-    except NotANumberError:
-        reached = -math.inf
-    if reached > begun:
-        (folder / "risk" / "model.keras").replace(folder / "model.keras")
-    else:
-        note(f"the risk epochs did not raise {score.__name__} above {begun:.4g}, so the model is that from before them")
-        model.set_weights(weights)
-        (folder / "risk" / "model.keras").unlink(missing_ok=True)
+    def val_cider_d():
+        parts = slices(np.arange(len(examples)), 64)
+        outputs = (search(images)["text"].numpy() for images in threaded_map(read_images, parts, THREADS))
+        texts = [text.decode() for batch in outputs for text in batch]
+        return caption_metrics(texts, [example.captions for example in examples])["cider_d"]
+
+    return val_cider_d
 
 
-def _with_eyes(reader, config, eyes):
-    """The model from pixels, of a trained one from features and their backbone."""
-    model = build(config, reader.decoder.vocabulary_size, eyes)
-    model.build(((None, *eyes.input_shape[1:]), (None, None)))
-    model.encoder.copy_reading(reader.encoder)
-    model.decoder.set_weights(reader.decoder.get_weights())
+def _with_backbone(reader: ConditionalLM, config: Config, backbone: Backbone) -> ConditionalLM:
+    """Returns the model from pixels, given a trained one from features."""
+    model = build(config, reader.decoder.vocabulary_size, backbone.model)
+    model.build(((None, *backbone.model.input_shape[1:]), (None, None)))
+    copy_without_backbone(reader, model)
     return model

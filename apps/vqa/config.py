@@ -22,32 +22,34 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
 
         keras-recurrent vqa train --output saved_models/answers
 
-    trains on the generated pictures `shapes`, and
+    trains on the generated images `shapes`. Then
 
         keras-recurrent vqa evaluate saved_models/answers --split test
 
-    then prints how many answers are right (98 of 100), beside what is right without a look at the picture.
+    prints the accuracy, 98 of 100, beside that of models that do not see the image.
 
     Args:
-        app: The app that this configuration is for.
-        data: A folder with {split}.tsv (or .gz), which has the columns `image`, `question` and `answer` (and `type`, if
-            questions have types), several rows of one image and question being several annotators, and the images in
-            images/; or a TFDS name, whose images are copied into $TMPDIR as long as they are used; or easy_vqa, which
-            needs the extra `easy-vqa`.
-        modality: What the model may use: both, or for a baseline the question or the image alone.
-        fusion: How image and question become one.
-        hops: For the fusion stacked_attention, how often the image is asked.
-        rank: For the fusion mutan, the terms of its sum.
-        blocks: For the fusion film, its blocks.
-        max_length: The most tokens of a question, which is cut there.
-        answers: The most answers that the model chooses from; the rarest are left out.
-        embedding_dim: Dimension of a token's embedding.
-        question_units: Dimension of the recurrent layers, in one direction.
-        bidirectional: Let the question be read in both directions.
-        fusion_units: Dimension of what the fusion gives.
-        classifier_units: Dimension of the hidden layer between fusion and answers.
-        monitor: What decides which epoch is the best: the loss or the accuracy on the validation split.
-        batch_size: Questions of a batch, on average: those of one image stay together.
+        app: App of this configuration.
+        data: Data set: a folder with {split}.tsv (or .tsv.gz), which has the columns `image`, `question`, `answer` and
+            optionally `type`, and the images in images/; the name of a TFDS data set, whose images are copied to
+            $TMPDIR during the training; or easy_vqa, which requires the extra `easy-vqa`. Several rows of one image and
+            question are the answers of several annotators.
+        modality: Inputs of the model: both, or for a baseline only the question or only the image.
+        fusion: Layer that combines image and question. stacked_attention, co_attention and film use the cells of the
+            feature map, the others the mean over the cells.
+        hops: Number of attention steps of the fusion stacked_attention.
+        rank: Number of terms of the fusion mutan.
+        blocks: Number of residual blocks of the fusion film.
+        max_length: Maximum number of tokens of a question, the end token included. The rest is cut off.
+        answers: Maximum number of answers to choose from. Rarer answers are not learned.
+        embedding_dim: Dimension of the token embeddings.
+        question_units: Dimension of the recurrent layers, per direction.
+        bidirectional: Read questions in both directions. It doubles the recurrent weights.
+        fusion_units: Dimension of the output of the fusion.
+        classifier_units: Dimension of the hidden layer between the fusion and the answers.
+        monitor: Validation measure that selects the best epoch: the loss or the accuracy.
+        batch_size: Mean number of questions in a batch. The questions of an image are in one batch, so that it is
+            encoded once.
     """
 
     app: Literal["vqa"] = "vqa"

@@ -1,159 +1,179 @@
-"""Images with questions as batches of pixels, or features, token ids and answers."""
+"""Images with questions as batches of pixels or features, token ids and answers."""
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from ...datasets import DataError
-from ...datasets.images import ImageWithQuestions, read_questions
+from ...datasets.images import ImageWithQuestions, Question, read_questions
 from ..shared.console import note
-from ..shared.images.pixels import THREADS, images_at_once
-from ..shared.images.usable import usable
-from ..shared.text.batches import pad, rows_of
-from ..shared.training.batches import EpochBatches, ahead, slices
+from ..shared.images.pixels import THREADS, Reader, images_per_batch
+from ..shared.images.usable import usable_examples
+from ..shared.text.batches import length_multiple, pad, rows_of
+from ..shared.text.tokenizers import Tokenizer
+from ..shared.training.batches import EpochBatches, slices, threaded_map
+from .config import Config
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def read(config, split):
-    """The usable images of a split of a configuration's data set, with their questions.
+def read(config: Config, split: str) -> list[ImageWithQuestions]:
+    """Reads the images of a split, with their questions.
 
-    An image that is missing, broken or without a question is left out, named and counted on standard error. Questions
+    An image that is missing, broken or without a question is left out, and reported on standard error. Questions
     without text are left out and counted.
 
-    Returns:
-        List of `ImageWithQuestions`s.
-
     Raises:
-        DataError: If the split cannot be read, no image of it is usable, or with `config.strict` one is not.
+        DataError: If the split cannot be read or has no usable image, or with `config.strict` if an image or a question
+            is not usable.
     """
     examples = []
     empty = 0
     for example in read_questions(config.data, split):
-        asked = [question for question in example.questions if question.text]
-        empty += len(example.questions) - len(asked)
-        examples.append(ImageWithQuestions(example.image, asked))
+        questions = [question for question in example.questions if question.text]
+        empty += len(example.questions) - len(questions)
+        examples.append(ImageWithQuestions(example.image, questions))
     if empty and config.strict:
         raise DataError(f"{split}: {empty} questions have no text")
     if empty:
         note(f"{split}: {empty} questions without text are left out")
-    return usable(examples, split, config.strict, lambda example: None if example.questions else "no question")
+    return usable_examples(examples, split, config.strict, lambda example: None if example.questions else "no question")
 
 
-def answered(examples, split):
-    """The images of a split with those of their questions that have an answer.
+def with_answers(examples: Sequence[ImageWithQuestions], split: str) -> list[ImageWithQuestions]:
+    """Returns the images of a split with those of their questions that have an answer.
 
     Raises:
-        DataError: If there is none.
+        DataError: If no question has an answer.
     """
-    known = [ImageWithQuestions(example.image, [q for q in example.questions if q.answers]) for example in examples]
-    known = [example for example in known if example.questions]
-    if not known:
-        raise DataError(
-            f"{split}: no question has an answer, so that there is nothing to learn or to compare with; predict works"
-        )
-    missing = sum(len(example.questions) for example in examples) - sum(len(example.questions) for example in known)
+    answered = [ImageWithQuestions(example.image, [q for q in example.questions if q.answers]) for example in examples]
+    answered = [example for example in answered if example.questions]
+    if not answered:
+        raise DataError(f"{split}: no question has an answer; training and evaluation need answers, predict does not")
+    missing = sum(len(example.questions) for example in examples) - sum(len(example.questions) for example in answered)
     if missing:
         note(f"{split}: {missing} questions without an answer are left out")
-    return known
+    return answered
 
 
-def answers_of(examples, config):
-    """The commonest answers of a split, at most `config.answers`, the commonest first, and of equals in their order.
+def answer_vocabulary(examples: Sequence[ImageWithQuestions], config: Config) -> list[str]:
+    """Returns the most frequent answers, at most `config.answers`, by descending frequency.
+
+    Answers of the same frequency keep the order of their first occurrence.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is no answer.
     """
-    given = [clean(answer, config) for example in examples for q in example.questions for answer in q.answers]
-    if not given:
-        raise DataError("no question has an answer, so there is nothing to learn")
-    return [answer for answer, _ in Counter(given).most_common(config.answers)]
+    answers = [clean(answer, config) for example in examples for q in example.questions for answer in q.answers]
+    if not answers:
+        raise DataError("no question has an answer")
+    return [answer for answer, _ in Counter(answers).most_common(config.answers)]
 
 
-def commonest_answers(examples, config):
-    """The commonest answer to the questions of each type, as a dictionary; without a look at question or image."""
-    given = {}
+def commonest_answers(examples: Sequence[ImageWithQuestions], config: Config) -> dict[str, str]:
+    """Returns the most frequent answer to the questions of each type."""
+    counts_of: dict[str, Counter] = {}
     for example in examples:
         for question in example.questions:
-            counts = given.setdefault(question_type(question), Counter())
+            counts = counts_of.setdefault(question_type(question), Counter())
             counts.update(clean(answer, config) for answer in question.answers)
-    return {kind: counts.most_common(1)[0][0] for kind, counts in sorted(given.items()) if counts}
+    return {kind: counts.most_common(1)[0][0] for kind, counts in sorted(counts_of.items()) if counts}
 
 
-def question_type(question):
-    """A question's type: what the data set says, or else its first two words."""
+def question_type(question: Question) -> str:
+    """Returns a question's type: that in the data set, or else its first two words."""
     return question.kind or " ".join(re.findall(r"[\w']+", question.text.lower())[:2])
 
 
-def answer_type(answer):
-    """`yes/no`, `number` or `other`: the types by which VQA's official script counts, there told by the data."""
+def answer_type(answer: str) -> str:
+    """Returns `yes/no`, `number` or `other`, the types of VQA's official script, which reads them from the data set."""
     answer = answer.lower()
     if answer in ("yes", "no"):
         return "yes/no"
     return "number" if answer.isdigit() or answer in NUMBERS else "other"
 
 
-def clean(answer, config):
-    """An answer as it is compared: with single spaces, and lowercased if that is asked."""
+def clean(answer: str, config: Config) -> str:
+    """Normalises an answer for comparison: single spaces, and lower case with `config.lowercase`."""
     answer = " ".join(answer.split())
     return answer.lower() if config.lowercase else answer
 
 
-def _counts(given, place_of):
-    """How many annotators gave each answer, as `answers.py` has them: `(answers + 2,)`."""
-    counts = np.zeros(len(place_of) + 2, "float32")
-    unknown = []
-    for answer, count in given.items():
-        if answer in place_of:
-            counts[place_of[answer]] = count
-        else:
-            unknown.append(count)
-    counts[-2] = max(unknown, default=0)
-    counts[-1] = sum(unknown) - counts[-2]
-    return counts
+def answer_counts(question: Question, config: Config) -> Counter:
+    """Counts how many annotators gave each answer to a question."""
+    return Counter(clean(answer, config) for answer in question.answers)
 
 
-def batches(examples, read_images, tokenizer, answers, config, split):
-    """Images with all their questions as `EpochBatches`, in a new order each epoch for the split `train`.
-
-    Images are read in threads, some batches ahead, and each once in an epoch.
+def target_counts(counts: Mapping[str, int], indices: Mapping[str, int]) -> np.ndarray:
+    """Returns the row of `y_true` for a question, as the losses and metrics of `answers` take it.
 
     Args:
-        examples: List of `ImageWithQuestions`s.
-        read_images: Function from an array of places in `examples` to what the encoder reads of them.
+        counts: Dictionary from an answer to how many annotators gave it.
+        indices: Dictionary from an answer of the vocabulary to its index.
+
+    Returns:
+        float32 array `(answers + 2,)`.
+    """
+    target = np.zeros(len(indices) + 2, "float32")
+    unknown = []
+    for answer, count in counts.items():
+        if answer in indices:
+            target[indices[answer]] = count
+        else:
+            unknown.append(count)
+    target[-2] = max(unknown, default=0)
+    target[-1] = sum(unknown) - target[-2]
+    return target
+
+
+def batches(
+    examples: Sequence[ImageWithQuestions],
+    read_images: Reader,
+    tokenizer: Tokenizer,
+    answers: Sequence[str],
+    config: Config,
+    split: str,
+) -> EpochBatches:
+    """Batches of images with all their questions; shuffled anew in each epoch for the split `train`.
+
+    Images are read ahead, in threads. Each image occurs once per epoch.
+
+    Args:
+        examples: The images with their questions.
+        read_images: Function from indices of `examples` to what the encoder reads.
         tokenizer: The tokenizer of the questions.
-        answers: List of strings, the answers that the model knows.
-        config: The `Config`.
+        answers: The answers of the vocabulary.
+        config: The options of the question answerer.
         split: The split's name.
 
     Returns:
-        Batches `((images, owners, questions), counts)`: what `read_images` gives; for each question the place of its
+        Batches `((images, owners, tokens), counts)`: the output of `read_images`; for each question the index of its
         image in the batch, int32 `(questions,)`; int32 `(questions, steps)`, 0 at padding; and float32 `(questions,
-        answers + 2)`, how many annotators gave each answer, as `answers.py` has them.
+        answers + 2)`, the `y_true` of the losses and metrics in `answers`.
     """
     sizes = np.array([len(example.questions) for example in examples])
-    firsts = np.cumsum(sizes) - sizes  # the place of each image's first question
+    firsts = np.cumsum(sizes) - sizes  # the index of each image's first question
     questions = [question for example in examples for question in example.questions]
     ids = rows_of(tokenizer.encode([question.text for question in questions], config.max_length))
-    place_of = {answer: place for place, answer in enumerate(answers)}
-    given = [Counter(clean(answer, config) for answer in question.answers) for question in questions]
-
-    at_once = images_at_once(config.batch_size, sizes.mean())
+    answer_indices = {answer: index for index, answer in enumerate(answers)}
+    counts = [answer_counts(question, config) for question in questions]
+    batch_size = images_per_batch(config.batch_size, sizes.mean())
 
     def order(epoch):
-        places = np.arange(len(examples))
+        indices = np.arange(len(examples))
         if split == "train":
-            places = np.random.default_rng([config.seed, epoch]).permutation(places)
-        return slices(places, at_once)
+            indices = np.random.default_rng([config.seed, epoch]).permutation(indices)
+        return slices(indices, batch_size)
 
-    def batch_of(places):
-        rows = np.concatenate([np.arange(firsts[place], firsts[place] + sizes[place]) for place in places])
-        owners = np.repeat(np.arange(len(places), dtype="int32"), sizes[places])
-        counts = [_counts(given[row], place_of) for row in rows]
-        asked = pad([ids[row] for row in rows], 8 if config.jit else 1)
-        return (read_images(places), owners, asked), np.stack(counts)
+    def batch(indices):
+        rows = np.concatenate([np.arange(firsts[index], firsts[index] + sizes[index]) for index in indices])
+        owners = np.repeat(np.arange(len(indices), dtype="int32"), sizes[indices])
+        tokens = pad([ids[row] for row in rows], length_multiple(config))
+        targets = np.stack([target_counts(counts[row], answer_indices) for row in rows])
+        return (read_images(indices), owners, tokens), targets
 
     images = read_images(np.arange(1))
     signature = (
@@ -164,4 +184,4 @@ def batches(examples, read_images, tokenizer, answers, config, split):
         ),
         tf.TensorSpec((None, len(answers) + 2), tf.float32),
     )
-    return EpochBatches(lambda epoch: ahead(batch_of, order(epoch), THREADS), signature, len(order(0)), True)
+    return EpochBatches(lambda epoch: threaded_map(batch, order(epoch), THREADS), signature, len(order(0)), True)

@@ -1,13 +1,15 @@
-"""How well questions are answered, by type, and beside what is right without a look at the picture."""
+"""Accuracy by type of question and answer, and baselines that do not see the image or the question."""
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from ...datasets.images import ImageWithQuestions, Question
 from ..shared.console import note, progress
 from ..shared.errors import UsageError
 from ..shared.images.pixels import pixel_reader
@@ -17,122 +19,137 @@ from .model import COMMONEST, Answerer
 
 
 class Result(NamedTuple):
-    """A question and how it was answered.
+    """A question and the model's answer.
 
     Attributes:
-        question: The `datasets.images.Question`.
-        right: Its commonest answer.
-        answer: The model's.
+        question: The question.
+        target: The answer of most annotators.
+        prediction: The model's answer.
         measures: Dictionary of `accuracy`, `vqa_accuracy` and `top_5_accuracy` in [0, 1].
     """
 
-    question: object
-    right: str
-    answer: str
-    measures: dict
+    question: Question
+    target: str
+    prediction: str
+    measures: dict[str, float]
 
 
-def results(answerer, examples):
-    """A `Result` of each question, and how many images the model looked at: each once, whatever is asked of it."""
+def predict_all(answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> tuple[list[Result], int]:
+    """Answers all questions; each image is encoded once.
+
+    Returns:
+        `(results, images)`: one `Result` per question, and the number of images.
+    """
     config = answerer.config
     reader = pixel_reader([example.image for example in examples], config.image_size)
     batches = data.batches(examples, reader, answerer.tokenizer, answerer.answers, config, "test")
     forward = tf.function(lambda *inputs: answerer.model(list(inputs)), reduce_retracing=True)
-    measures, best, looked = [], [], 0
-    for inputs, given in progress(batches.dataset, batches.count, "answering"):
+    measures: list[dict[str, float]] = []
+    predictions: list[int] = []
+    images = 0
+    for inputs, counts in progress(batches.dataset, batches.count, "answering questions"):
         logits = forward(*inputs)
-        looked += len(inputs[0])
-        best += np.argmax(logits, axis=-1).tolist()
-        columns = {measure.__name__: measure(given, logits).numpy().tolist() for measure in MEASURES}
+        images += len(inputs[0])
+        predictions += np.argmax(logits, axis=-1).tolist()
+        columns = {measure.__name__: measure(counts, logits).numpy().tolist() for measure in MEASURES}
         measures += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     questions = [question for example in examples for question in example.questions]
-    found = [
-        Result(question, commonest(question, config), answerer.answers[place], measure)
-        for question, place, measure in zip(questions, best, measures, strict=True)
+    results = [
+        Result(question, commonest_answer(question, config), answerer.answers[index], measured)
+        for question, index, measured in zip(questions, predictions, measures, strict=True)
     ]
-    return found, looked
+    return results, images
 
 
-def commonest(question, config):
-    """What most annotators answered."""
-    return Counter(data.clean(answer, config) for answer in question.answers).most_common(1)[0][0]
+def commonest_answer(question: Question, config: Any) -> str:
+    """Returns the answer of most annotators."""
+    return data.answer_counts(question, config).most_common(1)[0][0]
 
 
-def summary(results):
-    """Means of the measures and the number of questions: of all of them, of each type, and of each type of answer."""
-    found = _means(results)
-    for what, kind_of in (
+def summary(results: Sequence[Result]) -> dict[str, Any]:
+    """Returns the means of the measures and the number of questions, in total and by type of question and answer."""
+    totals = _means(results)
+    for name, type_of in (
         ("by_question_type", lambda result: data.question_type(result.question)),
-        ("by_answer_type", lambda result: data.answer_type(result.right)),
+        ("by_answer_type", lambda result: data.answer_type(result.target)),
     ):
-        groups = {}
+        groups: dict[str, list[Result]] = {}
         for result in results:
-            groups.setdefault(kind_of(result), []).append(result)
-        # Of first words there are hundreds; those of many questions are worth a look.
+            groups.setdefault(type_of(result), []).append(result)
+        # There may be hundreds of first words; only the most frequent are reported.
         largest = sorted(groups, key=lambda kind: -len(groups[kind]))[:20]
-        found[what] = {kind: _means(groups[kind]) for kind in largest}
-    return found
+        totals[name] = {kind: _means(groups[kind]) for kind in largest}
+    return totals
 
 
-def _means(results):
+def _means(results: Sequence[Result]) -> dict[str, Any]:
     measures = {name: _mean(result.measures[name] for result in results) for name in results[0].measures}
     return {**measures, "questions": len(results)}
 
 
-def blind(folder, answerer, examples):
-    """The accuracy of the training data's commonest answer, and of its commonest answer to each type of question."""
+def blind_baselines(folder: str, answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> dict[str, float]:
+    """Returns the accuracy of the commonest answer in the training data, and of that to each type of question."""
     by_type = json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8"))
-    first = answerer.answers[0]
+    commonest = answerer.answers[0]
     questions = [question for example in examples for question in example.questions]
-    given = [Counter(data.clean(answer, answerer.config) for answer in question.answers) for question in questions]
+    counts = [data.answer_counts(question, answerer.config) for question in questions]
 
-    def share(answer_to):
+    def accuracy(answer_to: Callable[[Question], str]) -> float:
         return _mean(
-            counts[answer_to(question)] == max(counts.values())
-            for question, counts in zip(questions, given, strict=True)
+            own[answer_to(question)] == max(own.values()) for question, own in zip(questions, counts, strict=True)
         )
 
     return {
-        "commonest_answer": share(lambda question: first),
-        "commonest_answer_of_type": share(lambda question: by_type.get(data.question_type(question), first)),
+        "commonest_answer": accuracy(lambda question: commonest),
+        "commonest_answer_of_type": accuracy(lambda question: by_type.get(data.question_type(question), commonest)),
     }
 
 
-def baselines(folder, answerer):
-    """The models that see the question or the image alone, by their modality, from FOLDER-question and FOLDER-image.
+def modality_baselines(folder: str, answerer: Answerer) -> dict[str, Answerer]:
+    """Loads the models of the question or the image alone, from FOLDER-question and FOLDER-image.
 
-    Tells which are missing, or were trained on other data than the model beside them.
+    Reports on standard error which of them are missing, or were trained on another data set than the model.
+
+    Returns:
+        Dictionary from a modality to its model.
 
     Raises:
-        UsageError: If such a folder holds a model that was trained otherwise.
+        UsageError: If such a folder holds a model of another modality.
     """
-    found = {}
+    models = {}
     for modality in ("question", "image"):
         beside = Path(f"{Path(folder).absolute()}-{modality}")
         if not beside.exists():
-            note(f"there is no {beside.name}, trained with --modality {modality}, so that is not among the baselines")
+            note(f"no baseline of the {modality} alone: train it with --modality {modality} --output {beside.name}")
             continue
-        found[modality] = Answerer.load(beside)
-        if found[modality].config.modality != modality:
-            raise UsageError(f"{beside} is no baseline: it was not trained with --modality {modality}")
-        if found[modality].config.data != answerer.config.data:
-            note(f"{beside.name} was trained on {found[modality].config.data}, not on {answerer.config.data}")
-    return found
+        models[modality] = Answerer.load(beside)
+        if models[modality].config.modality != modality:
+            raise UsageError(f"{beside} is not a baseline: it was not trained with --modality {modality}")
+        if models[modality].config.data != answerer.config.data:
+            note(f"{beside.name} was trained on {models[modality].config.data}, not on {answerer.config.data}")
+    return models
 
 
-def confusion(results, most=20):
-    """The commonest answers and "other", and how often each was given for each: an array `(right, given)` of counts.
+def confusion(results: Sequence[Result], classes: int = 20) -> tuple[list[str], np.ndarray]:
+    """Returns the confusion matrix of the most frequent answers; all others count as "(other)".
 
-    Where several answers are as common, the one that was given is right.
+    A correct prediction that ties with another answer of the annotators is the target.
+
+    Args:
+        results: The results.
+        classes: Positive integer, the maximum number of answers.
+
+    Returns:
+        `(answers, table)`: the answers, and an integer array `(targets, predictions)` of counts.
     """
-    rights = [result.answer if result.measures["accuracy"] else result.right for result in results]
-    answers = [answer for answer, _ in Counter(rights).most_common(most)]
-    place_of = {answer: place for place, answer in enumerate(answers)}
+    targets = [result.prediction if result.measures["accuracy"] else result.target for result in results]
+    answers = [answer for answer, _ in Counter(targets).most_common(classes)]
+    indices = {answer: index for index, answer in enumerate(answers)}
     table = np.zeros((len(answers) + 1, len(answers) + 1), int)
-    for right, result in zip(rights, results, strict=True):
-        table[place_of.get(right, -1), place_of.get(result.answer, -1)] += 1
+    for target, result in zip(targets, results, strict=True):
+        table[indices.get(target, -1), indices.get(result.prediction, -1)] += 1
     return [*answers, "(other)"], table
 
 
-def _mean(values):
+def _mean(values: Iterable[float]) -> float:
     return round(float(np.mean(list(values))), 4)

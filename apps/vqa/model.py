@@ -1,8 +1,9 @@
-"""The question answerer: a network that looks, one that reads, and a fusion of the two."""
+"""The question answerer: a Keras model with its tokenizer and answers, and its training."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -10,14 +11,14 @@ from keras import layers, ops, tree
 
 from ...layers import ImageEncoder, Memory, TextEncoder
 from ...layers.dropout import Dropout
-from ...layers.fusion import FUSIONS
+from ...layers.fusion import FUSIONS, Fusion
+from ...layers.types import Shape, Tensor
 from ..shared.errors import TrainingError
-from ..shared.images.backbones import configured, grid, rates, unfreezer
+from ..shared.images.backbones import Backbone, configured_backbone
 from ..shared.images.features import image_readers
-from ..shared.images.graph import at_least_one, decode_in_graph, resize_in_graph
-from ..shared.images.pixels import look
-from ..shared.models.trained_model import TrainedModel
-from ..shared.text.tokenizers import END, UNKNOWN, fit_tokenizer, strings
+from ..shared.images.image_model import ImageModel, copy_without_backbone
+from ..shared.images.pixels import decode_batch
+from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
 from ..shared.training.fit import fit
 from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import training_splits
@@ -25,11 +26,9 @@ from . import data
 from .answers import AnswerCrossentropy, metrics
 from .config import Config
 
-BEST = 5  # answers that are told
+TOP = 5  # answers of a question that are returned
 COMMONEST = "commonest.json"  # the commonest answer to each type of question
 QUESTIONS = tf.TensorSpec([None], tf.string, name="question")
-BYTES = [tf.TensorSpec([None], tf.string, name="image_bytes"), QUESTIONS]
-PIXELS = [tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels"), QUESTIONS]
 
 
 class Answer(NamedTuple):
@@ -37,56 +36,53 @@ class Answer(NamedTuple):
 
     Attributes:
         text: The answer.
-        probability: What the model gives it, in [0, 1].
+        probability: Its probability, in [0, 1].
     """
 
     text: str
     probability: float
 
 
-def build(config, size, answers, shape, eyes=None):
-    """The model that a `Config` describes.
+def build(
+    config: Config, vocabulary_size: int, answers: int, image_shape: Shape, backbone: keras.Model | None = None
+) -> keras.Model:
+    """Builds the Keras model of a configuration.
 
-    Its inputs are images, for each question the place of its image among them, and the questions' token ids; its output
-    are logits `(questions, answers)`.
+    Its inputs are images, the index of its image for each question, and the token ids of the questions. Its output are
+    logits `(questions, answers)`.
 
     Args:
-        config: The `Config`.
-        size: Positive integer, the size of the questions' vocabulary.
-        answers: Positive integer, how many answers there are.
-        shape: What the model reads of an image: the shape of its pixels, or of its features.
-        eyes: The backbone; None where the model reads its features.
+        config: The options of the question answerer.
+        vocabulary_size: Positive integer, the number of token ids.
+        answers: Positive integer, the number of answers.
+        image_shape: The shape of an image's pixels, or of its features.
+        backbone: The backbone; None if the model reads features.
 
     Raises:
-        TrainingError: If options do not go together.
+        TrainingError: If options exclude each other.
     """
-    images = keras.Input(shape, name="images")
+    policy: dict[str, Any] = {"dtype": config.precision}
+    images = keras.Input(image_shape, name="images")
     owners = keras.Input((), dtype="int32", name="owners")
     questions = keras.Input((None,), dtype="int32", name="questions")
-    policy = {"dtype": config.precision}
-    looking = ImageEncoder(config.image_units, eyes, dropout=config.dropout, name="image_encoder", **policy)
-    reading = TextEncoder(
-        size,
+    image_encoder = ImageEncoder(config.image_units, backbone, config.dropout, name="image_encoder", **policy)
+    question_encoder = TextEncoder(
+        vocabulary_size,
         config.embedding_dim,
         config.question_units,
-        cell=config.cell,
-        num_layers=config.num_layers,
         bidirectional=config.bidirectional,
-        dropout=config.dropout,
-        recurrent_dropout=config.recurrent_dropout,
         name="question_encoder",
+        **config.recurrent_arguments,
         **policy,
     )
-    image, question = looking(images), reading(questions)
-    # A baseline sees ones in place of what it may not use; zeros would silence the other, too, where they multiply.
+    image, question = image_encoder(images), question_encoder(questions)
     if config.modality == "question":
-        looking.trainable = False
-        image = tree.map_structure(ops.ones_like, image)
-    if config.modality == "image":  # and a single word, as even the length may tell
-        reading.trainable = False
-        question = tree.map_structure(
-            ops.ones_like, Memory(question.values[:, :1], question.mask[:, :1], question.summary)
-        )
+        image_encoder.trainable = False
+        image = _blank(image)
+    if config.modality == "image":
+        question_encoder.trainable = False
+        # One position alone: the length of a question may tell the answer.
+        question = _blank(Memory(question.values[:, :1], question.mask[:, :1], question.summary))
     try:
         fused = fusion(config)(image, question, owners)
     except ValueError as error:
@@ -97,8 +93,13 @@ def build(config, size, answers, shape, eyes=None):
     return keras.Model([images, owners, questions], logits)
 
 
-def fusion(config):
-    """The fusion of a `Config`, with those of its options that it has."""
+def _blank(memory: Memory) -> Memory:
+    """A memory of ones, for a modality that a baseline does not see; with zeros, a product would hide the other one."""
+    return tree.map_structure(ops.ones_like, memory)
+
+
+def fusion(config: Config) -> Fusion:
+    """Builds the fusion of a configuration."""
     options = {
         "stacked_attention": {"hops": config.hops},
         "mutan": {"rank": config.rank},
@@ -109,180 +110,185 @@ def fusion(config):
     )
 
 
-class Answerer(TrainedModel):
+class Answerer(ImageModel):
     """Answers questions about images.
 
     Args:
-        config: The `Config`.
+        config: The options of the question answerer.
         model: The Keras model that `build` returns, from pixels.
         questions: The tokenizer of the questions.
-        answers: List of strings.
+        answers: The answers.
+
+    Example:
+
+    >>> from keras_recurrent.apps import load
+    >>> answerer = load("saved_models/daquar")  # doctest: +SKIP
+    >>> answerer.answer([open("room.jpg", "rb").read()], ["what is on the table?"])  # doctest: +SKIP
+    [[Answer(text='lamp', probability=0.31), Answer(text='cup', probability=0.12), ...]]
     """
 
     config_class = Config
     tokenizers = ("questions",)
     lists = ("answers",)
+    further_inputs = (QUESTIONS,)
 
-    def __init__(self, config, model, questions, answers):
+    def __init__(self, config: Config, model: keras.Model, questions: Tokenizer, answers: Sequence[str]):
         super().__init__(config, model, questions=questions, answers=answers)
-        self.tokenizer = tokenizer = questions
+        self.tokenizer = questions
         self.answers = answers
-        # The model, and what its fusion is given on the way.
-        self._inside = keras.Model(model.inputs, [model.output, *model.get_layer("fusion").input])
-        tokens = tokenizer.tokens_of(tf.range(len(tokenizer)))
-        self._is_word = tf.strings.regex_full_match(tokens, r".*[\pL\pN].*") & (tf.range(len(tokenizer)) > END)
-        squares = tf.TensorSpec([None, config.image_size, config.image_size, 3], tf.uint8)
+        # The model with the inputs of its fusion as further outputs.
+        self._forward = keras.Model(model.inputs, [model.output, *model.get_layer("fusion").input])
+        tokens = questions.tokens_of(tf.range(len(questions)))
+        self._is_word = tf.strings.regex_full_match(tokens, r".*[\pL\pN].*") & (tf.range(len(questions)) > END)
         owners = tf.TensorSpec([None], tf.int32)
-        self._told = tf.function(self.told, input_signature=[squares, owners, QUESTIONS])
+        self._describe = tf.function(self.describe, input_signature=[self.squares, owners, QUESTIONS])
 
     @staticmethod
-    def sizes(model, assets):
+    def sizes(model: keras.Model, assets: Any) -> dict[str, int]:
         return {
             "questions": model.get_layer("question_encoder").vocabulary_size,
             "answers": model.output_shape[-1],
         }
 
-    def signatures(self):
-        """Two signatures that return `answers` and `probabilities` `(batch, 5)`, the likeliest first.
+    @property
+    def encoder(self) -> ImageEncoder:
+        return self.model.get_layer("image_encoder")
 
-        There are fewer than five if the model knows fewer. `serving_default` takes `image_bytes` `(batch,)`, JPEG or
-        PNG files of any sizes, and `question` `(batch,)`. `pixels` takes uint8 images `(batch, height, width, 3)` in
-        place of `image_bytes`.
-        """
-        return {"serving_default": (self.answer_bytes, BYTES), "pixels": (self.answer_pixels, PIXELS)}
-
-    def told(self, pixels, owners, questions):
-        """All that is known, in the graph.
+    def describe(self, pixels: Tensor, owners: Tensor, questions: Tensor) -> dict[str, Tensor]:
+        """Computes the answers to questions, with the attention of the fusion, in the graph.
 
         Args:
-            pixels: uint8 tensor `(images, size, size, 3)`, what `images.look` returns.
-            owners: For each question the place of its image, int32 `(questions,)`.
-            questions: Strings `(questions,)`.
+            pixels: uint8 tensor `(images, size, size, 3)`.
+            owners: int32 tensor `(questions,)`, the index of the image of each question.
+            questions: String tensor `(questions,)`.
 
         Returns:
-            Dictionary of the likeliest `answers` and their `probabilities` `(questions, 5)`, the likeliest first, or
-            fewer if the model knows fewer; `is_unknown` `(questions,)`, whether no token of the question is known; and
-            `looks`, where the fusion looked in each of its hops, `(questions, hops, cells)`, of no hops if it looks at
-            the image as a whole.
+            Dictionary of the most probable `answers` and their `probabilities` `(questions, 5)`, in descending order,
+            or fewer if the model has fewer answers; `is_unknown` `(questions,)`, whether the model knows no word of the
+            question; and `attention` `(questions, hops, cells)`, with 0 hops if the fusion has no attention.
         """
         ids = self.tokenizer.encode_padded(questions, self.config.max_length)
-        logits, *given = self._inside([pixels, owners, ids])
-        probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(BEST, len(self.answers)))
+        logits, *inputs = self._forward([pixels, owners, ids])
+        probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(TOP, len(self.answers)))
         is_word = tf.logical_and(ids > 0, tf.gather(self._is_word, ids))
         return {
             "answers": tf.gather(tf.constant(self.answers), best),
             "probabilities": probabilities,
             "is_unknown": tf.reduce_all(tf.logical_or(ids == UNKNOWN, tf.logical_not(is_word)), axis=1),
-            "looks": self._looks(Memory(*given[:3]), Memory(*given[3:6]), owners),
+            "attention": self._attention(Memory(*inputs[:3]), Memory(*inputs[3:6]), owners),
         }
 
-    def _looks(self, image, question, owners):
+    def _attention(self, image: Memory, question: Memory, owners: Tensor) -> Tensor:
         fusion = self.model.get_layer("fusion")
         if not hasattr(fusion, "attend"):
             return tf.zeros((tf.shape(owners)[0], 0, tf.shape(image.values)[1]))
         return tf.cast(fusion.attend(image, question, owners), tf.float32)
 
-    def _best(self, pixels, questions):
-        """`answers` and `probabilities` of an image a question, in the graph."""
-        sizes = tf.shape(pixels)[0], tf.shape(questions)[0]
-        with tf.control_dependencies([tf.debugging.assert_equal(*sizes, "there must be a question for each image")]):
-            told = self.told(at_least_one(pixels), tf.range(sizes[1]), questions)
-        return {name: told[name] for name in ("answers", "probabilities")}
+    def best(self, pixels: Tensor, questions: Tensor) -> dict[str, Tensor]:
+        """Computes the answers about uint8 images `(batch, size, size, 3)`, one question per image, in the graph.
 
-    def answer_bytes(self, image_bytes, question):
-        """The likeliest answers about encoded JPEG and PNG images `(batch,)`, in the graph."""
-        return self._best(decode_in_graph(image_bytes, self.config.image_size), question)
+        Returns:
+            Dictionary of the most probable `answers` and their `probabilities` `(batch, 5)`, in descending order, or
+            fewer if the model has fewer answers.
+        """
+        description = self.describe(pixels, tf.range(tf.shape(questions)[0]), questions)
+        return {name: description[name] for name in ("answers", "probabilities")}
 
-    def answer_pixels(self, pixels, question):
-        """The likeliest answers about images `(batch, height, width, 3)` in 0 to 255, in the graph."""
-        return self._best(resize_in_graph(pixels, self.config.image_size), question)
+    def predict_squares(self, pixels: Tensor, questions: Tensor) -> dict[str, Tensor]:
+        counts = tf.shape(pixels)[0], tf.shape(questions)[0]
+        with tf.control_dependencies([tf.debugging.assert_equal(*counts, "each image needs one question")]):
+            return super().predict_squares(tf.identity(pixels), questions)
 
-    def answer(self, contents, questions):
-        """Answers questions, each about its image.
+    def answer(self, contents: Sequence[bytes], questions: Sequence[str]) -> list[list[Answer]]:
+        """Answers questions, each about its own image.
 
         Args:
-            contents: List of bytes, the images as they are in their files.
-            questions: List of strings, one an image.
+            contents: The contents of the images' files, of any format that Pillow reads.
+            questions: One question per image.
 
         Returns:
-            List of lists of `Answer`s, the likeliest first.
+            For each question a list of up to five `Answer`s, the most probable first.
 
         Raises:
             ImageError: If an image cannot be read.
+            ValueError: If the numbers of images and questions differ.
         """
-        return [[Answer(**answer) for answer in told["answers"]] for told in self.explain(contents, questions)]
+        return [
+            [Answer(**answer) for answer in explanation["answers"]] for explanation in self.explain(contents, questions)
+        ]
 
-    def explain(self, contents, questions):
-        """Answers with all that is known of them, each question about its image.
+    def explain(self, contents: Sequence[bytes], questions: Sequence[str]) -> list[dict[str, Any]]:
+        """Answers questions, each about its own image, with the attention of the fusion.
+
+        Args:
+            contents: The contents of the images' files.
+            questions: One question per image.
 
         Returns:
-            List of dictionaries, one a question: `answers`, a list of dictionaries of `text` and `probability`, the
-            likeliest first; `is_unknown`, whether no token of the question is known; and `looks`, where the fusion
-            looked in each of its hops: lists of a float for each cell of the feature map, row by row.
+            For each question a dictionary of `answers`, a list of dictionaries of `text` and `probability`, the most
+            probable first; `is_unknown`, whether the model knows no word of the question; and `looks`, for each hop of
+            the fusion a list with the attention to each cell of the feature map, row by row.
 
         Raises:
             ImageError: If an image cannot be read.
-            ValueError: If there is not a question for each image.
+            ValueError: If the numbers of images and questions differ.
         """
         if len(contents) != len(questions):
             raise ValueError(
-                f"there are {len(contents)} images and {len(questions)} questions; each has one of the other"
+                f"Each image needs one question. Received: {len(contents)} images and {len(questions)} questions"
             )
         if not contents:
             return []
-        pixels = tf.constant(look(contents, self.config.image_size))
-        told = self._told(pixels, tf.range(len(questions)), strings(questions))
-        told = {name: value.numpy() for name, value in told.items()}
+        pixels = tf.constant(decode_batch(contents, self.config.image_size))
+        description = self._describe(pixels, tf.range(len(questions)), strings(questions))
+        description = {name: value.numpy() for name, value in description.items()}
         return [
             {
                 "answers": [
                     {"text": text.decode(), "probability": float(probability)}
-                    for text, probability in zip(told["answers"][row], told["probabilities"][row], strict=True)
+                    for text, probability in zip(answers, probabilities, strict=True)
                 ],
-                "is_unknown": bool(told["is_unknown"][row]),
-                "looks": told["looks"][row].astype(float).round(4).tolist(),
+                "is_unknown": bool(is_unknown),
+                "looks": attention.astype(float).round(4).tolist(),
             }
-            for row in range(len(questions))
+            for answers, probabilities, is_unknown, attention in zip(*description.values(), strict=True)
         ]
 
-    @property
-    def grid(self):
-        """Rows and columns of the feature map."""
-        return grid(self.model.get_layer("image_encoder").backbone, self.config.image_size)
 
-
-def train(config, folder):
-    """Trains a question answerer and writes it into `folder`, or goes on with a training that was interrupted there.
+def train(config: Config, folder: str | Path) -> Answerer:
+    """Trains a question answerer and writes it to a folder; resumes an interrupted training in that folder.
 
     Raises:
-        DataError: If the data cannot be read or has no usable image, or no answer.
-        TrainingError: If options do not go together, or the loss is not a number.
+        DataError: If the data cannot be read, or has no usable image or no answer.
+        TrainingError: If options exclude each other, or the loss is not finite.
     """
     keras.utils.set_random_seed(config.seed)
-    # Options that do not go together are told before there is any work.
-    eyes, begins = configured(config)
-    if config.modality == "question":  # it does not learn to look
-        begins = 0
-    pixels = (config.image_size, config.image_size, 3)
-    build(config, config.vocabulary_size, config.answers, pixels, eyes)
+    # Options that exclude each other raise errors here, before any work.
+    backbone = configured_backbone(config)
+    if config.modality == "question":
+        backbone = backbone._replace(first_epoch=0)
+    pixel_shape = (config.image_size, config.image_size, 3)
+    build(config, config.vocabulary_size, config.answers, pixel_shape, backbone.model)
     build_optimizer(config, steps=1)
 
-    examples = training_splits(data.read, config)
-    examples = {split: data.answered(examples[split], split) for split in examples}
-    answers = data.answers_of(examples["train"], config)
+    folder = Path(folder)
+    examples = {split: data.with_answers(part, split) for split, part in training_splits(data.read, config).items()}
+    answers = data.answer_vocabulary(examples["train"], config)
     texts = [question.text for example in examples["train"] for question in example.questions]
     tokenizer = fit_tokenizer(texts, config, "the questions have")
     images = {split: [example.image for example in examples[split]] for split in examples}
-    rows = {split: [(example.image.name, example.questions) for example in examples[split]] for split in examples}
-    readers, checksum = image_readers(images, eyes, config)
-    shape = pixels if config.cache is None else eyes.output_shape[1:]
-    model = build(config, len(tokenizer), len(answers), shape, eyes if config.cache is None else None)
+    readers, checksum = image_readers(images, backbone.model, config)
+    if config.cache is None:
+        model = build(config, len(tokenizer), len(answers), pixel_shape, backbone.model)
+    else:
+        model = build(config, len(tokenizer), len(answers), backbone.model.output_shape[1:])
     batches = {
         split: data.batches(examples[split], readers[split], tokenizer, answers, config, split) for split in examples
     }
     Answerer(config, model, tokenizer, answers).save_assets(folder)
     commonest = json.dumps(data.commonest_answers(examples["train"], config), ensure_ascii=False, indent=1)
-    (Path(folder) / COMMONEST).write_text(commonest, encoding="utf-8")
+    (folder / COMMONEST).write_text(commonest, encoding="utf-8")
+    rows = {split: [(example.image.name, example.questions) for example in examples[split]] for split in examples}
     fit(
         model,
         AnswerCrossentropy(config.label_smoothing),
@@ -292,20 +298,20 @@ def train(config, folder):
         folder,
         metrics=metrics(),
         monitor=f"val_{config.monitor}",
-        begin_epoch=unfreezer(model, eyes, begins),
+        begin_epoch=backbone.unfreezer(model),
         data=(rows, checksum),
-        learning_rates=rates(config, eyes),
+        learning_rates=backbone.learning_rates,
     )
     if config.cache is not None:
-        model = _with_eyes(model, config, eyes, len(tokenizer), len(answers))
-        model.save(Path(folder) / "model.keras")
+        model = _with_backbone(model, config, backbone, len(tokenizer), len(answers))
+        model.save(folder / "model.keras")
     return Answerer(config, model, tokenizer, answers)
 
 
-def _with_eyes(reader, config, eyes, size, answers):
-    """The model from pixels, of a trained one from features and their backbone."""
-    model = build(config, size, answers, eyes.input_shape[1:], eyes)
-    model.get_layer("image_encoder").copy_reading(reader.get_layer("image_encoder"))
-    for name in ("question_encoder", "fusion", "classifier", "answers"):
-        model.get_layer(name).set_weights(reader.get_layer(name).get_weights())
+def _with_backbone(
+    reader: keras.Model, config: Config, backbone: Backbone, vocabulary_size: int, answers: int
+) -> keras.Model:
+    """Returns the model from pixels, given a trained one from features."""
+    model = build(config, vocabulary_size, answers, backbone.model.input_shape[1:], backbone.model)
+    copy_without_backbone(reader, model)
     return model

@@ -219,8 +219,8 @@ def test_a_person_at_a_terminal_is_answered_line_by_line(saved):
 
 def test_mistakes_in_predicting(saved, eagerly, tmp_path, capsys):
     for options, message in {
-        ("--alignment", str(tmp_path / "x.mp3")): "a picture's name ends in",
-        ("--alignment", str(tmp_path / "no" / "x.png")): "there is no folder",
+        ("--alignment", str(tmp_path / "x.mp3")): "the name of a figure ends in",
+        ("--alignment", str(tmp_path / "no" / "x.png")): "no such folder",
         ("--top-p", "0"): "Share",
         ("--temperature", "-1"): "NonNegativeFloat",
         ("--top-k", "3"): "--samples sets their number",

@@ -1,10 +1,12 @@
-"""Convolutional networks from images to feature maps, by name or from a file."""
+"""Backbones: convolutional networks from images to feature maps, by name or from a file."""
 
 import contextlib
 import json
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -14,69 +16,68 @@ from ..errors import TrainingError
 SMALL = "small"
 
 
-def backbone(name, size, weights=None):
-    """A network that an `ImageEncoder` looks with.
+class Backbone(NamedTuple):
+    """A backbone, and how a training treats it.
+
+    Attributes:
+        model: Keras model from float images `(batch, size, size, 3)` in 0 to 255 to a feature map `(batch, rows,
+            columns, features)`.
+        first_epoch: The first epoch, counted from 1, in which it is trained; 0 if it is always frozen.
+        learning_rate: Its own learning rate; None is that of the other layers.
+    """
+
+    model: keras.Model
+    first_epoch: int
+    learning_rate: float | None
+
+    def unfreezer(self, model: keras.Model) -> Callable[[int], None]:
+        """Returns the argument `begin_epoch` of `training.fit` for a model that contains the backbone."""
+
+        def begin_epoch(epoch):
+            is_trained = 0 < self.first_epoch <= epoch + 1
+            if is_trained != self.model.trainable:
+                self.model.trainable = is_trained
+                model.make_train_function(force=True)
+
+        return begin_epoch
+
+    @property
+    def learning_rates(self) -> dict[int, float]:
+        """The argument `learning_rates` of `training.fit`."""
+        if not self.learning_rate:
+            return {}
+        return {id(weight): self.learning_rate for weight in self.model.weights}
+
+
+def configured_backbone(config: Any) -> Backbone:
+    """Builds or loads the backbone of a configuration.
+
+    It computes in `config.precision`; one from a file keeps its own precision.
 
     Args:
-        name: `"small"`, four convolutions; the name of a class of `keras.applications`, such as `"EfficientNetB0"`; or
-            a `.keras` file with a model from images in 0 to 255 to a feature map, which is rebuilt with its weights if
-            it was made for images of another size.
-        size: Positive integer, the side of the square images.
-        weights: For a name of `keras.applications`: None for random weights, `"imagenet"`, which Keras downloads, or a
-            weights file of the model without its top.
-
-    Returns:
-        A Keras model from float images `(batch, size, size, 3)` in 0 to 255 to `(batch, rows, columns, features)`.
+        config: A configuration with the options of `ImageConfig` and `TrainingConfig`.
 
     Raises:
-        TrainingError: If there is no such network, its weights cannot be read, or it does not take images of that size.
+        TrainingError: As `load_backbone`, or if options exclude each other.
     """
-    path = Path(name).expanduser()
-    if path.suffix == ".keras" or name == SMALL:
-        if weights is not None:
-            raise TrainingError(f"backbone_weights are for the networks of keras.applications, not for '{name}'")
-        model = _small(size) if name == SMALL else _for_images(_from_file(path), size)
-    else:
-        model = _from_applications(name, size, weights)
-    taken = model.input_shape if model.built else None
-    if taken is None or taken[1:] not in ((size, size, 3), (None, None, 3)):
-        raise TrainingError(f"the backbone '{name}' takes {taken and taken[1:]}; images are of {(size, size, 3)}")
-    try:
-        given = model.compute_output_shape((None, size, size, 3))
-    except ValueError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise TrainingError(f"the backbone '{name}' cannot look at images of {(size, size, 3)}: {reason}") from error
-    if not isinstance(given, tuple) or len(given) != 4 or not all(isinstance(side, int) for side in given[1:]):
-        raise TrainingError(f"the backbone '{name}' gives {given}, not a feature map of four dimensions")
-    return model
-
-
-def configured(config):
-    """The backbone of a configuration, and the epoch, counted from 1, from which on it is trained; 0 is never.
-
-    It computes in `config.precision`, but for one from a file, which computes as it was made.
-
-    Raises:
-        TrainingError: As `backbone` does, or if features are to be kept of a backbone that is trained.
-    """
-    with _made_for(config.precision):
-        network = backbone(config.backbone, config.image_size, config.backbone_weights)
-    begins = config.backbone_epoch
-    if begins is None:  # what has learned nothing yet must be trained
-        begins = int(not config.backbone.endswith(".keras") and config.backbone_weights is None)
-    if begins > config.epochs:
-        raise TrainingError(f"backbone_epoch {begins} never comes, for training has {config.epochs} epochs")
-    if config.backbone_rate is not None and not begins:
-        raise TrainingError("backbone_rate is of a backbone that is trained; backbone_epoch says from when on")
-    if config.cache is not None and begins:
-        raise TrainingError("a cache keeps the features of a backbone that is never trained (backbone_epoch 0)")
-    network.trainable = begins > 0
-    return network, begins
+    with _dtype_policy(config.precision):
+        backbone = load_backbone(config.backbone, config.image_size, config.backbone_weights)
+    first_epoch = config.backbone_epoch
+    if first_epoch is None:  # random weights must be trained
+        first_epoch = int(not config.backbone.endswith(".keras") and config.backbone_weights is None)
+    if first_epoch > config.epochs:
+        raise TrainingError(f"backbone_epoch is {first_epoch}, but training has only {config.epochs} epochs")
+    if config.backbone_rate is not None and not first_epoch:
+        raise TrainingError("backbone_rate needs a backbone that is trained; set backbone_epoch")
+    if config.cache is not None and first_epoch:
+        raise TrainingError("cache needs a backbone that is never trained; set backbone_epoch to 0")
+    backbone.trainable = first_epoch > 0
+    return Backbone(backbone, first_epoch, config.backbone_rate)
 
 
 @contextlib.contextmanager
-def _made_for(precision):
-    """Lets the layers that are made meanwhile compute in that precision."""
+def _dtype_policy(precision: str) -> Iterator[None]:
+    """Sets Keras's default dtype policy inside the block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
@@ -85,33 +86,62 @@ def _made_for(precision):
         keras.config.set_dtype_policy(before)
 
 
-def rates(config, network):
-    """The learning rates of a backbone's own that `training.fit` takes."""
-    return {id(weight): config.backbone_rate for weight in network.weights} if config.backbone_rate else {}
+def load_backbone(name: str, size: int, weights: str | None = None) -> keras.Model:
+    """Builds or loads a model that computes feature maps.
+
+    Args:
+        name: `"small"`, four convolutions; the name of a model of `keras.applications`, such as `"EfficientNetB0"`; or
+            a `.keras` file with a model from images in 0 to 255 to a feature map. A model for images of another size
+            is rebuilt with its weights.
+        size: Positive integer, the side of the square images.
+        weights: For a model of `keras.applications`: None for random weights, `"imagenet"`, which Keras downloads, or
+            a file with the weights of the model without its top.
+
+    Returns:
+        A Keras model from float images `(batch, size, size, 3)` in 0 to 255 to `(batch, rows, columns, features)`.
+
+    Raises:
+        TrainingError: If there is no such backbone, its weights cannot be read, or it does not fit the images.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.images.backbones import load_backbone
+    >>> load_backbone("small", 64).output_shape
+    (None, 8, 8, 128)
+    """
+    path = Path(name).expanduser()
+    if path.suffix == ".keras" or name == SMALL:
+        if weights is not None:
+            raise TrainingError(f"backbone_weights are for models of keras.applications, not for '{name}'")
+        backbone = _small(size) if name == SMALL else _rebuild(_from_file(path), size)
+    else:
+        backbone = _from_applications(name, size, weights)
+    input_shape = backbone.input_shape if backbone.built else None
+    if input_shape is None or input_shape[1:] not in ((size, size, 3), (None, None, 3)):
+        shape = input_shape and input_shape[1:]
+        raise TrainingError(f"the backbone '{name}' takes inputs of shape {shape}; images have {(size, size, 3)}")
+    try:
+        output_shape = backbone.compute_output_shape((None, size, size, 3))
+    except ValueError as error:
+        reason = _first_line(error)
+        raise TrainingError(f"the backbone '{name}' cannot read images of shape {(size, size, 3)}: {reason}") from error
+    is_map = isinstance(output_shape, tuple) and len(output_shape) == 4
+    if not is_map or not all(isinstance(side, int) for side in output_shape[1:]):
+        raise TrainingError(f"the backbone '{name}' outputs {output_shape}, not a feature map of four dimensions")
+    return backbone
 
 
-def grid(network, size):
-    """Rows and columns of the feature map of square images."""
-    return tuple(network.compute_output_shape((None, size, size, 3))[1:3])
+def feature_grid(backbone: keras.Model, size: int) -> tuple[int, int]:
+    """The rows and columns of a backbone's feature map of square images."""
+    _, rows, columns, _ = backbone.compute_output_shape((None, size, size, 3))
+    return rows, columns
 
 
-def unfreezer(model, network, begins):
-    """What `training.fit` calls before an epoch, so that the backbone of a model is trained from `begins` on."""
+def _small(size: int) -> keras.Model:
+    """Four convolutions, three of them with strides. The images and each convolution are normalised over the batch.
 
-    def begin_epoch(epoch):
-        trains = 0 < begins <= epoch + 1
-        if trains != network.trainable:
-            network.trainable = trains
-            model.make_train_function(force=True)
-
-    return begin_epoch
-
-
-def _small(size):
-    """Three halvings and a look around; the images and what each convolution finds are normalised over the batch.
-
-    Of images that are not centred, a convolution's mean moves with each step, and its moving average is always behind:
-    validation then looks at other features than training.
+    Without a normalisation of the images, the mean of a convolution moves with each step if the images are not
+    centred. Its moving average then lags behind, and validation computes other features than training.
     """
     images = keras.Input((size, size, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1)(images)
@@ -123,40 +153,46 @@ def _small(size):
     return keras.Model(images, x, name=SMALL)
 
 
-def _from_file(path):
+def _from_file(path: Path) -> keras.Model:
     if not path.is_file():
-        raise TrainingError(f"{path}: no such file with a backbone")
+        raise TrainingError(f"{path}: no such backbone file")
     try:
         return keras.models.load_model(path, compile=False)
     except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{path}: not a Keras model: {str(error).splitlines()[0]}") from error
+        raise TrainingError(f"{path}: not a Keras model: {_first_line(error)}") from error
 
 
-def _for_images(network, size):
-    """A network for images of this size, with the weights of one that takes those of another fixed size."""
-    taken = network.input_shape if network.built else None
-    if not isinstance(taken, tuple) or len(taken) != 4 or None in taken[1:3] or taken[1:3] == (size, size):
-        return network
-    before, after = (json.dumps([None, *shape]) for shape in (taken[1:], (size, size, taken[3])))
+def _rebuild(backbone: keras.Model, size: int) -> keras.Model:
+    """Rebuilds a backbone for images of this size, with the same weights, if it takes images of another fixed size."""
+    shape = backbone.input_shape if backbone.built else None
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:3] or shape[1:3] == (size, size):
+        return backbone
+    before, after = (json.dumps([None, *sides]) for sides in (shape[1:], (size, size, shape[3])))
     try:
-        rebuilt = keras.models.model_from_json(network.to_json().replace(before, after))  # in networks within it, too
-        rebuilt.set_weights(network.get_weights())
+        rebuilt = keras.models.model_from_json(backbone.to_json().replace(before, after))  # in nested networks, too
+        rebuilt.set_weights(backbone.get_weights())
     except (TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise TrainingError(f"the backbone is for images of {taken[1:]}, and for no other size: {reason}") from error
+        raise TrainingError(
+            f"the backbone takes images of shape {shape[1:]} and cannot be rebuilt for another size: "
+            f"{_first_line(error)}"
+        ) from error
     return rebuilt
 
 
-def _from_applications(name, size, weights):
+def _from_applications(name: str, size: int, weights: str | None) -> keras.Model:
     builder = getattr(keras.applications, name, None)
     if not callable(builder):
         names = ", ".join(name for name in dir(keras.applications) if name[0].isupper())
-        raise TrainingError(f"no backbone '{name}'; there are {SMALL}, a .keras file, and {names}")
+        raise TrainingError(f"no backbone '{name}'; choose {SMALL}, a .keras file, or one of {names}")
     try:
-        network = builder(include_top=False, weights=weights, input_shape=(size, size, 3))
-    except Exception as error:  # a missing file, another model's weights, no network, ...
-        raise TrainingError(f"the backbone '{name}' cannot be made: {str(error).strip().splitlines()[0]}") from error
+        backbone = builder(include_top=False, weights=weights, input_shape=(size, size, 3))
+    except Exception as error:  # a missing file, weights of another model, no connection, ...
+        raise TrainingError(f"the backbone '{name}' cannot be built: {_first_line(error)}") from error
     images = keras.Input((size, size, 3))
-    # Each network's own scaling is in the module that it comes from.
+    # The model's own scaling of pixels stands in the module that defines it.
     scaled = sys.modules[builder.__module__].preprocess_input(images)
-    return keras.Model(images, network(scaled), name=name.lower())
+    return keras.Model(images, backbone(scaled), name=name.lower())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -122,7 +122,7 @@ def _run_epochs(
         if not np.isfinite([row["loss"], row["val_loss"]]).all():
             note(f"the loss is not finite in epoch {epoch + 1}; training stops")
             break
-        if history.is_best(row):
+        if best is None or history.is_best(row):
             best = model.get_weights()
         model.set_weights(weights)
         epoch += 1

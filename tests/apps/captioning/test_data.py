@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps.captioning import data
+from keras_recurrent.apps.captioning import data, risk
 from keras_recurrent.apps.shared.images.pixels import pixel_reader
 from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 from keras_recurrent.datasets import DataError
@@ -43,8 +43,8 @@ def test_broken_images_are_named_and_counted(broken, config, capsys):
     for name, why in {
         "missing.png": "no such file",
         "empty.png": "the file is empty",
-        "text.png": "no image",
-        "cut.png": "cut short",
+        "text.png": "not an image",
+        "cut.png": "truncated",
         "bomb.png": "pixels",
         "silent.png": "no caption",
     }.items():
@@ -54,7 +54,7 @@ def test_broken_images_are_named_and_counted(broken, config, capsys):
 
 
 def test_strict_stops_at_the_first(broken, config):
-    with pytest.raises(DataError, match=r"train: cut\.png: .*cut short"):
+    with pytest.raises(DataError, match=r"train: cut\.png: .*truncated"):
         data.read(dataclasses.replace(config, data=str(broken), strict=True), "train")
 
 
@@ -192,7 +192,7 @@ def test_captions_weigh_what_the_expected_reward_gains(config):
         drawn.append(images[:, 0].tolist())
         return ids, scores, texts
 
-    batches = data.risk_batches(examples, lambda places: np.stack([places, places], axis=1), search, 2, reward, config)
+    batches = risk.risk_batches(examples, lambda places: np.stack([places, places], axis=1), search, 2, reward, config)
     ((images, read), target, weights) = next(batches.dataset.as_numpy_iterator())
     (places,) = drawn
     assert asked == [(place, text.decode()) for place, row in zip(places, texts, strict=True) for text in row]

@@ -169,9 +169,9 @@ def test_tokens(text, tokens):
 @pytest.mark.parametrize(
     ("hypotheses", "references", "message"),
     [
-        (["a"], [["a"], ["b"]], "2 for 1"),
-        ([], [], "a caption"),
-        (["a", "b"], [["a"], []], "Image 1 has none"),
+        (["a"], [["a"], ["b"]], "1 captions and 2 lists"),
+        ([], [], "must not be empty"),
+        (["a", "b"], [["a"], []], "none for the image at index 1"),
     ],
 )
 def test_captions_that_cannot_be_scored(hypotheses, references, message):

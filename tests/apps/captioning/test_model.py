@@ -11,7 +11,7 @@ from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.captioning import data, model
 from keras_recurrent.apps.captioning.metrics import caption_metrics
 from keras_recurrent.apps.shared.errors import TrainingError
-from keras_recurrent.apps.shared.images.backbones import configured
+from keras_recurrent.apps.shared.images.backbones import configured_backbone
 from keras_recurrent.apps.shared.images.pixels import ImageError
 from keras_recurrent.apps.shared.text.tokenizers import fit_tokenizer
 from keras_recurrent.apps.shared.training.checkpoints import States
@@ -74,7 +74,7 @@ def test_every_kind_is_read_back(config, eagerly, tmp_path, contents, options):
     config = dataclasses.replace(config, max_length=5, **options)
     texts = [caption for example in data.read(config, "validation") for caption in example.captions]
     tokenizer = fit_tokenizer(texts, config, "the captions have")
-    backbone, _ = configured(config)
+    backbone = configured_backbone(config).model
     captioner = model.Captioner(config, model.build(config, len(tokenizer), backbone), tokenizer)
     captioner.save_assets(tmp_path)
     some = list(contents.values())[:2]
@@ -126,7 +126,7 @@ def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(
 
     monkeypatch.setattr(States, "save", save)
     options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1, "batch_size": 30}
-    with pytest.raises(TrainingError, match="backbone_rate is of a backbone that is trained"):
+    with pytest.raises(TrainingError, match="backbone_rate needs a backbone that is trained"):
         model.train(dataclasses.replace(config, backbone_rate=1e-4, **options), tmp_path)
     for epoch, rate, name in ((0, None, "never"), (2, 1e-4, "second")):
         seen.clear()
@@ -153,7 +153,7 @@ def test_features_are_computed_once_and_train_as_pixels_do(config, eagerly, tmp_
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)  # float16
     np.testing.assert_array_equal(losses[2], losses[1])
     assert texts[1] == texts[2]
-    assert capsys.readouterr().err.count("images have their features in") == 2  # training and validation, the last time
+    assert capsys.readouterr().err.count("images read from") == 2  # training and validation, the last time
 
 
 @pytest.mark.rest
@@ -221,7 +221,7 @@ def test_images_of_any_size_and_kind(saved, eagerly):
         large.save(file, kind)
         texts |= {caption.text for caption in captioner.caption([file.getvalue()])}
     assert texts <= {"a blue square on the left.", "on the left a blue square."}
-    with pytest.raises(ImageError, match="no image"):
+    with pytest.raises(ImageError, match="not an image"):
         captioner.caption([b"no image"])
 
 
@@ -229,11 +229,11 @@ def test_images_of_any_size_and_kind(saved, eagerly):
     ("options", "message"),
     [
         ({"backbone": "ResNet1"}, "no backbone 'ResNet1'"),
-        ({"backbone": "no.keras"}, "no such file"),
+        ({"backbone": "no.keras"}, "no such backbone file"),
         ({"backbone": "small", "backbone_weights": "imagenet"}, "not for 'small'"),
-        ({"backbone": "MobileNet", "backbone_weights": "no.h5"}, "cannot be made"),
+        ({"backbone": "MobileNet", "backbone_weights": "no.h5"}, "cannot be built"),
         ({"cache": "x"}, "never trained"),
-        ({"epochs": 3, "backbone_epoch": 4}, "backbone_epoch 4 never comes, for training has 3 epochs"),
+        ({"epochs": 3, "backbone_epoch": 4}, "backbone_epoch is 4, but training has only 3 epochs"),
         ({"conditioning": "merge", "attention_penalty": 1.0}, "is for the conditioning attention, not for merge"),
         ({"conditioning": "init", "score": "additive"}, "score is for the conditioning attention, not for init"),
         ({"conditioning": "attention", "query": "before_step", "input_feeding": True}, "query='after_step'"),

@@ -1,13 +1,11 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from keras_recurrent.apps.captioning.figures import draw_caption
 from keras_recurrent.apps.shared import figures
 from keras_recurrent.apps.shared.errors import UsageError
-from keras_recurrent.apps.translation.figures import draw_alignment
 
 
-def test_history_with_a_measure_of_its_own(tmp_path):
+def test_history_with_another_measure(tmp_path):
     (tmp_path / "history.csv").write_text(
         "epoch,learning_rate,loss,val_loss,val_bleu\n1,0.1,3.0,2.0,10.5\n2,0.1,2.0,1.5,20.5\n"
     )
@@ -15,77 +13,47 @@ def test_history_with_a_measure_of_its_own(tmp_path):
     assert matplotlib.image.imread(tmp_path / "history.png").std() > 0.01
 
 
-def test_alignment_shows_its_weights(tmp_path):
-    draw_alignment(["ein", "Hund"], ["a", "dog"], np.eye(2), tmp_path / "eye.png")
-    draw_alignment(["ein", "Hund"], ["a", "dog"], 1 - np.eye(2), tmp_path / "other.png")
-    eye, other = (matplotlib.image.imread(tmp_path / name)[..., 0] for name in ("eye.png", "other.png"))
-    assert eye.shape == other.shape
-    # All that differs is the map: four cells, which change places.
-    differ = np.argwhere(np.abs(eye - other) > 0.5)
-    top, left = differ.min(axis=0)
-    bottom, right = differ.max(axis=0)
-    middle, centre = (top + bottom) // 2, (left + right) // 2
-    cells = [
-        eye[rows, columns].mean()
-        for rows in (slice(top, middle), slice(middle, bottom))
-        for columns in (slice(left, centre), slice(centre, right))
-    ]
-    assert cells[0] < 0.1 and cells[3] < 0.1 and cells[1] > 0.9 and cells[2] > 0.9
+def test_confusion_shows_the_shares_of_each_target(tmp_path):
+    pictures = []
+    for name, table in (("right", [[8, 0], [0, 2]]), ("same", [[4, 0], [0, 1]]), ("wrong", [[0, 8], [2, 0]])):
+        figures.draw_confusion(["yes", "no"], np.array(table), tmp_path / f"{name}.png")
+        pictures.append(matplotlib.image.imread(tmp_path / f"{name}.png")[..., 0])
+    right, same, wrong = pictures
+    np.testing.assert_array_equal(right, same)
+    # Only the four cells differ: black on the diagonal if all predictions are right.
+    differ = np.argwhere(np.abs(right - wrong) > 0.5)
+    (top, left), (bottom, right_end) = differ.min(axis=0), differ.max(axis=0)
+    quarter = right[top : (top + bottom) // 2, left : (left + right_end) // 2]
+    assert quarter.mean() < 0.1
 
 
 def test_korean_and_latin_are_legible(tmp_path, recwarn, capsys):
-    draw_alignment(
-        ["she", "slept", "▁schön", "É"], ["그녀는", "잤어요", "漢字", "かな"], np.ones((4, 4)) / 4, tmp_path / "x.svg"
-    )
+    labels = ["she", "▁schön", "É", "그녀는", "漢字", "かな"]
+    figures.draw_confusion(labels, np.eye(6, dtype=int), tmp_path / "x.svg")
     assert "missing from" not in " ".join(str(warning.message) for warning in recwarn)
     assert capsys.readouterr().err == ""
 
 
 def test_tokens_are_no_formulas(tmp_path):
-    draw_alignment(["$$", "$x$"], ["$\\frac$", "_^"], np.ones((2, 2)) / 2, tmp_path / "x.png")
+    figures.draw_confusion(["$$", "$x$", "$\\frac$", "_^"], np.eye(4, dtype=int), tmp_path / "x.png")
     assert (tmp_path / "x.png").exists()
 
 
 def test_characters_that_no_font_has_are_named(tmp_path, recwarn, capsys):
-    draw_alignment(["a"], ["\U0001ec71\ue000"], np.ones((1, 1)), tmp_path / "x.png")
+    figures.draw_confusion(["a", "\U0001ec71\ue000"], np.eye(2, dtype=int), tmp_path / "x.png")
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    assert "no font here has the characters" in message
+    assert "no installed font has the characters" in message
     assert "\U0001ec71" in message
     assert (tmp_path / "x.png").exists()
     assert not recwarn.list
 
 
 @pytest.mark.parametrize("name", ["x.xyz", "x"])
-def test_picture_of_no_kind(name, tmp_path):
-    with pytest.raises(UsageError, match="a picture's name ends in one of"):
-        draw_alignment(["a"], ["b"], np.ones((1, 1)), tmp_path / name)
+def test_unsupported_file_formats(name, tmp_path):
+    with pytest.raises(UsageError, match="the name of a figure ends in one of"):
+        figures.draw_confusion(["a"], np.eye(1, dtype=int), tmp_path / name)
     assert not list(tmp_path.iterdir())
-
-
-def test_caption_shows_where_was_looked(tmp_path):
-    pixels = np.full((40, 60, 3), 255, "uint8")
-    weights = np.eye(4)[[1, 2]]  # the right cell above, and the left one below
-    caption = {"text": "a dog", "tokens": ["a", "dog"], "alignment": weights.tolist()}
-    draw_caption(pixels, caption, (2, 2), tmp_path / "looks.png")
-    picture = matplotlib.image.imread(tmp_path / "looks.png")[..., 0]
-    third = picture.shape[1] // 3
-    looks = [picture[:, third : 2 * third], picture[:, 2 * third :]]
-    for look, (row, column) in zip(looks, ((0, 1), (1, 0)), strict=True):
-        dark = np.argwhere(look < 0.5)
-        dark = dark[dark[:, 0] > picture.shape[0] // 3]  # below the texts
-        (top, left), (bottom, right) = dark.min(axis=0), dark.max(axis=0)
-        means = [
-            [
-                look[rows, columns].mean()
-                for columns in (slice(left, (left + right) // 2), slice((left + right) // 2, right))
-            ]
-            for rows in (slice(top, (top + bottom) // 2), slice((top + bottom) // 2, bottom))
-        ]
-        assert np.unravel_index(np.argmax(means), (2, 2)) == (row, column)
-    caption["alignment"] = [[], []]
-    draw_caption(pixels, caption, (2, 2), tmp_path / "plain.svg")
-    assert (tmp_path / "plain.svg").read_text().startswith("<?xml")
 
 
 def test_gates_and_steps(tmp_path):

@@ -63,19 +63,19 @@ def test_several_annotators_are_counted(config, tmp_path):
 
 
 def test_answers_that_the_model_does_not_know():
-    counts = data._counts(Counter(["blue", "mauve", "mauve", "cyan", "red"]), {"red": 0, "blue": 1})
+    counts = data.target_counts(Counter(["blue", "mauve", "mauve", "cyan", "red"]), {"red": 0, "blue": 1})
     np.testing.assert_array_equal(counts, [1, 1, 2, 1])
-    np.testing.assert_array_equal(data._counts(Counter(["red"]), {"red": 0, "blue": 1}), [1, 0, 0, 0])
+    np.testing.assert_array_equal(data.target_counts(Counter(["red"]), {"red": 0, "blue": 1}), [1, 0, 0, 0])
 
 
 def test_answers_by_how_common_they_are(config):
     examples = [
         ImageWithQuestions(None, [Question("a", ["Yes", "yes"]), Question("b", ["no"]), Question("c", ["two  dogs"])])
     ]
-    assert data.answers_of(examples, config) == ["yes", "no", "two dogs"]
-    assert data.answers_of(examples, dataclasses.replace(config, answers=2)) == ["yes", "no"]
+    assert data.answer_vocabulary(examples, config) == ["yes", "no", "two dogs"]
+    assert data.answer_vocabulary(examples, dataclasses.replace(config, answers=2)) == ["yes", "no"]
     with pytest.raises(DataError, match="no question has an answer"):
-        data.answers_of([ImageWithQuestions(None, [Question("a")])], config)
+        data.answer_vocabulary([ImageWithQuestions(None, [Question("a")])], config)
 
 
 def test_types():
@@ -106,6 +106,6 @@ def test_what_cannot_be_used_is_named_and_counted(config, tmp_path, capsys):
     told = capsys.readouterr().err
     assert "train: 1 questions without text are left out" in told
     assert "train: 1 of 62 images left out: no such file: missing.png" in told
-    assert "train: 1 of 62 images left out: no image: text.png" in told
+    assert "train: 1 of 62 images left out: not an image: text.png" in told
     with pytest.raises(DataError, match="train: 1 questions have no text"):
         data.read(dataclasses.replace(broken, strict=True), "train")

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.shared.errors import ModelFolderError
-from keras_recurrent.apps.shared.images.backbones import configured
+from keras_recurrent.apps.shared.images.backbones import configured_backbone
 from keras_recurrent.apps.shared.text.tokenizers import fit_tokenizer
 from keras_recurrent.apps.vqa import data, evaluation, model
 from keras_recurrent.apps.vqa.config import Config
@@ -64,11 +64,11 @@ def test_folder_holds_all_that_is_needed(saved):
 def untrained(config, **options):
     """An `Answerer` of a configuration with weights at random."""
     config = dataclasses.replace(config, **options)
-    examples = data.answered(data.read(config, "train"), "train")
+    examples = data.with_answers(data.read(config, "train"), "train")
     texts = [question.text for example in examples for question in example.questions]
     tokenizer = fit_tokenizer(texts, config, "the questions have")
-    answers = data.answers_of(examples, config)
-    backbone, _ = configured(config)
+    answers = data.answer_vocabulary(examples, config)
+    backbone = configured_backbone(config).model
     pixels = (config.image_size, config.image_size, 3)
     network = model.build(config, len(tokenizer), len(answers), pixels, backbone)
     return model.Answerer(config, network, tokenizer, answers)
@@ -127,8 +127,8 @@ def test_a_baseline_sees_one_side_alone(modality, fusion):
 def test_a_question_only_model_neither_learns_to_look_nor_says_that_it_looked(config, eagerly, tmp_path, pairs):
     options = {"modality": "question", "fusion": "stacked_attention", "epochs": 1, "batch_size": 120}
     trained = model.train(dataclasses.replace(config, **options), tmp_path)
-    eyes = trained.model.get_layer("image_encoder").backbone
-    means = [weight.numpy() for weight in eyes.weights if weight.name == "moving_mean"]
+    backbone = trained.model.get_layer("image_encoder").backbone
+    means = [weight.numpy() for weight in backbone.weights if weight.name == "moving_mean"]
     assert means
     assert not np.concatenate(means).any()  # as they began
     (first, *_, last), (question, *_), _ = pairs
@@ -193,7 +193,7 @@ def test_evaluate(saved, asked, eagerly, tmp_path, capsys):
     beside = tmp_path / "answers-question"
     shutil.copytree(saved, beside)
     assert cli.main(["vqa", "evaluate", str(folder), "--split", "val"]) == 2
-    assert "answers-question is no baseline: it was not trained with --modality question" in capsys.readouterr().err
+    assert "answers-question is not a baseline: it was not trained with --modality question" in capsys.readouterr().err
     text = (beside / "config.yaml").read_text()
     (beside / "config.yaml").write_text(text.replace("modality: both", "modality: question"))  # as if it had been
     answers = (beside / "answers.txt").read_text().splitlines()
@@ -218,7 +218,7 @@ def test_evaluate(saved, asked, eagerly, tmp_path, capsys):
     )
     assert metrics["baselines"]["question_only"] < 0.2
     assert "image_only" not in metrics["baselines"]
-    assert "answers-image, trained with --modality image" in captured.err
+    assert "--modality image --output answers-image" in captured.err
     assert (folder / "figures" / "confusion-val.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -259,7 +259,7 @@ def test_predict(saved, eagerly, pictures, tmp_path, capsys):
     assert told["question"] == "xyzzy plugh?"
     assert len(told["answers"]) == 5
     assert cli.main(["vqa", "predict", str(saved), image]) == 2
-    assert "an image and a question" in capsys.readouterr().err
+    assert "an image file and a question" in capsys.readouterr().err
 
 
 def test_each_image_has_a_question(saved, pairs):
@@ -269,8 +269,8 @@ def test_each_image_has_a_question(saved, pairs):
     with pytest.raises(ValueError, match="2 images and 1 questions"):
         answerer.answer(images[:2], questions[:1])
     for count in (0, 2, 3):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="there must be a question for each image"):
-            tf.function(answerer.answer_bytes)(tf.constant(images[:count], tf.string, shape=(count,)), questions[:1])
+        with pytest.raises(tf.errors.InvalidArgumentError, match="each image needs one question"):
+            tf.function(answerer.predict_bytes)(tf.constant(images[:count], tf.string, shape=(count,)), questions[:1])
 
 
 def test_confusion():
@@ -279,7 +279,7 @@ def test_confusion():
 
     results = [result("red", "red", 1.0)] * 5 + [result("red", "mauve", 0.0)] * 3 + [result("blue", "red", 0.0)]
     results.append(result("blue", "green", 1.0))  # as many said green
-    answers, table = evaluation.confusion(results, most=2)
+    answers, table = evaluation.confusion(results, classes=2)
     assert answers == ["red", "blue", "(other)"]
     assert table.tolist() == [[5, 0, 3], [1, 0, 0], [0, 0, 1]]
 

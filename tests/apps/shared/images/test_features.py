@@ -100,7 +100,7 @@ def test_an_interruption_loses_little(images, reader, tmp_path, monkeypatch, cap
         cached_features(network(), images, interrupted, 4, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))
     np.testing.assert_array_equal(cached_features(network(), images, reader, 4, tmp_path / "cache"), expected)
-    assert "goes on after 68 images" in capsys.readouterr().err
+    assert "resuming after 68 images" in capsys.readouterr().err
     assert reader.count == 80 + 100 - 68
     assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".lock"}
 
@@ -131,7 +131,7 @@ def test_a_backbone_for_images_of_any_size(images, reader, tmp_path):
 
 def test_features_that_are_too_large(images, reader, tmp_path):
     backbone = keras.Sequential([keras.Input((4, 4, 3)), layers.Rescaling(1e4)])
-    with pytest.raises(TrainingError, match="beyond what a cache holds"):
+    with pytest.raises(TrainingError, match="the maximum of a cache"):
         cached_features(backbone, images, reader, 4, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps.shared.images.graph import decode_in_graph
-from keras_recurrent.apps.shared.images.pixels import ImageError, decode, look, resize
+from keras_recurrent.apps.shared.images.pixels import ImageError, decode, decode_batch, resize
 from PIL import Image
 
 HEIGHT, WIDTH = 37, 53
@@ -145,10 +145,10 @@ def bomb():
 
 BROKEN = {
     "empty": (b"", "empty"),
-    "text": (b"This is no image.", "no image"),
-    "cut-jpeg": (PICTURES["jpeg"][:-300], "cut short"),
-    "cut-png": (PICTURES["png"][:-300], "cut short"),
-    "cut-header": (PICTURES["png"][:20], "no image|cut short"),
+    "text": (b"This is no image.", "not an image"),
+    "cut-jpeg": (PICTURES["jpeg"][:-300], "truncated"),
+    "cut-png": (PICTURES["png"][:-300], "truncated"),
+    "cut-header": (PICTURES["png"][:20], "not an image|truncated"),
 }
 
 
@@ -163,13 +163,13 @@ def test_broken_files(name):
 
 def test_a_decoder_that_raises_anything(monkeypatch):
     monkeypatch.setattr(Image, "open", lambda file: 1 / 0)
-    with pytest.raises(ImageError, match="broken or cut short"):
+    with pytest.raises(ImageError, match="broken or truncated"):
         decode(PICTURES["png"])
 
 
 def test_numbers_of_32_bits_are_refused():
     for values in (np.array([[0, 100, 70_000]], "int32"), np.array([[0.0, 0.5]], "float32")):
-        with pytest.raises(ImageError, match="numbers of 32 bits"):
+        with pytest.raises(ImageError, match="32 bits per pixel"):
             decode(encoded(Image.fromarray(values), "TIFF"))
 
 
@@ -201,7 +201,7 @@ def test_without_a_limit_of_pixels(monkeypatch):
 
 
 def test_no_images():
-    assert look([], 8).shape == (0, 8, 8, 3)
+    assert decode_batch([], 8).shape == (0, 8, 8, 3)
 
 
 def test_bomb(bomb):

@@ -18,5 +18,5 @@ def test_strict_does_not_look_at_the_rest(monkeypatch):
     monkeypatch.setattr(usable, "decode", slow)
     examples = [SimpleNamespace(image=SimpleNamespace(name=f"{number}", read=lambda: b"")) for number in range(1000)]
     with pytest.raises(DataError, match="train: 0: broken"):
-        usable.usable(examples, "train", True, lambda example: None)
+        usable.usable_examples(examples, "train", True, lambda example: None)
     assert len(looked) < 100
