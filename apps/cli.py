@@ -102,23 +102,23 @@ def _export(*, model: str, to: str | None, overwrite: bool) -> None:
 
 def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(config_class.__doc__))
-    parser.add_argument("--config", action="config", help="YAML file with values for the options below")
-    parser.add_argument("--output", required=True, help="folder to write the model to, such as saved_models/NAME")
+    parser.add_argument("--config", action="config", help="YAML file with values for the options below.")
+    parser.add_argument("--output", required=True, help="Folder to write the model to, such as saved_models/NAME.")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue an interrupted training; the weights are those of an uninterrupted one",
+        help="Resume an interrupted training. The final weights are those of an uninterrupted one.",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the output folder and start over")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the output folder and start over.")
     _add_options(parser, config_class)
     return parser
 
 
 def _export_parser() -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(description=_export.__doc__, exit_on_error=False)
-    parser.add_argument("model", help="the model's folder")
-    parser.add_argument("--to", help="folder to write the SavedModel to (default: export/ in the model's folder)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
+    parser.add_argument("model", help="Folder of the model.")
+    parser.add_argument("--to", help="Folder to write the SavedModel to. The default is export/ in the model's folder.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace an existing folder.")
     return parser
 
 
@@ -133,8 +133,16 @@ def _parser(docstring: docstring_parser.Docstring) -> jsonargparse.ArgumentParse
     return jsonargparse.ArgumentParser(
         description="\n\n".join(part for part in parts if part),
         exit_on_error=False,
-        formatter_class=jsonargparse.DefaultHelpFormatter,
     )
+
+
+class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Keeps the paragraphs of a description, and the indented commands in it."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        paragraphs = text.split("\n\n")
+        return "\n\n".join(part if part.startswith(" ") else fill(part, width, indent) for part in paragraphs)
 
 
 def _add_options(
@@ -237,7 +245,10 @@ def _parse_verb(
 ) -> tuple[str, dict[str, Any]]:
     """Parses the arguments after the app's name and returns `(verb, options)`."""
     parser = jsonargparse.ArgumentParser(
-        prog=f"keras-recurrent {name}", description=commands.__doc__, exit_on_error=False
+        prog=f"keras-recurrent {name}",
+        description=commands.__doc__,
+        exit_on_error=False,
+        formatter_class=_HelpFormatter,  # also of the verbs
     )
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     parsers = {"train": (_train_parser(config_class), _train.__doc__)}

@@ -43,7 +43,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test") -> Non
 def predict(model: str, *texts: str, json: bool = False) -> None:
     """Prints the label of each text, its probability and the text, separated by tabs.
 
-    A model with the pooling attention also prints the text with the attention weights as colours, if the output is a
+    A model with the pooling attention also prints the text with the attention weights as colors, if the output is a
     terminal.
 
     Args:

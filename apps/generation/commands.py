@@ -76,7 +76,7 @@ def generate(
         label: Label of the texts, for a model that was trained with labels. The default draws a label for each text.
         samples: Number of texts.
         length: Maximum number of characters after the prompt. The default is the model's max_length.
-        temperature: Temperature of the sampling. Lower values favour probable characters; 0 takes the most probable
+        temperature: Temperature of the sampling. Lower values favor probable characters; 0 takes the most probable
             one.
         top_k: Number of most probable characters to sample from. The default is all.
         top_p: Sample from the smallest set of characters with this total probability, in (0, 1].

@@ -175,7 +175,7 @@ class SearchConfig:
         max_length: Maximum number of tokens of a text, the end token included. The search stops there.
         beam_size: Number of hypotheses that the beam search keeps. 1 is greedy search, the fastest.
         length_penalty: Exponent of the length penalty, which divides the log-probability. 0 disables it; higher values
-            favour longer texts.
+            favor longer texts.
         coverage_penalty: Weight of the penalty for source positions that received little attention. 0 disables it.
         min_ratio: Minimum number of output tokens per source token, or per cell of the feature map.
         max_ratio: Maximum number of output tokens per source token or cell. By default only `max_length` limits them.

@@ -78,7 +78,7 @@ def predict(
         alignment: Image file, such as `alignment.png`, for a heat map of the attention weights of the first sentence.
         prefix: Beginning of every translation.
         samples: Number of random translations to print for each sentence. 0 searches for the best one.
-        temperature: Temperature of the samples. Lower values favour probable tokens; 0 takes the most probable one.
+        temperature: Temperature of the samples. Lower values favor probable tokens; 0 takes the most probable one.
         top_k: Number of most probable tokens to sample from. The default is all.
         top_p: Sample from the smallest set of tokens with this total probability, in (0, 1].
         seed: Seed of the samples.

@@ -74,6 +74,12 @@ def test_without_arguments_the_help_is_shown(capsys):
         assert capsys.readouterr().out.startswith("usage: keras-recurrent")
 
 
+def test_the_help_keeps_the_commands_of_a_description_on_their_lines(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["vqa", "train", "--help"])
+    assert "\n\n    keras-recurrent vqa train --output saved_models/answers\n\n" in capsys.readouterr().out
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--version"])

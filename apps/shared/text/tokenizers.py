@@ -208,7 +208,7 @@ class WordTokenizer(VocabularyTokenizer):
 
     def standardize(self, texts: Tensor) -> Tensor:
         texts = tf.strings.regex_replace(texts, JOINER, "")
-        # \x01 and \x02 mark the left and right side of each punctuation mark until its neighbours are known.
+        # \x01 and \x02 mark the left and right side of each punctuation mark until its neighbors are known.
         texts = tf.strings.regex_replace(texts, r"([\pP\pS])", "\x01\\1\x02")
         texts = tf.strings.regex_replace(texts, "\x02\x01", f" {JOINER}")
         texts = tf.strings.regex_replace(texts, "^\x01|\x02$", "")
