@@ -17,15 +17,9 @@ from keras_recurrent import layers
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ["layers", "datasets", "apps"] if keras.config.backend() == "tensorflow" else ["layers"]
-# Folders and modules whose examples are not written to run yet.
-PENDING = ("apps/",)
 
 SHAPE = re.compile(r"\b(?:TensorShape|torch\.Size)\(\[([^]]*)\]\)")
 FLOAT = re.compile(r"(?<![\w.])-?(?:\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+)(?![\w.])")
-
-
-def pending(module):
-    return pytest.mark.xfail(reason="not written to run yet") if module.startswith(PENDING) else ()
 
 
 def as_tuple(match):
@@ -64,7 +58,7 @@ def examples():
         module = path.relative_to(ROOT).as_posix()
         for name, docstring, line in docstrings(path):
             test = doctest.DocTestParser().get_doctest(docstring, {}, name, str(path), line)
-            yield pytest.param(test, id=f"{module}:{name}", marks=pending(module))
+            yield pytest.param(test, id=f"{module}:{name}")
 
 
 @pytest.mark.parametrize("test", list(examples()))

@@ -83,6 +83,17 @@ def test_a_wrong_command_is_noticed(command):
 @pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
 def test_recipe_is_parsed(recipe):
     verb, options = parse(f"keras-recurrent {recipe.parent.name} train --config {shlex.quote(str(recipe))} --output x")
-    values = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    text = recipe.read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
     assert verb == "train" and values
     assert {name: options[name] for name in values} == values
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
+def test_a_recipe_begins_with_its_command_its_result_and_the_minutes(recipe, monkeypatch):
+    command, result, minutes, *options = recipe.read_text(encoding="utf-8").splitlines()
+    monkeypatch.chdir(ROOT)
+    verb, _ = parse(command.removeprefix("# "))
+    assert verb == "train" and f"--config {name_of(recipe)} " in command
+    assert result.startswith("# ") and re.fullmatch(r"# \d+ minutes? on (one core|two cores)\.", minutes)
+    assert not any(line.startswith("#") for line in options)
