@@ -40,7 +40,7 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
             during the training.
         conditioning: How the image enters the language model: as its initial state (init), as the first input (pre),
             concatenated to each embedding (par), concatenated to the recurrent output (merge), or as init and with
-            attention over the feature map (attention). attention gives the best captions.
+            attention over the feature map (attention), which gives the best captions.
         score: Score function of the attention, with the conditioning attention. multiplicative is faster.
         query: Query of the attention, with the conditioning attention: the state of the decoder after a step, which
             trains faster, or before it.
@@ -51,8 +51,8 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
         input_feeding: Feed the readout of each step to the next one. Requires the query after_step, with which it is
             the default. Training is faster without it.
         tie_softmax: Share the weights of the softmax with the embeddings. The model gets smaller.
-        captions_per_image: Number of captions of an image in an epoch, drawn anew in each epoch. The default is all.
-            Validation always uses all.
+        captions_per_image: Number of captions of an image in an epoch, drawn at random in each epoch. The default is
+            all. Validation always uses all.
         mirror: Mirror a random half of the training images. Do not use it if captions tell left from right.
         risk_epochs: Number of additional epochs of minimum risk training, each on a quarter of the images. They raise
             the probability of those captions of the search whose CIDEr-D and BLEU are above the average of their image.

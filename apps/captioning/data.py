@@ -47,7 +47,7 @@ def batches(
     split: str,
     by_length: bool = False,
 ) -> EpochBatches:
-    """Batches of images with their captions; shuffled anew in each epoch for the split `train`.
+    """Batches of images with their captions; reshuffled in each epoch for the split `train`.
 
     Images are read ahead, in threads. Each image occurs once per epoch. An image with more than twice the mean number
     of captions occurs several times, each with a part of them, so that batches are of similar size.
@@ -102,9 +102,7 @@ def _encode(examples: Sequence[CaptionedImage], tokenizer: Tokenizer, max_length
     return [[next(ids) for _ in example.captions] for example in examples]
 
 
-def _parts(
-    rows: list[_Row], batch_size: int, generator: np.random.Generator | None, by_length: bool
-) -> list[Any]:
+def _parts(rows: list[_Row], batch_size: int, generator: np.random.Generator | None, by_length: bool) -> list[Any]:
     """Indices of the rows of each batch: in order, or with a generator shuffled."""
     if generator is None:
         return slices(range(len(rows)), batch_size)

@@ -63,7 +63,7 @@ def caption_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str
         - `rouge_l` in 0 to 1, the mean over the images;
         - `cider` and `cider_d` in 0 to 10, means over the images; some papers print a hundred times as much;
         - `distinct_captions`, the number of captions that differ by more than case and punctuation;
-        - `vocabulary_used`, the number of distinct words in the captions.
+        - `vocabulary_used`, the number of distinct words in them.
 
     Raises:
         ValueError: If there is no caption, the numbers of captions and lists differ, or an image has no reference.
@@ -81,22 +81,13 @@ def caption_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str
         Chen et al. 2015, Microsoft COCO captions: data collection and evaluation server; Papineni et al. 2002, BLEU;
         Lin 2004, ROUGE; Vedantam et al. 2015, CIDEr.
     """
-    if len(hypotheses) != len(references):
-        raise ValueError(
-            "Each caption needs a list of references. "
-            f"Received: {len(hypotheses)} captions and {len(references)} lists of references"
-        )
-    if not hypotheses:
-        raise ValueError("Argument `hypotheses` must not be empty")
-    if not all(references):
-        index = list(map(bool, references)).index(False)
-        raise ValueError(f"Each image needs a reference. Received none for the image at index {index}")
+    _check_references(hypotheses, references)
     hypothesis_words = [caption_tokens(text) for text in hypotheses]
     reference_words = [[caption_tokens(text) for text in texts] for texts in references]
-    hypothesis_ngrams = [ngrams(words) for words in hypothesis_words]
+    hypothesis_ngrams = list(map(ngrams, hypothesis_words))
     reference_ngrams = [[ngrams(words) for words in captions] for captions in reference_words]
-    scores = Cider(reference_ngrams).scores
-    cider, cider_d = np.mean([scores(*item) for item in enumerate(hypothesis_ngrams)], axis=0).tolist()
+    scores = map(Cider(reference_ngrams).scores, range(len(hypotheses)), hypothesis_ngrams)
+    cider, cider_d = np.mean(list(scores), axis=0).tolist()
     return {
         **_bleu(hypothesis_ngrams, reference_ngrams),
         "rouge_l": sum(map(_rouge_l, hypothesis_words, reference_words)) / len(hypotheses),
@@ -105,6 +96,19 @@ def caption_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str
         "distinct_captions": len(set(map(tuple, hypothesis_words))),
         "vocabulary_used": len(set().union(*hypothesis_words)),
     }
+
+
+def _check_references(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    if len(hypotheses) != len(references):
+        raise ValueError(
+            "Each caption needs a list of references. "
+            f"Received: {len(hypotheses)} captions and {len(references)} lists of references"
+        )
+    if not hypotheses:
+        raise ValueError("Argument `hypotheses` must not be empty")
+    for index, texts in enumerate(references):
+        if not texts:
+            raise ValueError(f"Each image needs a reference. Received none for the image at index {index}")
 
 
 def ngrams(words: Sequence[str]) -> NGrams:
@@ -194,7 +198,7 @@ def caption_reward(references: Sequence[Sequence[str]]) -> Callable[[int, str], 
 
 
 class Cider:
-    """CIDEr and CIDEr-D of captions of given images.
+    """Computes CIDEr and CIDEr-D.
 
     Args:
         references: One list of reference captions per image, each as `ngrams` returns it. The images are the documents

@@ -145,7 +145,7 @@ class Captioner(ImageModel):
         return self.caption_pixels(decode_batch(contents, self.config.image_size))
 
     def caption_pixels(self, pixels: np.ndarray) -> list[Caption]:
-        """Captions images that are given as pixels, uint8 `(batch, size, size, 3)`."""
+        """Captions images from their pixels, uint8 `(batch, size, size, 3)`."""
         outputs = self._predict_squares(pixels)
         texts = (text.decode() for text in outputs["text"].numpy())
         return [Caption(text, float(score)) for text, score in zip(texts, outputs["score"].numpy(), strict=True)]
@@ -250,7 +250,7 @@ def _validation_score(writer: Writer, examples: Sequence[CaptionedImage], read_i
 
 
 def _with_backbone(reader: ConditionalLM, config: Config, backbone: Backbone) -> ConditionalLM:
-    """Returns the model from pixels, given a trained one from features."""
+    """Builds the model that reads pixels, with the weights of a trained one that reads features."""
     model = build(config, reader.decoder.vocabulary_size, backbone.model)
     model.build(((None, *backbone.model.input_shape[1:]), (None, None)))
     copy_without_backbone(reader, model)

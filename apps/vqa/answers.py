@@ -1,7 +1,7 @@
 """The loss and the metrics of answers by several annotators.
 
 In every function, `y_true` `(batch, answers + 2)` counts the annotators who gave each answer of the vocabulary, then
-those who gave the commonest answer outside the vocabulary, then those who gave any other answer outside it. `y_pred`
+those who gave the most common answer outside the vocabulary, then those who gave any other answer outside it. `y_pred`
 `(batch, answers)` holds logits.
 """
 
@@ -57,7 +57,7 @@ class AnswerCrossentropy(keras.losses.Loss):
 
 
 def accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Returns 1 where the most probable answer is a commonest answer of the annotators, else 0; float `(batch,)`."""
+    """Returns 1 where the most probable answer is a most common answer of the annotators, else 0; float `(batch,)`."""
     counts = _counts_of(y_true, y_pred)
     return ops.cast(ops.logical_and(counts > 0, counts == ops.max(y_true[:, :-1], axis=-1)), "float32")
 
@@ -78,7 +78,7 @@ def vqa_accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def top_5_accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Returns 1 where a commonest answer is among the five most probable ones, else 0; float `(batch,)`."""
+    """Returns 1 where one of the most common answers is among the five most probable ones, else 0; float `(batch,)`."""
     _check_widths(y_true, y_pred)
     _, best = ops.top_k(y_pred, min(5, y_pred.shape[-1]))
     counts = ops.max(ops.take_along_axis(y_true, best, axis=-1), axis=-1)

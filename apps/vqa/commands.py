@@ -13,10 +13,10 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", strict
     """Computes the accuracy of a model on a split, and that of baselines.
 
     Prints one line of JSON: the accuracy, the VQA accuracy (an answer is fully right if three annotators gave it), the
-    top-5 accuracy, each of them by type of question and of answer; the accuracy of the baselines: the commonest answer,
-    the commonest answer to each type of question, and the models in MODEL-question and MODEL-image if they exist,
-    trained with that --modality; and the speed. An answer outside the model's vocabulary counts as wrong. Draws a
-    confusion matrix into the model's folder.
+    top-5 accuracy, each of them by type of question and of answer; the accuracy of the baselines; and the speed. The
+    baselines are the most common answer, the most common answer to each type of question, and the models in
+    MODEL-question and MODEL-image if they exist, trained with that --modality. An answer outside the model's vocabulary
+    counts as wrong. Draws a confusion matrix into the model's folder.
 
     Args:
         model: Folder of the trained model.

@@ -137,7 +137,7 @@ def batches(
     config: Config,
     split: str,
 ) -> EpochBatches:
-    """Batches of images with all their questions; shuffled anew in each epoch for the split `train`.
+    """Batches of images with all their questions; reshuffled in each epoch for the split `train`.
 
     Images are read ahead, in threads. Each image occurs once per epoch.
 

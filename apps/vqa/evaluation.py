@@ -88,7 +88,7 @@ def _means(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def blind_baselines(folder: str, answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> dict[str, float]:
-    """Returns the accuracy of the commonest answer in the training data, and of that to each type of question."""
+    """Returns the accuracy of the most common answer in the training data, and of that to each type of question."""
     by_type = json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8"))
     commonest = answerer.answers[0]
     questions = [question for example in examples for question in example.questions]

@@ -27,7 +27,7 @@ from .answers import AnswerCrossentropy, metrics
 from .config import Config
 
 TOP = 5  # answers of a question that are returned
-COMMONEST = "commonest.json"  # the commonest answer to each type of question
+COMMONEST = "commonest.json"  # the most common answer to each type of question
 QUESTIONS = tf.TensorSpec([None], tf.string, name="question")
 
 
@@ -311,7 +311,7 @@ def train(config: Config, folder: str | Path) -> Answerer:
 def _with_backbone(
     reader: keras.Model, config: Config, backbone: Backbone, vocabulary_size: int, answers: int
 ) -> keras.Model:
-    """Returns the model from pixels, given a trained one from features."""
+    """Builds the model that reads pixels, with the weights of a trained one that reads features."""
     model = build(config, vocabulary_size, answers, backbone.model.input_shape[1:], backbone.model)
     copy_without_backbone(reader, model)
     return model
