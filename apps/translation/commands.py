@@ -2,6 +2,7 @@
 
 import dataclasses
 from json import dumps
+from typing import Any
 
 from ..shared.config import NonNegativeFloat, NonNegativeInt, PositiveInt, Seed, Share
 from ..shared.console import Stopwatch, progress
@@ -15,7 +16,7 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     lowercase: bool = False,
-    **search,
+    **search: Any,
 ) -> None:
     """Computes BLEU and chrF of a model's translations of a split.
 
@@ -66,7 +67,7 @@ def predict(
     top_k: PositiveInt | None = None,
     top_p: Share = 1.0,
     seed: Seed = 0,
-    **search,
+    **search: Any,
 ) -> None:
     """Translates sentences and prints one translation per line.
 

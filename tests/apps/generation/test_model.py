@@ -84,7 +84,7 @@ def test_hello_from_its_first_letter_alone(tmp_path):
         generator.generate()
     with pytest.raises(UsageError, match="no text to follow"):
         generator.follow("")
-    with pytest.raises(UsageError, match="feed zeros"):
+    with pytest.raises(UsageError, match="fed zeros"):
         generator.export(tmp_path / "export")
 
 
