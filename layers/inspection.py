@@ -84,9 +84,9 @@ def gradient_flow(model: Any, inputs: Nest, targets: Nest, loss: Identifier = No
 
     Returns:
         Dictionary from the path of a cell, such as `sequential/lstm/lstm_cell`, to an array `(batch, steps)`, in the
-        order in which the cells run. The steps of a layer with `go_backwards` are in the order of its loop. A `Bidirectional`
-        of this package has an array `(2, batch, steps)`, whose second row is in the order of the backward loop. A cell
-        that runs several times has an entry for each run, with `:1`, `:2`, ... after its path.
+        order in which the cells run. The steps of a layer with `go_backwards` are in the order of its loop. A
+        `Bidirectional` of this package has an array `(2, batch, steps)`, whose second row is in the order of the
+        backward loop. A cell that runs several times has an entry for each run, with `:1`, `:2`, ... after its path.
 
     Raises:
         ValueError: If no recurrent layer of this package runs in the model. A `Decoder` that computes its steps one by
