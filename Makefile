@@ -14,7 +14,7 @@ demo: .venv/apps
 	.venv/bin/keras-recurrent translation train --data english_korean --source en --target ko --epochs 7 --output $(DEMO) --overwrite
 	.venv/bin/keras-recurrent translation evaluate $(DEMO) --split test
 	.venv/bin/keras-recurrent translation export $(DEMO) --overwrite
-	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python -P -m keras_recurrent.apps.translation.demo $(DEMO)
+	.venv/bin/python -P -m keras_recurrent.apps.translation.demo $(DEMO)
 
 test: .venv/test
 	.venv/bin/$(PYTEST) $(PYTEST_OPTIONS)

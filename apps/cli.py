@@ -19,7 +19,7 @@ from ..datasets import DataError
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
 from .shared.config import SearchConfig, plain
-from .shared.console import note
+from .shared.console import import_tensorflow, note
 from .shared.errors import ModelFolderError, TrainingError, UsageError
 from .shared.extras import MissingExtra
 from .shared.models import folders
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run = _parse(sys.argv[1:] if arguments is None else arguments)
         keep_freed_memory()
-        _import_tensorflow()
+        import_tensorflow()
         run()
     except (jsonargparse.ArgumentError, OSError, UnicodeError, *USER_ERRORS) as error:
         note(error)
@@ -46,19 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         note("stopped")
         return 130
     return 0
-
-
-def _import_tensorflow() -> None:
-    """Imports TensorFlow without the log lines that it prints on import and that no setting disables."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)
-    try:
-        importlib.import_module("tensorflow")
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _train(config_class: Any, *, output: str, resume: bool, overwrite: bool, config: Any, **options: Any) -> None:

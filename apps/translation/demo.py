@@ -3,14 +3,16 @@
 import sys
 from pathlib import Path
 
-import tensorflow as tf
-
 from ...datasets import read_pairs
+from ..shared.console import import_tensorflow
 from ..shared.models.folders import read_config
 
 
 def main(folder: str) -> None:
     """Prints ten translations of a translator that was exported to `export/` in its folder."""
+    import_tensorflow()
+    import tensorflow as tf
+
     config = read_config(folder, "translation")
     pairs = read_pairs(config["data"], "test", config["source"], config["target"])[:10]
     sources, references = zip(*pairs, strict=True)
