@@ -204,12 +204,12 @@ def backbone_file(tmp_path):
     keras.utils.set_random_seed(3)
     network = keras.Sequential(
         [
-            keras.Input((SIZE, SIZE, 3)),
+            keras.Input((16, 16, 3)),
             keras.layers.Rescaling(1 / 255),
             keras.layers.Conv2D(8, 5, strides=4, activation="relu"),
             keras.layers.BatchNormalization(),
         ]
     )
-    network(np.random.default_rng(0).uniform(0, 255, (16, SIZE, SIZE, 3)), training=True)
+    network(np.random.default_rng(0).uniform(0, 255, (16, 16, 16, 3)), training=True)
     network.save(path)
     return path

@@ -239,26 +239,25 @@ def test_mistakes_in_predicting(saved, eagerly, tmp_path, capsys):
         assert captured.err.count("\n") == 1
 
 
-def test_an_interrupted_training_is_resumed(data, eagerly, killed_after, call, tmp_path):
-    sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--batch-size", "24"]
-    options = ["--data", data, "--source", "de", "--target", "en", "--epochs", "3", "--max-length", "8", *sizes]
+def test_an_interrupted_training_is_resumed(killed_after, call, tmp_path):
+    options = ["--lag", "4", "--units", "4", "--steps-per-epoch", "2", "--epochs", "3"]
     folder, whole = tmp_path / "model", tmp_path / "whole"
-    assert call("translation", "train", "--output", whole, *options).returncode == 0
+    assert call("long_memory", "train", "--output", whole, *options).returncode == 0
     with killed_after(1):
-        call("translation", "train", "--output", folder, *options)
+        call("long_memory", "train", "--output", folder, *options)
     assert not folder.exists()
-    assert_resumed(folder, whole, options, call)
+    assert_resumed(["long_memory", "train", "--output", folder, *options], whole, call)
 
 
-def assert_resumed(folder, whole, options, call):
+def assert_resumed(command, whole, call):
     """Asserts that `--resume` alone ends an interrupted training, with the weights of `whole`."""
-    command = ["translation", "train", "--output", folder, *options]
+    folder = command[3]
     again = call(*command)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "--resume" in again.stderr
-    other = call(*command, "--resume", "--dropout", "0.5")
+    other = call(*command, "--resume", "--learning-rate", "0.5")
     assert other.returncode == 2
-    assert "was trained with dropout 0.1, not 0.5" in other.stderr
+    assert "was trained with learning_rate" in other.stderr
     resumed = call(*command, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert not folders.unfinished_folder(folder).exists()
@@ -283,7 +282,7 @@ def test_a_killed_training_is_resumed(data, call, tmp_path):
     process.kill()
     process.communicate()
     assert not folder.exists()
-    assert_resumed(folder, tmp_path / "whole", options, call)
+    assert_resumed(command, tmp_path / "whole", call)
 
 
 def test_a_bad_line_in_the_data_leaves_nothing_behind(data, call, tmp_path):

@@ -8,7 +8,7 @@ def config(pictures):
     """A captioner small enough to learn those pictures in seconds."""
     return Config(
         data=str(pictures),
-        image_size=32,
+        image_size=16,
         embedding_dim=16,
         image_units=32,
         decoder_units=32,

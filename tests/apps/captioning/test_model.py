@@ -183,7 +183,7 @@ def test_explanations_hold_all_that_is_known(saved, eagerly, contents):
         np.testing.assert_allclose(alignment.sum(axis=1), 1, atol=0.01)
 
 
-def test_many_images_are_captioned_as_each_alone(saved, eagerly):
+def test_many_images_are_captioned_as_each_alone(saved):
     captioner = load(saved)
     images = [example.image for example in data.read(captioner.config, "validation")]
     together = list(captioner.caption_many(images, batch_size=5))

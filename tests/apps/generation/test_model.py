@@ -35,7 +35,8 @@ def trained(folder, text, name="train.txt", repeats=1, **options):
     source = folder / "data"
     source.mkdir()
     for split in ("train", "val", "test"):
-        content = text * repeats if split == "train" else text
+        head, rows = text.split("\n", 1) if name.endswith(".tsv") else ("", text)
+        content = head + "\n" * bool(head) + rows * (repeats if split == "train" else 1)
         (source / name.replace("train", split)).write_text(content, encoding="utf-8")
     defaults = {"units": 32, "epochs": 40, "patience": 40, "learning_rate": 0.02, "batch_size": 4, "max_length": 20}
     config = Config(data=str(source), **{**defaults, **options})
@@ -59,7 +60,9 @@ def verse(tmp_path_factory):
 def names(tmp_path_factory):
     rows = [f"{name}\t{label}" for label, of_label in NAMES.items() for name in of_label]
     text = "\n".join(["text\tlabel", *rows]) + "\n"
-    return trained(tmp_path_factory.mktemp("names"), text, "train.tsv", batch_size=3, embedding_dim=8)
+    return trained(
+        tmp_path_factory.mktemp("names"), text, "train.tsv", repeats=8, epochs=6, batch_size=3, embedding_dim=8
+    )
 
 
 @pytest.mark.rest

@@ -262,7 +262,7 @@ def test_predict(saved, eagerly, pictures, tmp_path, capsys):
     assert "an image file and a question" in capsys.readouterr().err
 
 
-def test_each_image_has_a_question(saved, pairs):
+def test_each_image_has_a_question(saved, eagerly, pairs):
     images, questions, _ = pairs
     answerer = load(saved)
     assert answerer.answer([], []) == []

@@ -54,6 +54,13 @@ INPUTS = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 TARGETS = INPUTS @ np.array([[1.0], [-2.0], [3.0], [0.5]], "float32")
 
 
+@pytest.fixture(autouse=True)
+def without_figure(request, monkeypatch):
+    """Drawing takes longer than training."""
+    if request.function is not test_leaves_the_best_epoch:
+        monkeypatch.setattr("keras_recurrent.apps.shared.training.fit.draw_history", lambda *paths: None)
+
+
 def model_of(seed=0):
     keras.utils.set_random_seed(seed)
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "tanh"), Dropout(0.2), keras.layers.Dense(1)])
@@ -141,7 +148,8 @@ def interrupted_at(epoch):
         {},
         {"ema": 0.9, "schedule": "cosine", "warmup_steps": 7},
         {"accumulate": 3, "schedule": "plateau", "learning_rate": 0.5},
-        {"average_last": 3, "jit": True, "schedule": "inverse_sqrt", "warmup_steps": 7},
+        {"average_last": 3, "schedule": "inverse_sqrt", "warmup_steps": 7},
+        pytest.param({"average_last": 3, "jit": True}, marks=pytest.mark.rest),
     ],
     ids=lambda options: "-".join(map(str, options)) or "plain",
 )
