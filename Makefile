@@ -1,7 +1,8 @@
 # Python 3.11 to 3.13; `make PYTHON=python3.12 ...` chooses one.
 PYTHON ?= python3
 DEMO := saved_models/en-ko
-PYTEST := pytest -n 2 --dist loadfile
+# Files in their order: the apps, which take longest, come first.
+PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 COVERAGE := --cov --cov-append --cov-report=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1

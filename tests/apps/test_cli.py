@@ -116,6 +116,7 @@ def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
     assert (data / "train.de").exists()
 
 
+@pytest.mark.rest
 def test_a_process_prints_nothing_but_the_line():
     arguments = ["translation", "train", "--output", "x", "--data", "/no/data"]
     result = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
@@ -239,6 +240,7 @@ def test_mistakes_in_predicting(saved, eagerly, tmp_path, capsys):
         assert captured.err.count("\n") == 1
 
 
+@pytest.mark.rest
 def test_an_interrupted_training_is_resumed(killed_after, call, tmp_path):
     options = ["--lag", "4", "--units", "4", "--steps-per-epoch", "2", "--epochs", "3"]
     folder, whole = tmp_path / "model", tmp_path / "whole"

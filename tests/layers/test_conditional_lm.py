@@ -225,6 +225,7 @@ def test_scheduled_sampling_reads_the_models_own_tokens(rng, assert_close):
 
 @pytest.mark.slow_on_jax
 @pytest.mark.parametrize("scheduled_sampling", [pytest.param(False, marks=pytest.mark.rest), True])
+@pytest.mark.rest
 def test_learns_to_reverse(scheduled_sampling, rng):
     sources, targets = reversals(1024, rng)
     model = model_of("after_step", units=32)

@@ -72,6 +72,7 @@ def test_pieces_are_read_as_one_text(kind, rng, assert_close):
     assert np.any(np.abs(mixed[1] - ops.convert_to_numpy(expected)[1, :2]) > 1e-3)
 
 
+@pytest.mark.rest
 def test_trains_on_pieces(rng):
     model = build(rng, batch_size=BATCH)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

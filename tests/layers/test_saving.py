@@ -81,6 +81,7 @@ def answers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [*LAYERS, *ATTENTIONS, "search"])
+@pytest.mark.rest
 def test_saved_model_answers_the_same(name, answers):
     before, after = answers
     np.testing.assert_allclose(after[name], before[name], atol=1e-6)

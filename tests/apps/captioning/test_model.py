@@ -47,12 +47,14 @@ def expected(name):
     return {f"a {colour} square on the {side}.", f"on the {side} a {colour} square."}
 
 
+@pytest.mark.rest
 def test_captions_pictures_it_never_saw(saved, contents):
     captions = load(saved).caption(list(contents.values()))
     assert all(caption.text in expected(name) for name, caption in zip(contents, captions, strict=True))
     assert all(-1 < caption.score < 0 for caption in captions)
 
 
+@pytest.mark.rest
 def test_folder_holds_all_that_the_design_names(saved):
     names = {path.name for path in saved.iterdir()}
     assert names >= {"config.yaml", "model.keras", "captions.vocabulary.txt", "history.csv", "figures"}
@@ -113,6 +115,7 @@ def assert_alike(loaded, captioner, contents):
         assert actual.score == pytest.approx(expected.score, rel=1e-5)
 
 
+@pytest.mark.rest
 def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(
     config, eagerly, tmp_path, backbone_file, monkeypatch
 ):
@@ -140,6 +143,7 @@ def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(
     assert 0 < kernels[1] < 1e-4 * 20
 
 
+@pytest.mark.rest
 def test_features_are_computed_once_and_train_as_pixels_do(config, eagerly, tmp_path, backbone_file, contents, capsys):
     options = {"backbone": str(backbone_file), "epochs": 1, "dropout": 0.0, "batch_size": 120}
     texts, losses = [], []
@@ -168,6 +172,7 @@ def test_an_interrupted_training_goes_on(config, killed_after, tmp_path):
     assert all(np.array_equal(x, y) for x, y in zip(resumed, whole, strict=True))
 
 
+@pytest.mark.rest
 def test_explanations_hold_all_that_is_known(saved, eagerly, contents):
     captioner = load(saved)
     content = next(iter(contents.values()))
@@ -183,6 +188,7 @@ def test_explanations_hold_all_that_is_known(saved, eagerly, contents):
         np.testing.assert_allclose(alignment.sum(axis=1), 1, atol=0.01)
 
 
+@pytest.mark.rest
 def test_many_images_are_captioned_as_each_alone(saved):
     captioner = load(saved)
     images = [example.image for example in data.read(captioner.config, "validation")]
@@ -193,6 +199,7 @@ def test_many_images_are_captioned_as_each_alone(saved):
         assert alone.score == pytest.approx(caption.score, rel=1e-4)
 
 
+@pytest.mark.rest
 def test_export_answers_in_plain_tensorflow_as_the_python_object_does(
     saved, exported, plain_tensorflow, pictures, tmp_path
 ):
@@ -212,6 +219,7 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(
     assert "image_bytes" in errors[1]
 
 
+@pytest.mark.rest
 def test_images_of_any_size_and_kind(saved, eagerly):
     large = Image.new("RGB", (320, 320), (220, 220, 220))
     large.paste((30, 30, 230), (40, 100, 140, 200))
@@ -244,6 +252,7 @@ def test_options_that_do_not_go_together(config, tmp_path, options, message):
         model.train(dataclasses.replace(config, **options), tmp_path)
 
 
+@pytest.mark.rest
 def test_evaluate_and_predict_on_the_command_line(saved, eagerly, pictures, tmp_path, capsys):
     assert cli.main(["captioning", "evaluate", str(saved), "--split", "val"]) == 0
     metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -280,6 +289,7 @@ def test_evaluate_and_predict_on_the_command_line(saved, eagerly, pictures, tmp_
     assert capsys.readouterr().out.strip() in expected(names[0])  # of one file the caption alone
 
 
+@pytest.mark.rest
 def test_evaluate_with_another_data_set_or_with_images_that_are_missing(saved, eagerly, pictures, tmp_path, capsys):
     folder, other = tmp_path / "model", tmp_path / "other"
     shutil.copytree(saved, folder)
@@ -297,6 +307,7 @@ def test_evaluate_with_another_data_set_or_with_images_that_are_missing(saved, e
     assert "val: no.png: no such file" in capsys.readouterr().err
 
 
+@pytest.mark.rest
 def test_true_captions_are_counted(saved, pictures, monkeypatch, capsys):
     scenes = splits.scenes("test")[:4]
     images = [encoded.Image(path.name, path) for path in sorted((pictures / "images").iterdir())[:4]]
@@ -355,6 +366,7 @@ def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_
     ],
     ids=["ruined", "exploded"],
 )
+@pytest.mark.rest
 def test_epochs_that_raise_nothing_are_left_out(config, eagerly, tmp_path, capsys, rate, message):
     short = dataclasses.replace(config, epochs=1, batch_size=120, risk_rate=rate, risk_captions=3)
     weights = []

@@ -100,6 +100,7 @@ def test_every_pooling_is_read_back(options, config, eagerly, tmp_path):
     assert_alike(load(tmp_path), classifier)
 
 
+@pytest.mark.rest
 def test_rarer_options_train_and_are_read_back(config, eagerly, tmp_path):
     classifier = model.train(dataclasses.replace(config, epochs=1, batch_size=72, **OTHERS[-1]), tmp_path)
     assert_alike(load(tmp_path), classifier)
@@ -158,6 +159,7 @@ def test_class_weights(config, moods):
 @pytest.mark.parametrize(
     ("class_weights", "rare"), [pytest.param(False, 5, marks=pytest.mark.rest), (True, 50)], ids=["as-often", "alike"]
 )
+@pytest.mark.rest
 def test_rare_labels_count_alike(config, tmp_path, class_weights, rare):
     """Of texts that are all the same, the probability of a label is its share of what counts."""
     for split, count in {"train": 5, "val": rare}.items():

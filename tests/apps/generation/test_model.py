@@ -79,6 +79,7 @@ def test_hello_given_the_letters_before(hello):
     assert all(guess.probability > 0.5 for guess in guesses)
 
 
+@pytest.mark.rest
 def test_hello_from_its_first_letter_alone(tmp_path):
     generator = load(trained(tmp_path, "hello\n", feed="zeros", **HELLO))
     assert generator.generate("h", sampling=LIKELIEST) == ["hello"]
@@ -114,6 +115,7 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     np.testing.assert_allclose(evaluation.bits(generator, text)[0], bits, rtol=1e-4)
 
 
+@pytest.mark.rest
 def test_bits_of_a_long_text_that_is_learned_from(verse, tmp_path, capsys):
     generator = load(verse)
     before = generator.model.get_weights()
@@ -232,6 +234,7 @@ def test_a_long_text_is_encoded_in_parts(monkeypatch):
 
 
 @pytest.mark.parametrize("which", [pytest.param("verse", marks=pytest.mark.rest), "names"])
+@pytest.mark.rest
 def test_export_in_plain_tensorflow(which, request, plain_tensorflow, tmp_path):
     generator = load(request.getfixturevalue(which))
     generator.export(tmp_path / "export")

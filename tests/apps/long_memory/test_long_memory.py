@@ -199,6 +199,7 @@ def test_biases_that_a_cell_does_not_have(options):
         model.build(Config(**options))
 
 
+@pytest.mark.rest
 def test_export_in_plain_tensorflow(solved, plain_tensorflow, tmp_path):
     load(solved).export(tmp_path / "export")
     texts = ["7 1 0 3 2 2", "4 1 1 1 9 3"]
@@ -215,6 +216,7 @@ def test_command_line(solved, capsys):
     assert json.loads(capsys.readouterr().out)["solved"]
 
 
+@pytest.mark.rest
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "KINDS", {"GRU": {"cell": "gru"}})
     growing = {"cell": "simple_rnn", "activation": "relu", "scale": 1e9, "learning_rate": 1e9}
@@ -247,6 +249,7 @@ def test_report(tmp_path, monkeypatch):
     assert len(now) == 4 and done.items() <= now.items()
 
 
+@pytest.mark.rest
 def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path, monkeypatch):
     config = dataclasses.replace(PARITY, units=4, epochs=4, steps_per_epoch=2)
     drawn = data.TASKS["parity"].draw
@@ -264,6 +267,7 @@ def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path, monkeypat
     assert "diverged after 2 (error not a number)" in report._steps(result)
 
 
+@pytest.mark.rest
 def test_what_a_page_says_of_a_result(solved, tmp_path):
     result = report.run(PARITY, tmp_path / "run.json")
     assert result["trained"]["solved"] and not result["diverged"]
@@ -305,6 +309,7 @@ if __name__ == "__main__":
     assert list(tmp_path.glob("out/runs/.*/history.csv")) and not (tmp_path / "out" / "report.json").exists()
 
 
+@pytest.mark.rest
 def test_a_run_that_fails_ends_the_report(tmp_path):
     wrong = {"wrong": dataclasses.replace(PARITY, cell="simple_rnn", bias="chrono")}
     many = {

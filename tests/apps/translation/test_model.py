@@ -64,6 +64,7 @@ def test_every_kind_is_read_back(config, eagerly, tmp_path, options):
     assert loaded.config == config
 
 
+@pytest.mark.rest
 def test_shared_subwords_train_and_are_read_back(config, eagerly, tmp_path):
     tied = {"shared_vocabulary": True, "tie_softmax": True, "tie_embeddings": True}
     options = {"tokenizer": "subwords", "vocabulary_size": 40, "monitor": "bleu", "epochs": 1, "batch_size": 48}
@@ -210,6 +211,7 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.rest
 def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exported, plain_tensorflow):
     translator = load(saved)
     batches = [TEXTS[:1], TEXTS, [], [""], ["Quastenflosser"], [" ".join(["Hund"] * 500)]]

@@ -43,6 +43,7 @@ def pairs(contents):
     return list(images), list(questions), [" ".join(answer.lower().split()) for answer in answers]
 
 
+@pytest.mark.rest
 def test_answers_about_pictures_it_never_saw(saved, pairs):
     images, questions, right = pairs
     answers = load(saved).answer(images, questions)
@@ -54,6 +55,7 @@ def test_answers_about_pictures_it_never_saw(saved, pairs):
         assert 0 <= sum(probabilities) <= 1.001
 
 
+@pytest.mark.rest
 def test_folder_holds_all_that_is_needed(saved):
     names = {path.name for path in saved.iterdir()}
     assert names >= {"config.yaml", "model.keras", "questions.vocabulary.txt", "answers.txt", "commonest.json"}
@@ -124,6 +126,7 @@ def test_a_baseline_sees_one_side_alone(modality, fusion):
     assert (np.abs(seen).max(axis=-1) > 1e-4).all()
 
 
+@pytest.mark.rest
 def test_a_question_only_model_neither_learns_to_look_nor_says_that_it_looked(config, eagerly, tmp_path, pairs):
     options = {"modality": "question", "fusion": "stacked_attention", "epochs": 1, "batch_size": 120}
     trained = model.train(dataclasses.replace(config, **options), tmp_path)
@@ -139,6 +142,7 @@ def test_a_question_only_model_neither_learns_to_look_nor_says_that_it_looked(co
     assert np.ptp(one["looks"]) < 1e-3
 
 
+@pytest.mark.rest
 def test_features_are_computed_once_and_train_as_pixels_do(config, eagerly, tmp_path, backbone_file, pairs):
     images, questions, _ = pairs
     options = {"backbone": str(backbone_file), "epochs": 2, "dropout": 0.0, "batch_size": 120}
@@ -153,6 +157,7 @@ def test_features_are_computed_once_and_train_as_pixels_do(config, eagerly, tmp_
     np.testing.assert_allclose(probabilities[0], probabilities[1], atol=0.02)  # float16
 
 
+@pytest.mark.rest
 def test_explanations(saved, eagerly, pairs):
     images, questions, _ = (some[:3] for some in pairs)
     explanations = load(saved).explain(images, [*questions[:2], "xyzzy plugh"])
@@ -174,6 +179,7 @@ def test_where_it_looked(config, eagerly, pairs, options, hops):
         np.testing.assert_allclose(looks.sum(axis=1), 1, atol=0.01)
 
 
+@pytest.mark.rest
 def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exported, plain_tensorflow, pictures):
     answerer = load(saved)
     paths = sorted((pictures / "images").glob("val-*"))[:3]
@@ -187,6 +193,7 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exp
     assert none == [[], []]
 
 
+@pytest.mark.rest
 def test_evaluate(saved, asked, eagerly, tmp_path, capsys):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)
@@ -222,6 +229,7 @@ def test_evaluate(saved, asked, eagerly, tmp_path, capsys):
     assert (folder / "figures" / "confusion-val.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.rest
 def test_an_unknown_answer_is_wrong_and_no_answer_is_told(saved, asked, eagerly, tmp_path, capsys):
     lines = (asked / "val.tsv").read_text().splitlines()
     image = lines[1].split("\t")[0]
@@ -239,6 +247,7 @@ def test_an_unknown_answer_is_wrong_and_no_answer_is_told(saved, asked, eagerly,
     assert "blind: no question has an answer" in capsys.readouterr().err
 
 
+@pytest.mark.rest
 def test_predict(saved, eagerly, pictures, tmp_path, capsys):
     image = str(sorted((pictures / "images").glob("val-green-left-*"))[0])
     figure = tmp_path / "answer.png"
@@ -262,6 +271,7 @@ def test_predict(saved, eagerly, pictures, tmp_path, capsys):
     assert "an image file and a question" in capsys.readouterr().err
 
 
+@pytest.mark.rest
 def test_each_image_has_a_question(saved, eagerly, pairs):
     images, questions, _ = pairs
     answerer = load(saved)
@@ -293,6 +303,7 @@ def test_validation_needs_answers(asked, tmp_path):
         model.train(Config(data=str(tmp_path), image_size=32), tmp_path / "model")
 
 
+@pytest.mark.rest
 def test_folder_that_was_changed(saved, tmp_path):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)

@@ -136,6 +136,7 @@ def test_features_that_are_too_large(images, reader, tmp_path):
     assert not list((tmp_path / "cache").glob("*.npy"))
 
 
+@pytest.mark.rest
 def test_two_trainings_compute_features_once(images, reader, tmp_path):
     """The second waits until the first has computed them."""
     inside = threading.Event()

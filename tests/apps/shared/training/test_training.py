@@ -147,8 +147,8 @@ def interrupted_at(epoch):
     [
         {},
         {"ema": 0.9, "schedule": "cosine", "warmup_steps": 7},
-        {"accumulate": 3, "schedule": "plateau", "learning_rate": 0.5},
-        {"average_last": 3, "schedule": "inverse_sqrt", "warmup_steps": 7},
+        pytest.param({"accumulate": 3, "schedule": "plateau", "learning_rate": 0.5}, marks=pytest.mark.rest),
+        pytest.param({"average_last": 3, "schedule": "inverse_sqrt", "warmup_steps": 7}, marks=pytest.mark.rest),
         pytest.param({"average_last": 3, "jit": True}, marks=pytest.mark.rest),
     ],
     ids=lambda options: "-".join(map(str, options)) or "plain",
@@ -182,6 +182,7 @@ def test_a_state_that_was_cut_short_is_passed_over(tmp_path, capsys):
     assert all((a == b).all() for a, b in zip(expected, found, strict=True))
 
 
+@pytest.mark.rest
 def test_an_epoch_without_a_row_is_trained_again(tmp_path):
     (tmp_path / "whole").mkdir()
     expected = train(tmp_path / "whole").get_weights()
@@ -263,6 +264,7 @@ def test_weight_decay(tmp_path):
 
 
 @pytest.mark.parametrize("accumulate", [1, 5])
+@pytest.mark.rest
 def test_schedules_count_steps_of_accumulated_batches(accumulate, tmp_path):
     config = dataclasses.replace(CONFIG, accumulate=accumulate)
     (tmp_path / "cosine").mkdir()
@@ -290,6 +292,7 @@ class Uneven(EpochBatches):
         super().__init__(batches, (tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))), count=5, is_fixed=False)
 
 
+@pytest.mark.rest
 def test_epochs_of_different_lengths_are_whole_and_resumed(tmp_path):
     loss, data = keras.losses.MeanSquaredError(), Uneven()
     for name in ("whole", "broken"):
@@ -311,6 +314,7 @@ def test_nothing_is_resumed_on_other_data(tmp_path):
         train(tmp_path, data=2)
 
 
+@pytest.mark.rest
 def test_all_states_cut_short(tmp_path, capsys):
     with pytest.raises(Interrupted):
         train(tmp_path, begin_epoch=interrupted_at(3))
@@ -374,6 +378,7 @@ def test_options_that_do_not_go_together(tmp_path):
         train(tmp_path, dataclasses.replace(CONFIG, warmup_steps=5))
 
 
+@pytest.mark.rest
 def test_tensorboard(tmp_path):
     train(tmp_path, dataclasses.replace(CONFIG, tensorboard=True, epochs=1))
     assert list((tmp_path / "tensorboard").rglob("events.out.*"))
