@@ -75,6 +75,7 @@ def test_merge_modes(merge_mode, return_state, rng, assert_close):
     assert ours.compute_output_shape(sequences.shape) == theirs.compute_output_shape(sequences.shape)
 
 
+@pytest.mark.slow_on_jax
 def test_dropout_draws_each_direction_its_own(rng):
     layer = Bidirectional(layers.GRU(50, recurrent_dropout=0.5, dropout=0.5, return_sequences=True))
     sequences = rng.normal(size=(BATCH, STEPS, 40)).astype("float32")
@@ -83,6 +84,7 @@ def test_dropout_draws_each_direction_its_own(rng):
     assert not np.allclose(first[..., 50:], second[..., 50:])
 
 
+@pytest.mark.slow_on_jax
 def test_trains_saves_and_loads(rng, tmp_path, assert_close):
     model = keras.Sequential([keras.Input((None, FEATURES)), keras.layers.Masking(), Bidirectional(layers.LSTM(UNITS))])
     model.compile("adam", "mse")
@@ -95,6 +97,7 @@ def test_trains_saves_and_loads(rng, tmp_path, assert_close):
 
 
 @pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.slow_on_jax
 def test_a_layer_of_another_precision(half, rng, assert_close):
     layer, theirs = (
         kind(layers.LSTM(UNITS, dtype=f"mixed_{half}", return_sequences=True))

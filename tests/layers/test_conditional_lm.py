@@ -40,6 +40,7 @@ def test_logits(rng):
     assert tuple(logits.shape) == (3, LENGTH + 1, VOCABULARY)
 
 
+@pytest.mark.slow_on_jax
 def test_several_targets_of_a_source(rng, assert_close, monkeypatch):
     """Their logits are those of each alone, and the source is encoded once."""
     sources, _ = reversals(3, rng)
@@ -67,6 +68,7 @@ def test_encoder_and_decoder_share_no_variables(rng):
 
 
 @pytest.mark.parametrize("attention", ["after_step", "none"])
+@pytest.mark.slow_on_jax
 def test_padding_of_the_source_changes_nothing(attention, rng, assert_close):
     sources, targets = reversals(4, rng)
     model = model_of(attention)
@@ -115,6 +117,7 @@ def random_model(rng, **options):
     return model
 
 
+@pytest.mark.slow_on_jax
 def test_alignment_is_of_each_target(rng, assert_close):
     sources, targets = reversals(3, rng)
     model = random_model(rng)
@@ -130,6 +133,7 @@ def test_alignment_is_of_each_target(rng, assert_close):
     assert tuple(nothing.shape) == (3, 2, LENGTH + 1, 0)
 
 
+@pytest.mark.slow_on_jax
 def test_coverage_penalty_is_the_papers(rng):
     sources, _ = reversals(4, rng)
     model, beta = random_model(rng), 0.5
@@ -149,6 +153,7 @@ def test_coverage_penalty_is_the_papers(rng):
         assert scores[row, beam] == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow_on_jax
 def test_lengths_are_relative_to_the_source(rng):
     sources = ops.convert_to_tensor(np.array([[5, 6, 7, 8, END], [4, END, 0, 0, 0]]))
     model = random_model(rng)
@@ -164,6 +169,7 @@ def test_lengths_are_relative_to_the_source(rng):
     assert np.all(lengths(max_ratio=0.01)[:, 0] == 1)
 
 
+@pytest.mark.slow_on_jax
 def test_samples_are_within_the_limits(rng):
     sources, _ = reversals(3, rng)
     model = random_model(rng)

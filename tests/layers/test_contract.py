@@ -123,6 +123,7 @@ def test_gradients_at_inference(name, variant, gradients, rng, assert_close):
         ),
     ],
 )
+@pytest.mark.slow_on_jax
 def test_gradients_of_every_activation(activation, gradients, rng, assert_close):
     ours, theirs = pair("LSTM", activation=activation, recurrent_activation=activation, return_sequences=True)
     sequences = 0.5 * rng.normal(size=(BATCH, 3, FEATURES)).astype("float32")
@@ -153,6 +154,7 @@ def test_gradients_with_dropout(name, variant, gradients, rng, assert_close):
     ("name", "variant", "jit_compile"),
     [("SimpleRNN", {}, False), ("LSTM", {}, True), ("GRU", {}, False), ("GRU", {"reset_after": False}, True)],
 )
+@pytest.mark.slow_on_jax
 def test_training_step_in_a_graph(name, variant, jit_compile, rng, assert_close):
     batch = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32"), rng.normal(size=(BATCH, UNITS))
     batch[0][1:3, 4:] = 0

@@ -107,6 +107,7 @@ def test_call_is_step_unrolled(name, masked, memory, rng, assert_close):
                 assert np.all(weights[~ops.convert_to_numpy(memory.mask)] == 0)
 
 
+@pytest.mark.slow_on_jax
 def test_several_hypotheses_read_one_memory(kind, memory, rng, assert_close):
     decoder = build(rng, **kind)
     several = tree.map_structure(lambda x: ops.repeat(x, 2, axis=0), memory)
@@ -169,6 +170,7 @@ def test_query_is_the_papers(cell, query, num_layers, memory, rng, assert_close)
     assert_close(weights, ops.squeeze(expected, 1), atol=1e-5)
 
 
+@pytest.mark.slow_on_jax
 def test_every_variable_learns(kind, memory, rng, gradients):
     decoder = build(rng, **kind)
     weights = rng.normal(size=(BATCH, STEPS, VOCABULARY)).astype("float32")
@@ -196,6 +198,7 @@ def test_dropout_in_training_only(kind, memory, rng):
     assert np.any(first != second)
 
 
+@pytest.mark.slow_on_jax
 def test_outputs_are_dropped_once_where_they_are_the_readout(memory, rng):
     decoder = Decoder(40, 3, 40, score="none", dropout=0.5)
     decoder.build((BATCH, STEPS), Memory((BATCH, POSITIONS, FEATURES), (BATCH, POSITIONS), (BATCH, FEATURES)))
@@ -238,6 +241,7 @@ def test_initial_state(cell, states, num_layers, memory, rng):
         pytest.param("merge-fed", "float16", marks=pytest.mark.slow_on_jax),
     ],
 )
+@pytest.mark.slow_on_jax
 def test_mixed_precision(name, half, memory, rng, assert_close):
     decoder = build(rng, dtype=f"mixed_{half}", **DECODERS[name])
     memory = Memory(ops.cast(memory.values, half), memory.mask, ops.cast(memory.summary, half))
@@ -281,6 +285,7 @@ def test_summary_enters_at_its_place(cell, memory, rng, assert_close):
         )
 
 
+@pytest.mark.slow_on_jax
 def test_attention_penalty(memory, rng):
     decoder = build(rng, attention_penalty=0.5)
     weights = ops.convert_to_numpy(decoder.align(ops.convert_to_tensor(TOKENS), memory))

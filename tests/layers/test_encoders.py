@@ -69,6 +69,7 @@ def test_each_direction_reads_its_side(cell):
     assert [bool(np.any(position)) for position in differ[:, UNITS:]] == [True, True, True, False]
 
 
+@pytest.mark.slow_on_jax
 def test_dropout_in_training_only():
     encoder = TextEncoder(20, 4, UNITS, num_layers=2, dropout=0.5)
     tokens = ops.convert_to_tensor(SENTENCES)

@@ -189,6 +189,7 @@ def test_gradient_flow_is_that_of_autodiff_far_back(cell, rng, gradients):
     np.testing.assert_allclose(flow, np.linalg.norm(found, axis=(1, 3)).T, rtol=1e-3)
 
 
+@pytest.mark.slow_on_jax
 def test_gradient_flow_takes_lists_names_and_layers_of_several_types(rng):
     policy = keras.DTypePolicy("mixed_bfloat16")
     parts = [layers.GRU(UNITS, dtype=policy, return_sequences=True), layers.LSTM(UNITS), keras.layers.Dense(2)]

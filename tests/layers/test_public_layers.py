@@ -207,6 +207,7 @@ def toy_cell(monkeypatch):
     return Leaky
 
 
+@pytest.mark.slow_on_jax
 def test_a_new_cell_needs_its_file_and_the_family(toy_cell, assert_close):
     layer = layers.sequence_layer("leaky", UNITS, bias_initializer=layers.Chrono("leaky", 9), dropout=0.1)
     assert layer(ops.ones((2, 5, FEATURES)), training=True).shape == (2, UNITS)

@@ -100,7 +100,7 @@ def test_every_kind_trains_and_is_read_back(config, eagerly, tmp_path, contents)
     "options",
     [
         {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2},
-        {"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2},
+        {"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2, "image_size": 32},
     ],
     ids=["compiled", "MobileNet"],
 )
@@ -330,12 +330,12 @@ RISK = {"epochs": 4, "risk_epochs": 3, "risk_rate": 0.001, "risk_captions": 4, "
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"monitor": "cider"}, marks=pytest.mark.rest),
-        pytest.param({"cache": "features", "ema": 0.9, "epochs": 12}, marks=pytest.mark.rest),
-        pytest.param({"jit": True, "precision": "mixed_bfloat16"}, marks=pytest.mark.rest),
+        {"monitor": "cider"},
+        {"cache": "features", "ema": 0.9, "epochs": 6},
     ],
-    ids=["small", "cached", "compiled"],
+    ids=["small", "cached"],
 )
+@pytest.mark.rest
 def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_file, options):
     if "cache" in options:
         options = {**options, "cache": str(tmp_path / "features"), "backbone": str(backbone_file)}
@@ -353,7 +353,7 @@ def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_
         return caption_metrics([caption.text for caption in told], [e.captions for e in examples])["cider_d"]
 
     # What was measured is what the search of the configuration finds, and what is kept is better than before.
-    assert cider_d(captioner) == pytest.approx(max(within), abs=0 if options.get("precision") is None else 0.05)
+    assert cider_d(captioner) == pytest.approx(max(within), abs=0)
     before = model.train(dataclasses.replace(config, **{**RISK, **options, "risk_epochs": 0}), folder)
     assert max(within) > cider_d(before)
 
@@ -362,7 +362,7 @@ def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_
     ("rate", "message"),
     [
         (10.0, "the risk epochs did not raise val_cider_d"),
-        pytest.param(1e38, "the loss is not a number in epoch 1", marks=pytest.mark.rest),
+        (1e38, "the loss is not finite in epoch 1"),
     ],
     ids=["ruined", "exploded"],
 )
