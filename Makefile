@@ -3,7 +3,6 @@ PYTHON ?= python3
 DEMO := saved_models/en-ko
 # Files in their order: the apps, which take longest, come first.
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
-COVERAGE := --cov --cov-append --cov-report=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PIP_INSTALL := bin/python -m pip install -qq
@@ -18,13 +17,12 @@ demo: .venv/apps
 	.venv/bin/python -P -m keras_recurrent.apps.translation.demo $(DEMO)
 
 test: .venv/test
-	.venv/bin/$(PYTEST) $(PYTEST_OPTIONS)
+	.venv/bin/$(PYTEST)
 
-# What `make test` leaves out, and the layers on JAX and PyTorch; then the coverage. `.ci/run` adds that of `make test`.
+# What `make test` leaves out, with its coverage, and the layers on JAX and PyTorch.
 test-rest: .venv/test .venv-backends/installed
-	.venv/bin/$(PYTEST) -m rest $(COVERAGE)
-	$(MAKE) test-backends PYTEST_OPTIONS="$(COVERAGE)"
-	.venv/bin/coverage report
+	.venv/bin/$(PYTEST) -m rest --cov
+	$(MAKE) test-backends
 
 # The layers' tests on JAX and PyTorch, in an environment without TensorFlow.
 # JAX's tests are all compilation: little optimization takes a third less time, and what several tests compile alike is
@@ -35,8 +33,8 @@ test-backends: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES = -1
 test-backends: .venv-backends/installed
 	JAX_COMPILATION_CACHE_DIR=$$(mktemp -d) && export JAX_COMPILATION_CACHE_DIR && \
 		trap 'rm -rf "$$JAX_COMPILATION_CACHE_DIR"' EXIT && \
-		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/layers -m "not rest and not slow_on_jax" $(PYTEST_OPTIONS)
-	KERAS_BACKEND=torch .venv-backends/bin/$(PYTEST) tests/layers $(PYTEST_OPTIONS)
+		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/layers -m "not rest and not slow_on_jax"
+	KERAS_BACKEND=torch .venv-backends/bin/$(PYTEST) tests/layers
 
 # The lower bounds in pyproject.toml: the oldest release of each dependency that they allow.
 test-oldest: .venv-oldest/installed

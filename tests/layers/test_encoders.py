@@ -6,6 +6,9 @@ import pytest
 from keras import layers, ops
 from keras_recurrent.layers import ImageEncoder, TextEncoder
 
+# Elementwise operations and products, which TensorFlow and PyTorch test.
+pytestmark = pytest.mark.slow_on_jax
+
 UNITS = 5
 CELLS = ["simple_rnn", "lstm", "gru"]
 # Each pair of the three arguments at least once.
@@ -69,7 +72,6 @@ def test_each_direction_reads_its_side(cell):
     assert [bool(np.any(position)) for position in differ[:, UNITS:]] == [True, True, True, False]
 
 
-@pytest.mark.slow_on_jax
 def test_dropout_in_training_only():
     encoder = TextEncoder(20, 4, UNITS, num_layers=2, dropout=0.5)
     tokens = ops.convert_to_tensor(SENTENCES)

@@ -7,6 +7,9 @@ from keras import ops
 from keras_recurrent.layers import Memory
 from keras_recurrent.layers.fusion import FUSIONS, FilmFusion
 
+# Elementwise operations and products, which TensorFlow and PyTorch test.
+pytestmark = pytest.mark.slow_on_jax
+
 BATCH, CELLS, WORDS, UNITS = 3, 9, 4, 5
 IMAGE, QUESTION = 6, 7  # features
 OPTIONS = {
@@ -206,7 +209,6 @@ def test_padding_of_the_question_counts_for_nothing(fusion, arrays, assert_close
     assert_close(fusion(*tensors([image, changed])), fusion(*tensors(arrays)), atol=1e-5)
 
 
-@pytest.mark.slow_on_jax
 def test_every_variable_learns_from_image_and_question(fusion, arrays, gradients, rng):
     weights = rng.normal(size=(BATCH, UNITS)).astype("float32")
     image, question = tensors(arrays)

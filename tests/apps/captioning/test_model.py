@@ -96,16 +96,9 @@ def test_every_kind_trains_and_is_read_back(config, eagerly, tmp_path, contents)
 
 
 @pytest.mark.rest
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2},
-        {"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2, "image_size": 32},
-    ],
-    ids=["compiled", "MobileNet"],
-)
-def test_rarer_kinds_train_and_are_read_back(config, tmp_path, contents, options):
-    captioner = model.train(dataclasses.replace(config, **{"epochs": 1, **options}), tmp_path)
+def test_a_pretrained_architecture_trains_and_is_read_back(config, tmp_path, contents):
+    options = {"backbone": "MobileNet", "backbone_epoch": 2, "backbone_rate": 1e-4, "epochs": 2, "image_size": 32}
+    captioner = model.train(dataclasses.replace(config, **options), tmp_path)
     assert_alike(load(tmp_path), captioner, list(contents.values())[:3])
 
 
