@@ -85,6 +85,7 @@ def test_dropout_draws_each_direction_its_own(rng):
 
 
 @pytest.mark.slow_on_jax
+@pytest.mark.rest
 def test_trains_saves_and_loads(rng, tmp_path, assert_close):
     model = keras.Sequential([keras.Input((None, FEATURES)), keras.layers.Masking(), Bidirectional(layers.LSTM(UNITS))])
     model.compile("adam", "mse")

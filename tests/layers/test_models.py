@@ -53,6 +53,7 @@ def test_fit_gives_the_weights_that_keras_gives(name, kind, rng, assert_close):
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="on JAX everything is compiled, on PyTorch nothing")
 @pytest.mark.parametrize("cell", ["GRU", "Bidirectional", pytest.param("stack", marks=pytest.mark.rest)])
+@pytest.mark.rest
 def test_xla_trains_to_the_same_weights(cell, rng, assert_close):
     make = {
         "Bidirectional": lambda: layers.Bidirectional(layers.GRU(4)),
@@ -74,6 +75,7 @@ def test_xla_trains_to_the_same_weights(cell, rng, assert_close):
     assert_close(*([w.value for w in model.trainable_weights] for model in models), atol=1e-5)
 
 
+@pytest.mark.rest
 def test_lengths_that_change_from_batch_to_batch_train_with_auto(rng):
     model = sequential(layers.LSTM(4, recurrent_dropout=0.1))
     model.compile("adam", "mse", jit_compile="auto")

@@ -92,12 +92,14 @@ def test_hello_from_its_first_letter_alone(tmp_path):
         generator.export(tmp_path / "export")
 
 
+@pytest.mark.rest
 def test_a_long_text_is_gone_on_with(verse):
     (text,) = load(verse).generate("the cat", sampling=LIKELIEST, length=60)
     assert text.startswith("the cat sat on the ") and set(text.split()[:-1]) <= set(VERSE.split())
     assert len(text) == 67
 
 
+@pytest.mark.rest
 def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     generator = load(verse)
     text = data.read(generator.config, "test")
@@ -136,6 +138,7 @@ def test_lines_are_not_adapted_to(hello):
         evaluation.adapted_bits(generator, "hello", 0.1)
 
 
+@pytest.mark.rest
 def test_what_is_followed_is_what_is_written(verse):
     generator = load(verse)
     (text,) = generator.generate("the", sampling=LIKELIEST, length=20)
@@ -144,6 +147,7 @@ def test_what_is_followed_is_what_is_written(verse):
     assert "".join(guess.predicted for guess in guesses)[3:] == text[3:]
 
 
+@pytest.mark.rest
 def test_bits_of_lines(names):
     generator = load(names)
     lines = data.read(generator.config, "test")
@@ -153,6 +157,7 @@ def test_bits_of_lines(names):
     np.testing.assert_allclose(bits, -np.log2(probabilities).sum(), rtol=1e-3)
 
 
+@pytest.mark.rest
 def test_labels(names):
     generator = load(names)
     assert generator.labels == ["cats", "dogs"]

@@ -39,6 +39,7 @@ def test_precision_is_that_of_the_training(name, tmp_path):
     assert kept(IMAGES[:, :32, :32]).dtype == "bfloat16"
 
 
+@pytest.mark.rest
 def test_a_network_for_images_of_another_size(tmp_path):
     """Its weights are those of the file, also where it holds another network, unless they belong to a size."""
     inner = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3))

@@ -100,6 +100,7 @@ def test_order_depends_on_the_epoch_alone():
     assert int(data.dataset.cardinality()) == 5
 
 
+@pytest.mark.rest
 def test_leaves_the_best_epoch(tmp_path):
     model = train(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "history.csv", "figures", STATES}
@@ -167,6 +168,7 @@ def test_a_resumed_training_ends_with_the_weights_of_an_unbroken_one(options, tm
     assert (whole / "history.csv").read_text() == (broken / "history.csv").read_text()
 
 
+@pytest.mark.rest
 def test_a_state_that_was_cut_short_is_passed_over(tmp_path, capsys):
     (tmp_path / "whole").mkdir()
     expected = train(tmp_path / "whole").get_weights()
@@ -231,6 +233,7 @@ def test_plateau_halves_the_rate_after_each_epoch_that_is_not_better(tmp_path):
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 5.0])
+@pytest.mark.rest
 def test_accumulated_gradients_are_those_of_one_large_batch(weight_decay, tmp_path):
     weights = []
     for name, accumulate, rows in (("small", 5, 8), ("large", 1, 40)):
