@@ -10,7 +10,7 @@ from ...datasets import DataError
 from ...datasets.texts import read_texts
 from ..shared.text.batches import batches_by_length, length_multiple, pad, rows_of, teacher_forcing
 from ..shared.text.tokenizers import END, Tokenizer, strings
-from ..shared.training.batches import EpochBatches
+from ..shared.training.batches import EpochBatches, slices
 from .config import Config
 
 CHUNK = 10_000  # characters of a long text that are encoded at once, because the tensors of all would be large
@@ -57,7 +57,7 @@ def labels_of(lines: Sequence[Line]) -> list[str]:
 
 def chunks_of(text: str) -> list[str]:
     """Divides a long text into chunks of at most `CHUNK` characters."""
-    return [text[first : first + CHUNK] for first in range(0, len(text), CHUNK)]
+    return slices(text, CHUNK)
 
 
 def text_ids(text: str, tokenizer: Tokenizer) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Messages, progress bars and timing of commands. Everything but results goes to standard error."""
 
-import importlib
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
+
+from .extras import import_extra
 
 
 def import_tensorflow() -> None:
@@ -15,7 +16,7 @@ def import_tensorflow() -> None:
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
     try:
-        importlib.import_module("tensorflow")
+        import_extra("tensorflow", "apps")
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

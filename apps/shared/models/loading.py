@@ -42,9 +42,8 @@ def read_keras_model(folder: str | Path) -> Any:
     """Reads the `model.keras` of a model's folder, without optimizer and loss.
 
     Raises:
-        ModelFolderError: If the file is missing or damaged.
+        ModelFolderError: If the file cannot be read.
     """
-    folders.require(folder, "model.keras")
     with readable(folder):
         return keras.models.load_model(Path(folder) / "model.keras", compile=False)
 

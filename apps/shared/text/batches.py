@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..training.batches import EpochBatches
+from ..training.batches import EpochBatches, slices
 from .tokenizers import PADDING, START
 
 
@@ -74,8 +74,7 @@ def map_by_length(function: Callable, texts: Sequence[str], batch_size: int = 64
     [(1, 1), (0, 3)]
     """
     order = np.argsort([len(text) for text in texts], kind="stable")
-    for first in range(0, len(order), batch_size):
-        indices = order[first : first + batch_size]
+    for indices in slices(order, batch_size):
         yield from zip(indices, function([texts[index] for index in indices]), strict=True)
 
 

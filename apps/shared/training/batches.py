@@ -52,7 +52,7 @@ class EpochBatches:
 
 
 def slices(items: Any, size: int) -> list[Any]:
-    """Divides a list or an array into consecutive parts of `size` items; the last one may be shorter.
+    """Divides a list, a string or an array into consecutive parts of `size` items; the last one may be shorter.
 
     Example:
 
