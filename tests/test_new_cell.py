@@ -31,10 +31,11 @@ class Toy(CellLayer):
     cell_class = ToyCell
 '''
 SCRIPT = """
-import sys
+import tensorflow as tf
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.long_memory import config, model
 
+tf.config.run_functions_eagerly(True)
 sizes = ["--embedding-dim", "4", "--encoder-units", "4", "--decoder-units", "4", "--epochs", "1"]
 options = ["--data", "data", "--source", "de", "--target", "en", "--cell", "toy", *sizes]
 assert cli.main(["translation", "train", "--output", "model", *options]) == 0

@@ -230,14 +230,12 @@ def test_scheduled_sampling_reads_the_models_own_tokens(rng, assert_close):
 
 
 @pytest.mark.slow_on_jax
-@pytest.mark.parametrize("scheduled_sampling", [pytest.param(False, marks=pytest.mark.rest), True])
 @pytest.mark.rest
-def test_learns_to_reverse(scheduled_sampling, rng):
+def test_learns_to_reverse(rng):
     sources, targets = reversals(1024, rng)
     model = model_of("after_step", units=32)
-    if scheduled_sampling:
-        model = ConditionalLM(model.encoder, model.decoder, scheduled_sampling=True)
-        model.sampling_rate.assign(0.2)
+    model = ConditionalLM(model.encoder, model.decoder, scheduled_sampling=True)
+    model.sampling_rate.assign(0.2)
     model.compile(
         keras.optimizers.Adam(0.02),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

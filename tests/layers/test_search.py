@@ -390,7 +390,7 @@ class Searcher(keras.Model):
         return (*found, *sample(step, state, draws, top_k=4, top_p=0.9, temperature=0.8, **options))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "jit"])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.rest)], ids=["graph", "jit"])
 def test_compiled(jit_compile):
     model = Searcher()
     # PyTorch's compiler takes minutes.

@@ -176,7 +176,7 @@ def test_labels(names):
     assert all(text.startswith("r") for text in generator.generate("r", sampling=Sampling(5)))
 
 
-@pytest.mark.parametrize("label", [None, "x"])
+@pytest.mark.parametrize("label", [pytest.param(None, marks=pytest.mark.rest), "x"])
 def test_an_end_is_told_from_the_length(label):
     """A model to which all tokens are alike, the end among them or not."""
     labels = ["x", "y"] if label else []
