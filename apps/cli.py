@@ -20,11 +20,11 @@ from . import APPS, load
 from .shared.allocator import keep_freed_memory
 from .shared.config import SearchConfig, plain
 from .shared.console import import_tensorflow, note
-from .shared.errors import ModelFolderError, TrainingError, UsageError
+from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
 from .shared.extras import MissingExtra
 from .shared.models import folders
 
-USER_ERRORS = (DataError, MissingExtra, ModelFolderError, TrainingError, UsageError)
+USER_ERRORS = (DataError, LockError, MissingExtra, ModelFolderError, TrainingError, UsageError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

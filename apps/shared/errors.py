@@ -15,3 +15,20 @@ class TrainingError(ValueError):
 
 class NotANumberError(TrainingError):
     """The loss is not a number in the first epoch."""
+
+
+class LockError(ValueError):
+    """A file cannot be locked, for example because its file system does not support locks."""
+
+
+class AlreadyLockedError(LockError):
+    """Another process holds a lock.
+
+    Args:
+        message: The message.
+        holder: The other process, such as `process 1234 since 14:03`.
+    """
+
+    def __init__(self, message: str, holder: str) -> None:
+        super().__init__(message)
+        self.holder = holder
