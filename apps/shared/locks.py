@@ -35,9 +35,7 @@ def locked(path: str | Path, wait: bool = False) -> Iterator[None]:
     path = Path(path)
     file = _acquire(path, wait)
     try:
-        file.truncate(0)
-        file.write(f"{os.getpid()} {datetime.datetime.now().isoformat(timespec='seconds')} {socket.gethostname()}\n")
-        file.flush()
+        _write_holder(file)
         yield
     finally:
         with contextlib.suppress(OSError):  # Windows deletes no open file
@@ -48,7 +46,8 @@ def locked(path: str | Path, wait: bool = False) -> Iterator[None]:
 def _acquire(path: Path, wait: bool) -> IO[str]:
     """Opens and locks the file `path`."""
     while True:
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115; "w" would erase what the holder wrote
+        # Mode "w" would erase the holder's line.
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
         try:
             _lock(file, path, wait)
             # The former holder may have deleted the file after this process opened it.
@@ -76,6 +75,14 @@ def _lock(file: IO[str], path: Path, wait: bool) -> None:
     except portalocker.LockException as error:
         reason = str(error.strerror or error)
         raise LockError(f"{path.parent}: cannot lock a file there ({reason}); use another file system") from error
+
+
+def _write_holder(file: IO[str]) -> None:
+    """Writes a line about this process into its lock file."""
+    line = f"{os.getpid()} {datetime.datetime.now().isoformat(timespec='seconds')} {socket.gethostname()}\n"
+    with contextlib.suppress(OSError):  # on a full disk, the lock works without the line
+        file.truncate(0)
+        os.write(file.fileno(), line.encode())
 
 
 def _holder(file: IO[str]) -> str:

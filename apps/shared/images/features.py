@@ -2,21 +2,25 @@
 
 import collections
 import contextlib
+import errno
 import hashlib
+import io
+import math
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import keras
 import numpy as np
-import portalocker
 
 from ....datasets.images import Image
 from ..config import ImageConfig
 from ..console import note, progress
 from ..errors import TrainingError
+from ..locks import locked
 from ..models.folders import whole_file
 from .pixels import Reader, pixel_reader
 
@@ -54,9 +58,9 @@ def cached_features(
     """Returns the feature maps of images; computes them if no file in `folder` holds them.
 
     The file is named by a checksum of the backbone's architecture and weights, the images' size and the images'
-    contents. While features are computed, those so far stand in a `.partial` file, and a `.done` file holds their
-    number, so that an interrupted computation is resumed. If another process computes the same features, this one
-    waits for it.
+    contents. While features are computed, they are in a `.partial` file, and a `.done` file holds their checksums, so
+    that an interrupted computation resumes after the last images whose features are intact. If another process
+    computes the same features, this one waits for it.
 
     Args:
         backbone: Keras model from `(batch, size, size, 3)` in 0 to 255 to `(batch, rows, columns, features)`.
@@ -69,44 +73,61 @@ def cached_features(
         float16 array `(images, rows, columns, features)`, read from the file on access.
 
     Raises:
-        TrainingError: If a feature exceeds the range of float16.
+        TrainingError: If a feature exceeds the range of float16, or the folder cannot be written or is too small.
+        LockError: If the file system of the folder does not support locks.
     """
     folder = Path(folder).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_folder(folder)
     path = folder / f"{_checksum(images, *_identity(backbone, size))}.npy"
     shape = (len(images), *backbone.compute_output_shape((None, size, size, 3))[1:])
-    with _locked(path):
-        features = _read(path, shape)
-        if features is not None:
-            note(f"features of {len(images)} images read from {path}")
-            return features
-        _compute(backbone, pixels, path, shape)
-    return np.load(path, mmap_mode="r")
+    if not _is_complete(path, shape):
+        _check_writable(folder)
+        with locked(path.with_suffix(".lock"), wait=True):
+            if not _is_complete(path, shape):  # another process may have computed them meanwhile
+                _compute(backbone, pixels, path, shape)
+                return np.lib.format.open_memmap(path, "r")
+    note(f"features of {len(images)} images read from {path}")
+    return np.lib.format.open_memmap(path, "r")
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Waits until no other process computes the features of `path`, and locks it in the block."""
-    lock_path = path.with_suffix(".lock")
-    with open(lock_path, "w") as lock:
-        try:
-            portalocker.lock(lock, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.AlreadyLocked:
-            note(f"waiting for another process that computes the same features ({lock_path})")
-            portalocker.lock(lock, portalocker.LOCK_EX)
-        yield
-
-
-def _read(path: Path, shape: tuple[int, ...]) -> np.memmap | None:
-    """Opens a file of features; None if it is missing, damaged or of another shape."""
+def _check_folder(folder: Path) -> None:
+    """Creates a cache's folder; raises a `TrainingError` if it can neither be written nor contains features."""
     try:
-        features = np.load(path, mmap_mode="r")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"the cache {folder} cannot be created: {error.strerror}") from error
+    if not any(folder.glob("*.npy")):
+        _check_writable(folder)
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises a `TrainingError` if no file can be created in a cache's folder."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise TrainingError(f"the cache {folder} is read-only and lacks features of these images and this backbone")
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """The first bytes of a `.npy` file of features."""
+    header = io.BytesIO()
+    dtype = np.lib.format.dtype_to_descr(np.dtype("float16"))
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _row_bytes(shape: tuple[int, ...]) -> int:
+    """The number of bytes of one image's features."""
+    return 2 * math.prod(shape[1:])
+
+
+def _is_complete(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file of features exists and has the header and the size that belong to `shape`."""
+    header = _header(shape)
+    try:
+        with open(path, "rb") as file:
+            begin, length = file.read(len(header)), file.seek(0, os.SEEK_END)
     except FileNotFoundError:
-        return None
-    except (ValueError, EOFError) as error:
-        note(f"{path} cannot be read ({error}); computing the features again")
-        return None
-    return features if features.shape == shape else None
+        return False
+    return begin == header and length >= len(header) + shape[0] * _row_bytes(shape)
 
 
 def _identity(backbone: keras.Model, size: int) -> Iterator[Any]:
@@ -138,27 +159,98 @@ def _checksum(images: Sequence[Image], *parts: Any) -> str:
 
 def _compute(backbone: keras.Model, pixels: Reader, path: Path, shape: tuple[int, ...]) -> None:
     """Computes features and writes them to `path`; resumes an interrupted computation."""
-    partial, done_path = path.with_suffix(".partial"), path.with_suffix(".done")
-    count = shape[0]
-    text = done_path.read_text() if partial.exists() and done_path.exists() else ""
-    done = int(text) if text.isdigit() else 0
-    if not done:
-        done_path.unlink(missing_ok=True)
-    features = np.lib.format.open_memmap(partial, "r+" if done else "w+", "float16", shape)
-    if done:
-        note(f"resuming after {done} images whose features are in {partial}")
-    starts = range(done, count, BATCH)
-    for start in progress(starts, len(starts), "computing features of images"):
-        indices = np.arange(start, min(start + BATCH, count))
-        batch = backbone.predict_on_batch(np.asarray(pixels(indices), "float32"))
-        if not np.abs(batch).max() <= np.finfo("float16").max:  # also true for NaN
-            raise TrainingError("the backbone's features exceed 65,504, the maximum of a cache; train without a cache")
-        features[indices] = batch
-        if (start // BATCH) % 16 == 0:
-            features.flush()
-            with whole_file(done_path) as written:
-                written.write_text(str(indices[-1] + 1))
-    features.flush()
-    del features
+    partial = path.with_suffix(".partial")
+    if path.exists() and not partial.exists():
+        note(f"{path} is damaged")
+        os.replace(path, partial)
+    done_path, count, header = path.with_suffix(".done"), shape[0], _header(shape)
+    checkpoints, digest = _intact(partial, done_path, shape)
+    done = max(checkpoints, default=0)
+    with _enough_space(partial, shape), open(partial, "r+b" if done else "wb") as file:
+        file.write(header)
+        file.truncate(len(header) + done * _row_bytes(shape))
+        file.seek(0, os.SEEK_END)
+        starts = range(done, count, BATCH)
+        for start in progress(starts, len(starts), "computing features of images"):
+            indices = np.arange(start, min(start + BATCH, count))
+            features = _features(backbone, pixels(indices))
+            file.write(features)
+            digest.update(features)
+            if (start // BATCH) % 16 == 0 or indices[-1] + 1 == count:
+                file.flush()
+                os.fsync(file.fileno())
+                checkpoints[int(indices[-1]) + 1] = digest.hexdigest()
+                with whole_file(done_path) as written:
+                    written.write_text("".join(f"{number} {checksum}\n" for number, checksum in checkpoints.items()))
     os.replace(partial, path)
-    done_path.unlink(missing_ok=True)
+
+
+def _features(backbone: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    """Computes the features of a batch in float16."""
+    batch = np.asarray(backbone.predict_on_batch(np.asarray(pixels, "float32")))
+    if not np.abs(batch).max() <= np.finfo("float16").max:  # also true for NaN
+        raise TrainingError("the backbone's features exceed 65,504, the maximum of a cache; train without a cache")
+    return np.ascontiguousarray(batch, "float16")
+
+
+def _intact(partial: Path, done_path: Path, shape: tuple[int, ...]) -> tuple[dict[int, str], Any]:
+    """Finds the features of an interrupted computation that equal those that were written.
+
+    Args:
+        partial: The file of features.
+        done_path: The file of checkpoints. A line holds a number of images and the checksum of their features.
+        shape: The shape of all features.
+
+    Returns:
+        `(checkpoints, digest)`: the checkpoints that are intact, in ascending order, and the digest of their features.
+    """
+    checkpoints: dict[int, str] = {}
+    digest = hashlib.blake2b(digest_size=16)
+    if not partial.exists():
+        return checkpoints, digest
+    text = done_path.read_text(encoding="utf-8", errors="replace") if done_path.exists() else ""
+    lines = text.splitlines() or [""]
+    header, row_bytes, done = _header(shape), _row_bytes(shape), 0
+    with open(partial, "rb") as file:
+        has_header = file.read(len(header)) == header
+        for line in lines:
+            match = re.fullmatch(r"([0-9]{1,18})(?: ([0-9a-f]{32}))?", line)
+            number, following = int(match[1]) if match else 0, digest.copy()
+            if not done < number <= shape[0] or not _update(following, file, (number - done) * row_bytes):
+                break
+            # Earlier releases wrote no checksum. The header is written again anyway.
+            intact = match[2] == following.hexdigest() if match[2] else has_header
+            if not intact:
+                break
+            digest, done = following, number
+            checkpoints[done] = digest.hexdigest()
+    if len(checkpoints) < len(lines) or not has_header:
+        note(f"{partial} is damaged or incomplete; resuming after {done} of {shape[0]} images")
+    else:
+        note(f"resuming after {done} images whose features are in {partial}")
+    return checkpoints, digest
+
+
+def _update(digest: Any, file: BinaryIO, count: int) -> bool:
+    """Adds the next `count` bytes of a file to a digest; returns whether there were so many."""
+    while count and (chunk := file.read(min(count, 2**24))):
+        digest.update(chunk)
+        count -= len(chunk)
+    return not count
+
+
+@contextlib.contextmanager
+def _enough_space(partial: Path, shape: tuple[int, ...]) -> Iterator[None]:
+    """Raises a `TrainingError` if the disk lacks space for all features, at once or when writing in the block fails."""
+    size = len(_header(shape)) + shape[0] * _row_bytes(shape)
+    written = partial.stat().st_size if partial.exists() else 0
+    try:
+        usage = shutil.disk_usage(partial.parent)
+        if usage.total and usage.free < size - written:  # some file systems do not know their size
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        need = f"the features of {shape[0]} images take {size:,} bytes in the cache {partial.parent}"
+        raise TrainingError(f"{need}: {error.strerror}; with more space, the same command resumes") from error

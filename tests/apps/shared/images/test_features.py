@@ -1,6 +1,8 @@
 import dataclasses
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -60,7 +62,7 @@ def test_they_are_computed_once(images, reader, tmp_path):
     assert reader.count == 100
     np.testing.assert_array_equal(cached_features(network(), images, reader, 4, tmp_path / "cache"), first)
     assert reader.count == 100
-    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".lock"}
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".done"}
 
 
 @pytest.mark.parametrize("change", ["image", "mirrored", "order", "fewer", "weights", "architecture", "wires"])
@@ -102,25 +104,146 @@ def test_an_interruption_loses_little(images, reader, tmp_path, monkeypatch, cap
     np.testing.assert_array_equal(cached_features(network(), images, reader, 4, tmp_path / "cache"), expected)
     assert "resuming after 68 images" in capsys.readouterr().err
     assert reader.count == 80 + 100 - 68
-    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".lock"}
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".done"}
 
 
-@pytest.mark.parametrize("content", ["", "many"])
-def test_a_count_that_was_cut_short_begins_anew(content, images, reader, tmp_path):
+@pytest.fixture
+def finished(images, reader, tmp_path, monkeypatch):
+    """The file of features computed in batches of 2, so with checkpoints at 2, 34, 66, 98 and 100 images."""
+    monkeypatch.setattr(features, "BATCH", 2)
     cached_features(network(), images, reader, 4, tmp_path / "cache")
     (path,) = (tmp_path / "cache").glob("*.npy")
-    path.rename(path.with_suffix(".partial"))
-    path.with_suffix(".done").write_text(content)
-    found = cached_features(network(), images, reader, 4, tmp_path / "cache")
-    assert found.shape == (100, 2, 2, 2) and np.any(found[-1] != 0)
+    reader.count = 0
+    return path
 
 
-def test_a_file_that_was_cut_short_is_computed_again(images, reader, tmp_path, capsys):
-    expected = np.array(cached_features(network(), images, reader, 4, tmp_path / "cache"))
-    (path,) = (tmp_path / "cache").glob("*.npy")
-    path.write_bytes(path.read_bytes()[:-10])
-    np.testing.assert_array_equal(cached_features(network(), images, reader, 4, tmp_path / "cache"), expected)
-    assert "cannot be read" in capsys.readouterr().err
+HEADER, ROW = 128, 16
+
+
+def cut(path, rows):
+    path.write_bytes(path.read_bytes()[: HEADER + ROW * rows])
+
+
+def overwrite(path, position, content):
+    data = bytearray(path.read_bytes())
+    data[position : position + len(content)] = content
+    path.write_bytes(data)
+
+
+def change_done(path, change):
+    done = path.with_suffix(".done")
+    done.write_bytes(change(done.read_bytes()))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".partial"])
+@pytest.mark.parametrize(
+    "damage, intact",
+    [
+        (lambda path: path.write_bytes(b""), 0),
+        (lambda path: cut(path, 0), 0),
+        (lambda path: cut(path, 1), 0),
+        (lambda path: cut(path, 65), 34),
+        (lambda path: cut(path, 99), 98),
+        (lambda path: overwrite(path, 0, b"garbage"), 100),
+        (lambda path: overwrite(path, 0, b"PK\3\4"), 100),
+        (lambda path: np.save(path.open("wb"), np.zeros((100, 3, 2, 2), "float16")), 0),
+    ],
+)
+def test_a_damaged_file_is_computed_from_what_is_intact(
+    suffix, damage, intact, finished, images, reader, tmp_path, capsys
+):
+    expected = finished.read_bytes()
+    path = finished.rename(finished.with_suffix(suffix))
+    damage(path)
+    cached_features(network(), images, reader, 4, tmp_path / "cache")
+    assert reader.count == 100 - intact
+    assert finished.read_bytes() == expected
+    err = capsys.readouterr().err
+    assert f"{path} is damaged" in err
+    assert f"resuming after {intact} of 100 images" in err
+
+
+@pytest.mark.parametrize(
+    "damage, intact",
+    [
+        (lambda path: change_done(path, lambda text: b""), 0),
+        (lambda path: change_done(path, lambda text: b"many"), 0),
+        (lambda path: change_done(path, lambda text: b"\xff\0" + text), 0),
+        (lambda path: change_done(path, lambda text: text + b"101 " + b"0" * 32), 100),
+        (lambda path: change_done(path, lambda text: b"9" * 5000), 0),
+        (lambda path: change_done(path, lambda text: text[:-5]), 98),
+        (lambda path: path.with_suffix(".done").unlink(), 0),
+        (lambda path: overwrite(path, HEADER + ROW * 50, b"!"), 34),
+        (lambda path: overwrite(path, HEADER + ROW * 70, bytes(ROW * 5)), 66),
+    ],
+)
+def test_damaged_checkpoints(damage, intact, finished, images, reader, tmp_path, capsys):
+    expected = finished.read_bytes()
+    path = finished.rename(finished.with_suffix(".partial"))
+    damage(path)
+    cached_features(network(), images, reader, 4, tmp_path / "cache")
+    assert reader.count == 100 - intact
+    assert finished.read_bytes() == expected
+    assert f"{path} is damaged or incomplete; resuming after {intact} of 100 images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows, intact", [(100, 68), (60, 0)])
+def test_an_interruption_of_an_earlier_release(rows, intact, finished, images, reader, tmp_path):
+    """It wrote the number of images without a checksum."""
+    expected = finished.read_bytes()
+    path = finished.rename(finished.with_suffix(".partial"))
+    cut(path, rows)
+    path.with_suffix(".done").write_text("68")
+    cached_features(network(), images, reader, 4, tmp_path / "cache")
+    assert reader.count == 100 - intact
+    assert finished.read_bytes() == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_full_disk(finished, images, reader, tmp_path, capsys):
+    import resource
+
+    expected = finished.read_bytes()
+    finished.unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER + ROW * 70, limits[1]))
+    try:
+        with pytest.raises(
+            TrainingError, match=f"100 images take {len(expected):,} bytes in the cache {finished.parent}"
+        ):
+            cached_features(network(), images, reader, 4, tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    reader.count = 0
+    cached_features(network(), images, reader, 4, tmp_path / "cache")
+    assert "resuming after 66 images" in capsys.readouterr().err
+    assert reader.count == 34
+    assert finished.read_bytes() == expected
+
+
+def test_a_disk_without_enough_space_is_noticed_before_any_work(images, reader, tmp_path, monkeypatch):
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda folder: SimpleNamespace(total=10**9, free=1000))
+    with pytest.raises(TrainingError, match="100 images take 1,728 bytes in the cache"):
+        cached_features(network(), images, reader, 4, tmp_path / "cache")
+    assert not reader.count
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_folder_that_is_read_only(finished, images, reader, tmp_path, monkeypatch):
+    monkeypatch.setattr(features.os, "access", lambda path, mode: False)  # root may write everywhere
+    cached_features(network(), images, reader, 4, tmp_path / "cache")
+    with pytest.raises(TrainingError, match="cache is read-only"):
+        cached_features(network(1), images, reader, 4, tmp_path / "cache")
+    finished.unlink()
+    with pytest.raises(TrainingError, match="cache is read-only"):
+        cached_features(network(), images, None, 4, tmp_path / "cache")
+    assert not reader.count
+
+
+def test_a_file_in_the_place_of_the_folder(images, reader, tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(TrainingError, match="cache cannot be created: File exists"):
+        cached_features(network(), images, reader, 4, tmp_path / "cache")
 
 
 def test_a_backbone_for_images_of_any_size(images, reader, tmp_path):
