@@ -22,7 +22,7 @@ from .shared.config import SearchConfig, plain
 from .shared.console import import_tensorflow, note
 from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
 from .shared.extras import MissingExtra
-from .shared.models import folders
+from .shared.models import folders, outputs
 
 USER_ERRORS = (DataError, LockError, MissingExtra, ModelFolderError, TrainingError, UsageError)
 
@@ -51,20 +51,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(config_class: Any, *, output: str, resume: bool, overwrite: bool, config: Any, **options: Any) -> None:
     """Trains a model and writes its folder."""
     del config  # the parser has applied it
-    resumes = resume and folders.unfinished_folder(output).exists()
-    folders.check_new(output, overwrite or resumes, "config.yaml")
+    folder = outputs.output_folder(output)
     _make_absolute(options)
     config = config_class(**options)
     model = importlib.import_module(f".{config.app}.model", __package__)
     try:
-        with folders.resumable(output, config, resume, overwrite) as partial:
+        with folders.resumable(folder, config, resume, overwrite) as partial:
             model.train(config, partial)
+    except folders.FinishedError as error:
+        note(error)
+        return
     except USER_ERRORS:
         raise
     except BaseException:
-        unfinished = folders.unfinished_folder(output)
+        unfinished, finished = folders.unfinished_folder(folder), outputs.beside(folder, "finished")
         if unfinished.exists():
             note(f"the unfinished training is in {unfinished}; --resume continues it")
+        if finished.exists():
+            note(f"the model is in {finished}; --resume renames it to {folder}")
         raise
     note(f"the model is in {output}")
 
@@ -81,10 +85,10 @@ def _make_absolute(options: dict[str, Any]) -> None:
 
 def _export(*, model: str, to: str | None, overwrite: bool) -> None:
     """Exports a model as a SavedModel, which requires only TensorFlow."""
-    to = to or os.path.join(model, "export")
-    folders.check_new(to, overwrite, "saved_model.pb")
-    load(model).export(to)
-    note(f"the SavedModel is in {to}")
+    folder = outputs.output_folder(os.path.join(model, "export") if to is None else to)
+    outputs.check_new(folder, overwrite, "saved_model.pb")
+    load(model).export(folder)
+    note(f"the SavedModel is in {folder if to is None else to}")
 
 
 def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:

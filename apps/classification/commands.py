@@ -33,11 +33,11 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test") -> Non
         results = dict(progress(classifier.classify_sorted(texts), len(texts), "classifying"))
     predictions = [results[index].label for index in range(len(texts))]
     metrics, confusion = classification_metrics(targets, predictions, classifier.labels)
+    speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
+    report(model, split, {**metrics, **speed}, data)
     figure = figure_path(model, "confusion", split, data)
     draw_confusion(classifier.labels, confusion, figure)
     note(f"the confusion matrix is in {figure}")
-    speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
-    report(model, split, {**metrics, **speed}, data)
 
 
 def predict(model: str, *texts: str, json: bool = False) -> None:

@@ -1,6 +1,7 @@
 """One page with all cells on all tasks at all lags, and with their gradients."""
 
 import base64
+import contextlib
 import csv
 import dataclasses
 import html
@@ -115,12 +116,17 @@ def run(config: Config, path: str | Path) -> Result:
 
     keras.utils.set_random_seed(config.seed)  # as `train` does
     result: Result = {"config": dataclasses.asdict(config), "untrained": Experiment(config, build(config)).measure()}
-    losses = []
+    losses: list[float] = []
+    folder = path.with_suffix("")
     try:
-        with folders.resumable(path.with_suffix(""), config, resume=True, overwrite=False) as partial:
-            result["trained"] = train(config, partial).measure()
-            with open(partial / "history.csv", newline="", encoding="utf-8") as file:
-                losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+        with (
+            contextlib.suppress(folders.FinishedError),
+            folders.resumable(folder, config, resume=True, overwrite=False) as partial,
+        ):
+            train(config, partial)
+        result["trained"] = Experiment.load(folder).measure()
+        with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+            losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
     except NotANumberError:
         pass
     ended = len(losses) == config.epochs or (losses and losses[-1] < MARGIN * goal(config))

@@ -18,7 +18,7 @@ from PIL import Image
 
 from .console import note
 from .errors import UsageError
-from .models.folders import whole_file
+from .models.outputs import whole_file
 
 
 def draw_history(history: str | Path, path: str | Path) -> None:

@@ -11,7 +11,7 @@ from .models import folders
 
 
 def report(folder: str, split: str, metrics: dict[str, Any], data: str | None = None) -> None:
-    """Writes the metrics of an evaluation to the model's folder and prints them as one line of JSON.
+    """Prints the metrics of an evaluation as one line of JSON and writes them to the model's folder.
 
     Args:
         folder: The model's folder.
@@ -19,8 +19,8 @@ def report(folder: str, split: str, metrics: dict[str, Any], data: str | None = 
         metrics: The metrics by name.
         data: The data set, or None if it is the one that the model was trained on.
     """
+    print(json.dumps(metrics, ensure_ascii=False), flush=True)  # a folder that is read-only costs no result
     folders.write_metrics(folder, split if data is None else f"{split} of {data}", metrics)
-    print(json.dumps(metrics, ensure_ascii=False), flush=True)
 
 
 def figure_path(folder: str, name: str, split: str, data: str | None = None) -> Path:

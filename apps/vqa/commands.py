@@ -40,11 +40,11 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", strict
     for modality, baseline in baselines.items():
         baseline_results, _ = evaluation.predict_all(baseline, examples)
         metrics["baselines"][f"{modality}_only"] = evaluation.summary(baseline_results)["accuracy"]
+    speed = {"images": images, "questions_per_second": round(len(results) / watch.seconds, 1)}
+    report(model, split, {**metrics, **speed}, data)
     figure = figure_path(model, "confusion", split, data)
     draw_confusion(*evaluation.confusion(results), figure)
     note(f"confusion matrix written to {figure}")
-    speed = {"images": images, "questions_per_second": round(len(results) / watch.seconds, 1)}
-    report(model, split, {**metrics, **speed}, data)
 
 
 def predict(model: str, *pairs: str, json: bool = False, figure: str | None = None) -> None:

@@ -152,9 +152,9 @@ def killed_after():
 
     @contextlib.contextmanager
     def killed_after(last):
-        def save(states, epoch, best, save=States.save):
-            save(states, epoch, best)
-            if epoch == last:
+        def save(states, rows, best, save=States.save):
+            save(states, rows, best)
+            if len(rows) == last:
                 raise Killed
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from .folders import whole
+from .outputs import whole
 
 
 def write_saved_model(

@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 import yaml
 
 from ..config import rename_attention
+from ..console import note
 from ..errors import ModelFolderError
-
-# The subfolder with the checkpoints of a training that is running or was interrupted.
-STATES = "training"
+from . import outputs
+from .outputs import STATES, whole_file
 
 
 def read_config(folder: str | Path, app: str | None = None) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def read_config(folder: str | Path, app: str | None = None) -> dict[str, Any]:
 
 def require(folder: str | Path, *names: str) -> None:
     """Raises a `ModelFolderError` unless the folder exists and contains the files `names`."""
-    folder = Path(folder)
+    folder = outputs.find(Path(folder))
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder")
     missing = [name for name in names if not (folder / name).exists()]
@@ -85,59 +83,19 @@ def write_metrics(folder: str | Path, name: str, metrics: dict[str, Any]) -> Non
     path = Path(folder) / "metrics.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not isinstance(known, dict):
+            raise ValueError("not an object")
     except ValueError as error:
-        raise ModelFolderError(f"{path}: not a JSON file; remove it ({error})") from error
+        broken = path.with_name("metrics.broken.json")
+        path.replace(broken)
+        note(f"{path} is not a JSON file of metrics ({error}); it is renamed to {broken.name}")
+        known = {}
     with whole_file(path) as partial:
         partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def check_new(folder: str | Path, overwrite: bool, mark: str) -> None:
-    """Checks that a folder may be written.
-
-    Args:
-        folder: The folder.
-        overwrite: Whether it may be replaced if it exists.
-        mark: Name of a file that a folder of this kind contains. A folder without it is never replaced, so that a typo
-            deletes nothing else.
-
-    Raises:
-        ModelFolderError: If the folder exists and must not be replaced.
-    """
-    folder = Path(folder).absolute()
-    if folder.exists() and not overwrite:
-        raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
-    if folder.exists() and not folder.is_dir():
-        raise ModelFolderError(f"{folder} is a file, not a folder")
-    if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
-        raise ModelFolderError(f"{folder} is not replaced, because it does not contain {mark}")
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields the path of a temporary file that becomes `path` when the block ends and is deleted if it fails."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def whole(folder: str | Path) -> Iterator[Path]:
-    """Yields a temporary folder that becomes `folder` when the block ends and is deleted if the block fails.
-
-    An existing `folder` is replaced at the end, and kept if the block fails.
-    """
-    folder = Path(folder).absolute()
-    with _parent(folder):
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-        partial.chmod(0o755)  # mkdtemp gives access to the owner only
-        try:
-            yield partial
-            _replace(folder, partial)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+class FinishedError(ModelFolderError):
+    """A training is to be resumed that has finished."""
 
 
 @contextlib.contextmanager
@@ -151,82 +109,78 @@ def resumable(folder: str | Path, config: Any, resume: bool, overwrite: bool) ->
         folder: The folder that the training writes.
         config: The configuration of the training, a dataclass. It must equal that of a resumed training.
         resume: Whether to continue in an unfinished working folder, if there is one.
-        overwrite: Whether to discard an unfinished working folder as soon as there is a new checkpoint.
+        overwrite: Whether to replace `folder`, and to discard an unfinished working folder as soon as there is a new
+            checkpoint.
 
     Raises:
-        ModelFolderError: If there is an unfinished working folder and neither `resume` nor `overwrite` is set, or if it
-            has another configuration.
+        FinishedError: If `resume` is set, `overwrite` is not, and the training has finished.
+        ModelFolderError: If another process writes the folder; if it exists, or there is an unfinished working folder,
+            and neither `resume` nor `overwrite` is set; or if the training to be resumed has another configuration.
     """
     folder = Path(folder).absolute()
-    unfinished = unfinished_folder(folder)
-    former = unfinished.with_name(f"{unfinished.name}-former")
-    if unfinished.exists() and not resume:
-        if not overwrite:
-            raise ModelFolderError(
-                f"{unfinished} is an unfinished training; --resume continues it, --overwrite discards it"
-            )
-        shutil.rmtree(former, ignore_errors=True)
-        unfinished.rename(former)
-    _check_same_config(unfinished, config)
-    with _parent(folder):
+    unfinished, former = unfinished_folder(folder), outputs.beside(folder, "unfinished-former")
+    with outputs.writing(folder):
+        _restore_former(unfinished, former)
+        _check_resumable(folder, config, resume, overwrite)
+        if unfinished.exists() and not resume:
+            unfinished.rename(former)
         unfinished.mkdir(exist_ok=True)
         try:
             write_config(unfinished, config)
             yield unfinished
-            _replace(folder, unfinished)
-            shutil.rmtree(folder / STATES, ignore_errors=True)
-        finally:
-            states = unfinished / STATES
-            if unfinished.exists() and not (states.is_dir() and any(states.iterdir())):
-                shutil.rmtree(unfinished)
-                if former.exists():
-                    former.rename(unfinished)
+            outputs.replace(folder, unfinished)
             shutil.rmtree(former, ignore_errors=True)
+        finally:
+            if unfinished.exists() and not _has_states(unfinished):
+                shutil.rmtree(unfinished)
+            _restore_former(unfinished, former)
 
 
-def _check_same_config(unfinished: Path, config: Any) -> None:
-    """Raises a `ModelFolderError` if an unfinished training has another configuration."""
-    if not (unfinished / "config.yaml").exists():
+def _check_resumable(folder: Path, config: Any, resume: bool, overwrite: bool) -> None:
+    """Raises an error unless the training of `folder` may start or be resumed."""
+    unfinished = unfinished_folder(folder)
+    resumes = resume and unfinished.exists()
+    if resume and not overwrite and not resumes and (folder / "config.yaml").exists():
+        _check_same_config(folder, config)
+        raise FinishedError(f"the training of {folder} has finished; there is nothing to resume")
+    outputs.check_new(folder, overwrite or resumes, "config.yaml")
+    if resumes:
+        _check_same_config(unfinished, config)
+    elif unfinished.exists() and not overwrite:
+        raise ModelFolderError(
+            f"{unfinished} is an unfinished training; --resume continues it, --overwrite discards it"
+        )
+
+
+def _has_states(unfinished: Path) -> bool:
+    states = unfinished / STATES
+    return states.is_dir() and any(states.iterdir())
+
+
+def _restore_former(unfinished: Path, former: Path) -> None:
+    """Keeps one of two unfinished trainings: the newer one if it has checkpoints, the former one otherwise."""
+    if not former.exists():
         return
-    before, now = read_config(unfinished), dataclasses.asdict(config)
+    if _has_states(unfinished):
+        shutil.rmtree(former, ignore_errors=True)
+    else:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        former.rename(unfinished)
+
+
+def _check_same_config(folder: Path, config: Any) -> None:
+    """Raises a `ModelFolderError` if a training in a folder has another configuration."""
+    if not (folder / "config.yaml").exists():
+        return
+    before, now = read_config(folder), dataclasses.asdict(config)
     for name in {**now, **before}:
         if before.get(name) != now.get(name):
             raise ModelFolderError(
-                f"{unfinished} was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; --resume needs the "
+                f"{folder} was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; --resume needs the "
                 "same options, and --overwrite without --resume starts over"
             )
 
 
 def unfinished_folder(folder: str | Path) -> Path:
     """Returns the working folder of the training that writes `folder`."""
-    folder = Path(folder).absolute()
-    return folder.with_name(f".{folder.name}.unfinished")
-
-
-@contextlib.contextmanager
-def _parent(folder: Path) -> Iterator[None]:
-    """Creates the parent folders, and deletes those that it created and that are empty if the block fails."""
-    missing = [parent for parent in folder.parents if not parent.exists()]  # the innermost first
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        for parent in missing:
-            with contextlib.suppress(OSError):  # not empty
-                parent.rmdir()
-        raise
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Renames `partial` to `folder`, and restores an existing `folder` if that fails."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    old = partial.with_name(f"{partial.name}-old")
-    folder.rename(old)
-    try:
-        partial.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    return outputs.beside(Path(folder).absolute(), "unfinished")

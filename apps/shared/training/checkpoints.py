@@ -1,7 +1,8 @@
 """The history and the states of a training, from which an interrupted training is resumed."""
 
 import csv
-import zipfile
+import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ class History:
     """The rows of a `history.csv`, and what they decide: the best epoch, early stopping and the plateau schedule.
 
     Args:
-        path: The file. Rows that it holds already are read.
+        path: The file.
         config: The options of the training.
         monitor: The column that decides which epoch is the best: the lowest `val_loss`, or the highest value of another
             column. Ties are broken by the lower `val_loss`.
@@ -33,15 +34,11 @@ class History:
         self.config = config
         self.monitor = monitor
         self.rows: list[dict[str, Any]] = []
-        if path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Appends the row of an epoch and rewrites the file."""
-        self.rows.append(row)
+    def write(self) -> None:
+        """Writes the rows to the file."""
         with whole_file(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row.keys())
+            writer = csv.DictWriter(file, self.rows[0].keys())
             writer.writeheader()
             writer.writerows(self.rows)
 
@@ -76,9 +73,11 @@ class History:
 
 
 class _State(NamedTuple):
-    """The content of a state's file: the data's checksum, the best weights, and the values of all variables."""
+    """The content of a state's file: the data's checksum, the rows of the history, the best weights, and the values of
+    all variables."""
 
     data: int
+    rows: list[dict[str, Any]]
     best: list[np.ndarray]
     values: list[np.ndarray]
 
@@ -109,11 +108,12 @@ class States:
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04}.npz"
 
-    def save(self, epoch: int, best: list[np.ndarray]) -> None:
-        """Saves the state after `epoch` epochs with the weights of the best one, and deletes the oldest state."""
+    def save(self, rows: list[dict[str, Any]], best: list[np.ndarray]) -> None:
+        """Saves the state after the epochs of `rows`, with the weights of the best one, and deletes the oldest state."""
+        epoch = len(rows)
         values = [ops.convert_to_numpy(variable) for variable in self.variables]
         with whole_file(self._path(epoch)) as partial, open(partial, "wb") as file:
-            np.savez(file, np.array(self.data), *best, *values)
+            np.savez(file, np.array(self.data), *best, *values, rows=np.array(json.dumps(rows, default=float)))
         self._path(epoch - self.keep).unlink(missing_ok=True)
 
     def _load(self, epoch: int) -> _State | None:
@@ -122,24 +122,32 @@ class States:
             return None
         try:
             with np.load(self._path(epoch)) as content:
-                data, *arrays = (content[f"arr_{index}"] for index in range(len(content.files)))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            note(f"the state after epoch {epoch} cannot be read ({error}); trying the epoch before")
+                rows = json.loads(str(content["rows"]))
+                data, *arrays = (content[f"arr_{index}"] for index in range(len(content.files) - 1))
+            expected = [*self.model.weights, *self.variables]
+            if [array.shape for array in arrays] != [tuple(variable.shape) for variable in expected]:
+                raise ValueError("its arrays do not have the shapes of the model's weights")
+            if len(rows) != epoch:
+                raise ValueError(f"it has the history of {len(rows)} epochs")
+        except Exception as error:  # the type depends on where the file is damaged
+            note(f"the state after epoch {epoch} cannot be read ({str(error).splitlines()[0]})")
             return None
         count = len(self.model.weights)
-        return _State(int(data), arrays[:count], arrays[count:])
+        return _State(int(data), rows, arrays[:count], arrays[count:])
 
-    def restore(self, newest: int) -> tuple[int, list[np.ndarray] | None]:
-        """Restores the newest readable state, of epoch `newest` or an earlier one.
+    def restore(self) -> tuple[list[dict[str, Any]], list[np.ndarray] | None]:
+        """Restores the newest readable state.
 
         Returns:
-            `(epoch, best)`: the number of finished epochs and the weights of the best one; `(0, None)` if there is no
-            readable state.
+            `(rows, best)`: the rows of the finished epochs and the weights of the best one; `([], None)` if there is no
+            state.
 
         Raises:
-            TrainingError: If the state belongs to other training data.
+            TrainingError: If no state is readable, or it belongs to other training data.
         """
-        for epoch in range(newest, 0, -1):
+        names = (re.fullmatch(r"epoch-(\d+)\.npz", path.name) for path in self.folder.iterdir())
+        epochs = sorted((int(name[1]) for name in names if name), reverse=True)
+        for epoch in epochs:
             if state := self._load(epoch):
                 if state.data != self.data:
                     raise TrainingError(
@@ -147,8 +155,10 @@ class States:
                     )
                 for variable, value in zip(self.variables, state.values, strict=True):
                     variable.assign(value)
-                return epoch, state.best
-        return 0, None
+                return state.rows, state.best
+        if epochs:
+            raise TrainingError(f"no state in {self.folder} can be read; --overwrite starts over")
+        return [], None
 
     def average(self, epoch: int) -> list[np.ndarray]:
         """The mean of the model's weights over the kept epochs up to `epoch`."""

@@ -107,12 +107,12 @@ def _run_epochs(
     goal: float | None,
 ) -> Weights:
     """Trains until `history` says that training ends, and returns the weights of the best epoch."""
-    is_resumed = bool(history.rows)
-    epoch, best = states.restore(len(history.rows))
-    history.rows = history.rows[:epoch]
-    if is_resumed:
-        note(f"resuming after epoch {epoch}" if epoch else "no state can be read; starting over")
+    history.rows, best = states.restore()
+    if history.rows:
+        history.write()  # a process may have been killed between the state and the history
+        note(f"resuming after epoch {len(history.rows)}")
     while not history.has_ended(goal):
+        epoch = len(history.rows)
         begin_epoch(epoch)
         if history.config.schedule == "plateau":
             model.optimizer.learning_rate = history.plateau_rate()
@@ -125,9 +125,9 @@ def _run_epochs(
         if best is None or history.is_best(row):
             best = model.get_weights()
         model.set_weights(weights)
-        epoch += 1
-        states.save(epoch, best)
-        history.add(row)
+        history.rows.append(row)
+        states.save(history.rows, best)
+        history.write()
         note(_format(row))
     if best is None:
         raise NotANumberError("the loss is not finite in the first epoch; try a lower learning rate")

@@ -7,48 +7,6 @@ from keras_recurrent.apps.shared.errors import ModelFolderError
 from keras_recurrent.apps.shared.models import folders
 
 
-def test_whole_folder_appears_at_the_end(tmp_path):
-    target = tmp_path / "models" / "a"
-    with folders.whole(target) as partial:
-        (partial / "file").write_text("x")
-        assert not target.exists()
-    assert (target / "file").read_text() == "x"
-    assert list(target.parent.iterdir()) == [target]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_nothing_is_left_of_a_failure(tmp_path, error):
-    with pytest.raises(error), folders.whole(tmp_path / "a") as partial:
-        (partial / "file").write_text("x")
-        raise error
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failure_keeps_the_folder_that_was_there(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "old").write_text("old")
-    with pytest.raises(ValueError), folders.whole(tmp_path / "a"):
-        raise ValueError
-    assert (tmp_path / "a" / "old").read_text() == "old"
-    with folders.whole(tmp_path / "a") as partial:
-        (partial / "new").write_text("new")
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
-
-
-def test_check_new(tmp_path):
-    folders.check_new(tmp_path / "a", False, "config.yaml")
-    with pytest.raises(ModelFolderError, match="exists already; --overwrite replaces it"):
-        folders.check_new(tmp_path, False, "config.yaml")
-    folders.check_new(tmp_path, True, "config.yaml")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ModelFolderError, match="is not replaced"):
-        folders.check_new(tmp_path, True, "config.yaml")
-    (tmp_path / "config.yaml").write_text("")
-    folders.check_new(tmp_path, True, "config.yaml")
-    with pytest.raises(ModelFolderError, match="is a file"):
-        folders.check_new(tmp_path / "file", True, "config.yaml")
-
-
 def test_metrics_of_several_splits_stand_together(tmp_path):
     folders.write_metrics(tmp_path, "val", {"bleu": 1.0})
     folders.write_metrics(tmp_path, "test", {"bleu": 2.0})
@@ -72,6 +30,15 @@ def test_incomplete_folder(tmp_path, config, message):
         (tmp_path / "config.yaml").write_text(config)
     with pytest.raises(ModelFolderError, match=message):
         load(tmp_path)
+
+
+def test_broken_metrics_are_moved_aside(tmp_path, capsys):
+    for content in ("{", "[1]", ""):
+        (tmp_path / "metrics.json").write_text(content)
+        folders.write_metrics(tmp_path, "val", {"bleu": 1.0})
+        assert json.loads((tmp_path / "metrics.json").read_text()) == {"val": {"bleu": 1.0}}
+        assert (tmp_path / "metrics.broken.json").read_text() == content
+        assert "is renamed to metrics.broken.json" in capsys.readouterr().err
 
 
 def test_no_folder(tmp_path):
@@ -136,6 +103,29 @@ def test_a_training_whose_last_rename_fails_is_kept(tmp_path, monkeypatch):
         assert (partial / "model.keras").read_text() == "model"
 
 
+def test_resuming_a_finished_training_changes_nothing(tmp_path):
+    with begin(tmp_path / "model") as partial:
+        (partial / "weights").write_text("1")
+    with pytest.raises(folders.FinishedError, match="has finished"), begin(tmp_path / "model", resume=True):
+        pass
+    other = Options(dropout=0.2)
+    with pytest.raises(ModelFolderError, match="was trained with dropout"):  # noqa: SIM117
+        with begin(tmp_path / "model", resume=True, config=other):
+            pass
+    assert (tmp_path / "model" / "weights").read_text() == "1"
+
+
+def test_a_former_training_comes_back_unless_there_is_a_newer_state(tmp_path):
+    """A process may be killed after it put an unfinished training aside."""
+    interrupt(tmp_path / "model")
+    unfinished = folders.unfinished_folder(tmp_path / "model")
+    unfinished.rename(unfinished.with_name(f"{unfinished.name}-former"))
+    unfinished.mkdir()
+    with begin(tmp_path / "model", resume=True) as partial:
+        assert (partial / folders.STATES / "epoch-1").read_text() == "state"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_what_is_to_be_overwritten_stays_until_there_is_something_new(tmp_path):
     interrupt(tmp_path / "model")
     with pytest.raises(Killed), begin(tmp_path / "model", overwrite=True):
@@ -146,8 +136,6 @@ def test_what_is_to_be_overwritten_stays_until_there_is_something_new(tmp_path):
 
 def test_folders_above_vanish_with_what_failed(tmp_path):
     interrupt(tmp_path / "a" / "b" / "model", with_state=False)
-    with pytest.raises(Killed), folders.whole(tmp_path / "a" / "b" / "model"):
-        raise Killed
     assert not list(tmp_path.iterdir())
 
 
@@ -170,32 +158,3 @@ def test_an_unfinished_training_is_not_lost_by_mistake(tmp_path):
 def test_resuming_nothing_begins(tmp_path):
     with begin(tmp_path / "model", resume=True) as partial:
         assert [path.name for path in partial.iterdir()] == ["config.yaml"]
-
-
-def test_a_file_is_whole_or_not_there(tmp_path):
-    path = tmp_path / "file"
-    with pytest.raises(Killed), folders.whole_file(path) as partial:
-        partial.write_text("half")
-        raise Killed
-    assert not list(tmp_path.iterdir())
-    with folders.whole_file(path) as partial:
-        partial.write_text("whole")
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
-
-
-def test_the_old_folder_stays_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
-    old = tmp_path / "model"
-    old.mkdir()
-    (old / "weights").write_text("old")
-    rename = folders.Path.rename
-
-    def failing(self, target):
-        if ".partial-" in self.name and not self.name.endswith("-old"):
-            raise OSError("disk full")
-        return rename(self, target)
-
-    monkeypatch.setattr(folders.Path, "rename", failing)
-    with pytest.raises(OSError, match="disk full"), folders.whole(old) as partial:
-        (partial / "weights").write_text("new")
-    assert (old / "weights").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -9,7 +9,7 @@ from keras_recurrent.apps.shared.config import TrainingConfig
 from keras_recurrent.apps.shared.errors import TrainingError
 from keras_recurrent.apps.shared.models.folders import STATES
 from keras_recurrent.apps.shared.training.batches import EpochBatches
-from keras_recurrent.apps.shared.training.checkpoints import History
+from keras_recurrent.apps.shared.training.checkpoints import History, States
 from keras_recurrent.apps.shared.training.fit import fit
 from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.apps.shared.training.optimizers import AdamWithRates, InverseSquareRoot
@@ -185,15 +185,63 @@ def test_a_state_that_was_cut_short_is_passed_over(tmp_path, capsys):
 
 
 @pytest.mark.rest
-def test_an_epoch_without_a_row_is_trained_again(tmp_path):
+@pytest.mark.parametrize("content", [None, "", "epoch,loss\n1,0.", "\0" * 50])
+def test_a_damaged_history_is_restored_from_the_state(tmp_path, content):
+    """A process may have been killed between the state and the history."""
     (tmp_path / "whole").mkdir()
     expected = train(tmp_path / "whole").get_weights()
     with pytest.raises(Interrupted):
         train(tmp_path, begin_epoch=interrupted_at(4))
-    # As if it had been killed between the state and the row.
-    lines = (tmp_path / "history.csv").read_text().splitlines(keepends=True)
-    (tmp_path / "history.csv").write_text("".join(lines[:-1]))
+    if content is None:
+        (tmp_path / "history.csv").unlink()
+    else:
+        (tmp_path / "history.csv").write_text(content)
     assert all((a == b).all() for a, b in zip(expected, train(tmp_path).get_weights(), strict=True))
+    assert (tmp_path / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
+
+
+def other_shapes(path):
+    with np.load(path) as content:
+        arrays = {name: content[name] for name in content.files}
+    np.savez(path, **{name: value[:1] if value.ndim == 2 else value for name, value in arrays.items()})
+
+
+def fewer_arrays(path):
+    with np.load(path) as content:
+        arrays = {name: content[name] for name in content.files}
+    np.savez(path, **{name: arrays[name] for name in list(arrays)[:2]})
+
+
+def without_history(path):
+    with np.load(path) as content:
+        np.savez(path, *(content[name] for name in content.files if name != "rows"))
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(bytes(range(256)) * 8),
+    "other shapes": other_shapes,
+    "fewer arrays": fewer_arrays,
+    "no history": without_history,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_state_is_not_restored(tmp_path, damage, capsys):
+    model = model_of()
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    states = States(tmp_path, model, keep=2)
+    rows = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.25}]
+    for epoch in (1, 2):
+        states.save(rows[:epoch], model.get_weights())
+    damage(tmp_path / "epoch-0002.npz")
+    assert states.restore()[0] == rows[:1]
+    assert "the state after epoch 2 cannot be read" in capsys.readouterr().err
+    damage(tmp_path / "epoch-0001.npz")
+    with pytest.raises(TrainingError, match="no state in .* can be read; --overwrite starts over"):
+        states.restore()
 
 
 @pytest.mark.parametrize(("of_average", "is_better"), [(7.0, True), (5.5, False)])
@@ -317,17 +365,6 @@ def test_nothing_is_resumed_on_other_data(tmp_path):
         train(tmp_path, data=2)
 
 
-@pytest.mark.rest
-def test_all_states_cut_short(tmp_path, capsys):
-    with pytest.raises(Interrupted):
-        train(tmp_path, begin_epoch=interrupted_at(3))
-    for path in (tmp_path / STATES).iterdir():
-        path.write_bytes(path.read_bytes()[:50])
-    train(tmp_path)
-    assert "starting over" in capsys.readouterr().err
-    assert len(history_of(tmp_path)) == 6
-
-
 def test_validation_loss_that_is_not_a_number_costs_no_state(tmp_path):
     model = model_of()
     values = iter([1.0, 0.9, 0.8, np.nan])
@@ -392,12 +429,13 @@ def test_history_decides_when_a_training_ends(tmp_path):
     history = History(tmp_path / "history.csv", config)
     ended = []
     for epoch, loss in enumerate([3.0, 2.0, 2.0, 2.5], 1):
-        history.add({"epoch": epoch, "val_loss": loss})
+        history.rows.append({"epoch": epoch, "val_loss": loss})
         ended.append(history.has_ended())
     assert ended == [False, False, False, True]
     assert int(history.best["epoch"]) == 2
-    again = History(tmp_path / "history.csv", config)
-    assert (again.has_ended(), int(again.best["epoch"]), again.plateau_rate()) == (True, 2, 0.025)
+    assert history.plateau_rate() == 0.025
+    history.write()
+    assert (tmp_path / "history.csv").read_text().splitlines() == ["epoch,val_loss", "1,3.0", "2,2.0", "3,2.0", "4,2.5"]
 
 
 def test_weights_decay_by_their_own_rates():

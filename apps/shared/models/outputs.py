@@ -1,0 +1,239 @@
+"""Folders and files that appear complete or not at all, at whatever moment a process is killed or a disk is full."""
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import AlreadyLockedError, LockError, ModelFolderError
+from ..locks import locked
+
+# The subfolder with the checkpoints of a training that is running or was interrupted.
+STATES = "training"
+
+_LONGEST_PATH = 4096  # on Linux; longer paths of the files in a folder cannot be opened
+_LONGEST_SUFFIX = len("/figures/" + "x" * 64)
+
+
+def output_folder(path: str | Path) -> Path:
+    """Returns the absolute path of a folder to write, with `~` and symbolic links resolved.
+
+    Raises:
+        ModelFolderError: If no folder can be written there: the path is blank or too long, a file or a loop of links is
+            in the way, the folder above is read-only, or the folder is a mount point, which cannot be replaced.
+    """
+    if not str(path).strip() or "\0" in str(path):
+        raise ModelFolderError(f"{str(path)!r} cannot be the name of an output folder")
+    folder = Path(os.path.realpath(Path(path).expanduser()))
+    name, parent = os.fsencode(folder.name), folder.parent
+    if not name or len(name) > 200 or len(os.fsencode(folder)) + _LONGEST_SUFFIX > _LONGEST_PATH:
+        raise ModelFolderError(f"{_shortened(folder)} cannot be the name of an output folder")
+    for existing in (folder, *folder.parents):
+        if existing.is_symlink():  # `realpath` resolves all but loops
+            raise ModelFolderError(f"{existing} is a symbolic link that leads to itself")
+        if existing.exists() and not existing.is_dir():
+            raise ModelFolderError(f"{existing} is a file, not a folder")
+    if folder.exists() and _is_mount_point(folder):
+        raise ModelFolderError(f"{folder} is a mount point, which cannot be replaced; name a new folder in it")
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ModelFolderError(f"{folder} cannot be written: {parent} is read-only")
+    return folder
+
+
+def _shortened(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-20:]}"
+
+
+def _is_mount_point(folder: Path) -> bool:
+    if os.path.ismount(folder):
+        return True
+    try:  # a folder of the same file system that is mounted here, as by a container
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    points = (re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4]) for line in lines)
+    return str(folder) in points
+
+
+def check_new(folder: str | Path, overwrite: bool, mark: str) -> None:
+    """Checks that a folder may be written.
+
+    Args:
+        folder: The folder.
+        overwrite: Whether it may be replaced if it exists.
+        mark: Name of a file that a folder of this kind contains. A folder without it is never replaced, so that a typo
+            deletes nothing else.
+
+    Raises:
+        ModelFolderError: If the folder exists and must not be replaced.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
+    if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
+        raise ModelFolderError(f"{folder} is not replaced, because it does not contain {mark}")
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields the path of a temporary file that becomes `path` when the block ends and is deleted if it fails."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        _flush(partial)
+        os.replace(partial, path)
+        _flush(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole(folder: str | Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes `folder` when the block ends and is deleted if the block fails.
+
+    An existing `folder` is replaced at the end, and kept if the block fails.
+
+    Raises:
+        ModelFolderError: If another process writes the folder.
+    """
+    folder = Path(folder).absolute()
+    with writing(folder):
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+        partial.chmod(0o755)  # mkdtemp gives access to the owner only
+        try:
+            yield partial
+            replace(folder, partial)
+        except BaseException:
+            shutil.rmtree(beside(folder, "finished"), ignore_errors=True)
+            repair(folder)
+            raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Locks a folder while the block writes it, and repairs what a killed process left beside it.
+
+    Creates the parent folders. If the block fails, deletes those that it created and that are empty.
+
+    Raises:
+        ModelFolderError: If another process writes the folder.
+    """
+    missing = [parent for parent in folder.parents if not parent.exists()]  # the innermost first
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+    try:
+        with _lock(folder):
+            repair(folder)
+            yield
+    except BaseException:
+        for parent in missing:
+            with contextlib.suppress(OSError):  # not empty
+                parent.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    try:
+        with locked(beside(folder, "lock")):
+            yield
+    except AlreadyLockedError as error:
+        raise ModelFolderError(f"{folder} is being written by {error.holder}") from error
+    except LockError as error:
+        raise ModelFolderError(str(error)) from error
+
+
+def beside(folder: Path, suffix: str) -> Path:
+    """Returns the path of a file or folder beside `folder` from which it is written."""
+    return folder.with_name(f".{folder.name}.{suffix}")
+
+
+def replace(folder: Path, partial: Path) -> None:
+    """Renames a complete folder `partial` to `folder`, without its checkpoints. Deletes an existing `folder`.
+
+    A process that is killed leaves what `repair` puts into place.
+    """
+    for path, _, names in os.walk(partial):
+        for name in names:
+            _flush(Path(path) / name)
+        _flush(Path(path))
+    partial.rename(beside(folder, "finished"))
+    _put_into_place(folder)
+
+
+def _put_into_place(folder: Path) -> None:
+    """Renames the finished folder to `folder`, and restores an existing `folder` if that fails."""
+    finished, old = beside(folder, "finished"), beside(folder, "old")
+    shutil.rmtree(finished / STATES, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    try:
+        finished.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    _flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def repair(folder: Path) -> None:
+    """Completes or removes what a process left that was killed while it replaced `folder`.
+
+    Args:
+        folder: A folder that no other process writes.
+    """
+    old = beside(folder, "old")
+    former = beside(folder, "unfinished-old")  # what releases before 0.1 left
+    if not old.exists() and former.exists():
+        former.rename(old)
+    if beside(folder, "finished").exists():
+        _put_into_place(folder)
+    elif old.exists() and not folder.exists():
+        old.rename(folder)
+    for leftover in (old, former, *folder.parent.glob(f".{_escaped(folder.name)}.partial-*")):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def find(folder: Path) -> Path:
+    """Returns `folder`. If a process was killed while it replaced the folder, puts it into place first."""
+    leftovers = (beside(folder, suffix) for suffix in ("finished", "old", "unfinished-old"))
+    if not folder.exists() and any(leftover.exists() for leftover in leftovers):
+        for _ in range(20):  # another process may be replacing the folder right now
+            with contextlib.suppress(ModelFolderError), _lock(folder):
+                repair(folder)
+            if folder.exists():
+                break
+            time.sleep(0.1)
+    return folder
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file or the entries of a folder are on the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        if path.is_file():
+            raise
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems flush no folders
+        if path.is_file():
+            raise
+    finally:
+        os.close(descriptor)
