@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from keras_recurrent.apps import cli
-from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.models import folders, outputs
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import build
 from keras_recurrent.datasets.images import read_questions
@@ -59,7 +59,7 @@ def write_folder(data, images, splits, folder):
     """Writes a data set to a new folder that `vqa train` reads, with the first images of the split `train`."""
     if folder.exists():
         return
-    with folders.whole(folder) as partial:
+    with outputs.whole(folder) as partial:
         (partial / "images").mkdir()
         for split in dict.fromkeys(("train", "validation", *splits)):
             examples = read_questions(data, split)

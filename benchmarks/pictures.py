@@ -13,7 +13,7 @@ import numpy as np
 from keras_recurrent.apps.classification import model
 from keras_recurrent.apps.classification.config import Config
 from keras_recurrent.apps.shared import figures
-from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.models import outputs
 from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.layers import gate_activations, gradient_flow, state_norms
 
@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "layers" / "figures")
     options = parser.parse_args()
     config = Config(units=24, embedding_dim=32, bidirectional=False, pooling="max", epochs=options.epochs)
-    with tempfile.TemporaryDirectory() as folder, folders.whole(Path(folder) / "model") as partial:
+    with tempfile.TemporaryDirectory() as folder, outputs.whole(Path(folder) / "model") as partial:
         classifier = model.train(config, partial)
     (explanation,) = classifier.explain([TEXT])
     print(explanation["probabilities"])

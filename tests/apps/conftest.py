@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps import cli
-from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.models import folders, outputs
 from keras_recurrent.apps.shared.training.checkpoints import States
 from keras_recurrent.apps.translation import model
 from keras_recurrent.apps.translation.config import Config
@@ -67,7 +67,7 @@ def shared_folder(tmp_path_factory):
         with open(folder.with_name(f"{name}.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
-                with folders.whole(folder) as partial:
+                with outputs.whole(folder) as partial:
                     write(partial)
         return folder
 

@@ -13,7 +13,7 @@ from keras import ops
 from ..config import TrainingConfig
 from ..console import note
 from ..errors import TrainingError
-from ..models.folders import whole_file
+from ..models.outputs import whole_file
 
 
 class History:
@@ -109,7 +109,7 @@ class States:
         return self.folder / f"epoch-{epoch:04}.npz"
 
     def save(self, rows: list[dict[str, Any]], best: list[np.ndarray]) -> None:
-        """Saves the state after the epochs of `rows`, with the weights of the best one, and deletes the oldest state."""
+        """Saves the state after the epochs of `rows` with the weights of the best one; deletes the oldest state."""
         epoch = len(rows)
         values = [ops.convert_to_numpy(variable) for variable in self.variables]
         with whole_file(self._path(epoch)) as partial, open(partial, "wb") as file:

@@ -17,7 +17,7 @@ from ..console import note
 from ..errors import NotANumberError
 from ..extras import import_extra
 from ..figures import draw_history
-from ..models.folders import STATES
+from ..models.outputs import STATES
 from .batches import EpochBatches
 from .checkpoints import History, States
 from .optimizers import build_optimizer

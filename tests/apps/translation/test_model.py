@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras_recurrent.apps import load
 from keras_recurrent.apps.shared.errors import ModelFolderError, TrainingError, UsageError
-from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.models import outputs
 from keras_recurrent.apps.shared.text.tokenizers import fit_tokenizer
 from keras_recurrent.apps.shared.text.writing import Sampling
 from keras_recurrent.apps.shared.training.checkpoints import States
@@ -329,6 +329,6 @@ def test_folder_that_was_changed(saved, tmp_path, name, content, message):
 
 
 def test_a_training_that_diverges_leaves_nothing(config, eagerly, tmp_path):
-    with pytest.raises(TrainingError, match="not finite"), folders.whole(tmp_path / "model") as partial:
+    with pytest.raises(TrainingError, match="not finite"), outputs.whole(tmp_path / "model") as partial:
         model.train(dataclasses.replace(config, learning_rate=3e38, epochs=2, batch_size=48), partial)
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from keras_recurrent.apps.shared.config import TrainingConfig
 from keras_recurrent.apps.shared.errors import TrainingError
-from keras_recurrent.apps.shared.models.folders import STATES
+from keras_recurrent.apps.shared.models.outputs import STATES
 from keras_recurrent.apps.shared.training.batches import EpochBatches
 from keras_recurrent.apps.shared.training.checkpoints import History, States
 from keras_recurrent.apps.shared.training.fit import fit
@@ -240,7 +240,7 @@ def test_a_damaged_state_is_not_restored(tmp_path, damage, capsys):
     assert states.restore()[0] == rows[:1]
     assert "the state after epoch 2 cannot be read" in capsys.readouterr().err
     damage(tmp_path / "epoch-0001.npz")
-    with pytest.raises(TrainingError, match="no state in .* can be read; --overwrite starts over"):
+    with pytest.raises(TrainingError, match=r"no state in .* can be read; --overwrite starts over"):
         states.restore()
 
 
