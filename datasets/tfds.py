@@ -1,6 +1,7 @@
 """Data sets read by name through TensorFlow Datasets (TFDS), which is imported only when a name is read."""
 
 import importlib
+import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,23 @@ def tfds_examples(builder: "tfds.core.DatasetBuilder", split: str, **options: An
 
     name = f"'{builder.info.full_name}'"
     try:
-        builder.download_and_prepare()
+        _prepare(builder)
     except Exception as error:  # no network, a wrong checksum, files that must be downloaded manually, ...
         raise DataError(f"{name} cannot be prepared: {str(error).strip().splitlines()[0]}") from error
     # A builder without metadata does not know its splits; then the split is assumed to exist.
     split = resolve_split(split, set(builder.info.splits) or {split}, name)
     return tfds.as_numpy(builder.as_dataset(split=split, **options))
+
+
+def _prepare(builder: "tfds.core.DatasetBuilder") -> None:
+    """Prepares a data set, also while other processes do the same; leaves Python's random state as it is."""
+    state = random.getstate()
+    random.seed()  # it decides the name of TFDS's temporary folder, which two trainings with one seed must not share
+    try:
+        builder.download_and_prepare()
+    except OSError:
+        if not builder.data_path.exists():
+            raise
+        builder.info.read_from_directory(builder.data_dir)  # another process was first
+    finally:
+        random.setstate(state)
