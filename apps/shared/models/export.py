@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from .outputs import whole
 
@@ -18,6 +19,10 @@ def write_saved_model(
         folder: The folder to write.
         signatures: From the name of each signature to `(function, input_signature)`. One is `"serving_default"`.
         tracked: The layers whose weights and lookup tables the functions use.
+
+    Raises:
+        ModelFolderError: If another process writes the folder.
+        OSError: If the folder cannot be written, as on a full disk.
     """
     archive = keras.export.ExportArchive()
     for layer in tracked:
@@ -25,4 +30,7 @@ def write_saved_model(
     for name, (function, input_signature) in signatures.items():
         archive.add_endpoint(name, function, input_signature=input_signature)
     with whole(folder) as partial:
-        archive.write_out(partial, verbose=False)
+        try:
+            archive.write_out(partial, verbose=False)
+        except tf.errors.OpError as error:  # such as a full disk
+            raise OSError(error.message) from error
