@@ -5,6 +5,7 @@ import importlib
 import inspect
 import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,11 +19,12 @@ from .. import __version__
 from ..datasets import DataError
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
-from .shared.config import SearchConfig, plain
+from .shared.config import SearchConfig
 from .shared.console import import_tensorflow, note
 from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
 from .shared.extras import MissingExtra
 from .shared.models import folders, outputs
+from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
 
 USER_ERRORS = (DataError, LockError, MissingExtra, ModelFolderError, TrainingError, UsageError)
 
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         import_tensorflow()
         run()
-    except (jsonargparse.ArgumentError, OSError, UnicodeError, *USER_ERRORS) as error:
+    except (OSError, UnicodeError, *USER_ERRORS) as error:
         note(error)
         return 2
     except KeyboardInterrupt:
@@ -93,7 +95,7 @@ def _export(*, model: str, to: str | None, overwrite: bool) -> None:
 
 def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(config_class.__doc__))
-    parser.add_argument("--config", action="config", help="YAML file with values for the options below.")
+    parser.add_argument("--config", action=_ConfigFile, help="YAML file with values for the options below.")
     parser.add_argument("--output", required=True, help="Folder to write the model to, such as saved_models/NAME.")
     parser.add_argument(
         "--resume",
@@ -106,7 +108,7 @@ def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
 
 
 def _export_parser() -> jsonargparse.ArgumentParser:
-    parser = jsonargparse.ArgumentParser(description=_export.__doc__, exit_on_error=False)
+    parser = _parser(docstring_parser.parse(_export.__doc__ or ""))
     parser.add_argument("model", help="Folder of the model.")
     parser.add_argument("--to", help="Folder to write the SavedModel to. The default is export/ in the model's folder.")
     parser.add_argument("--overwrite", action="store_true", help="Replace an existing folder.")
@@ -124,7 +126,24 @@ def _parser(docstring: docstring_parser.Docstring) -> jsonargparse.ArgumentParse
     return jsonargparse.ArgumentParser(
         description="\n\n".join(part for part in parts if part),
         exit_on_error=False,
+        allow_abbrev=True,
     )
+
+
+class _ConfigFile(jsonargparse.ActionConfigFile):
+    """Reads the options of a YAML file after it has checked them."""
+
+    def __call__(self, parser, cfg, values, option_string=None):
+        option_types = {
+            action.dest: OptionType(bool) if isinstance(action, jsonargparse.ActionYesNo) else action.type
+            for action in parser._actions
+            if isinstance(action, jsonargparse.ActionYesNo) or isinstance(action.type, OptionType)
+        }
+        try:
+            convert_options(read_yaml(values), option_types)
+        except UsageError as error:
+            raise UsageError(str(error) if values in str(error) else f"{values}: {error}") from error
+        super().__call__(parser, cfg, values, option_string)
 
 
 class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -166,14 +185,18 @@ def _add_options(
         elif name not in helps and isinstance(described, type):
             continue  # documented by the dataclass or by another of its bases
         elif is_override:
-            parser.add_argument(option, type=parameter.annotation | None, help=f"{helps[name]} (default: the model's)")
+            parser.add_argument(
+                option, type=OptionType(parameter.annotation | None), help=f"{helps[name]} (default: the model's)"
+            )
         elif parameter.default is parameter.empty:
-            parser.add_argument(name, type=parameter.annotation, help=helps[name])
+            parser.add_argument(name, type=OptionType(parameter.annotation), help=helps[name])
         elif parameter.annotation is bool:
             action = jsonargparse.ActionYesNo(no_prefix="no-")
             parser.add_argument(option, action=action, default=parameter.default, help=helps[name])
         else:
-            parser.add_argument(option, type=parameter.annotation, default=parameter.default, help=helps[name])
+            parser.add_argument(
+                option, type=OptionType(parameter.annotation), default=parameter.default, help=helps[name]
+            )
     if isinstance(described, type):
         for base in described.__bases__:
             if base is not object:
@@ -187,23 +210,43 @@ def _group(parser: Any, config_class: Any) -> Any:
 
 
 def _options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str]) -> list[str]:
-    """Moves the options of a verb before its positional arguments, which argparse does not accept after an option."""
+    """Moves the options of a verb before its positional arguments, which argparse does not accept after an option.
+
+    Raises:
+        UsageError: If an option is unknown.
+    """
     takes_value = {option: action.nargs != 0 for action in parser._actions for option in action.option_strings}
     options: list[str] = []
     positional: list[str] = []
     rest = iter(arguments)
     for argument in rest:
+        name = argument.partition("=")[0]
+        completions = [option for option in takes_value if option.startswith(name)]  # of an abbreviation
         if argument == "--":
             options.append(argument)
             positional += rest
-        elif not argument.startswith("-") or argument == "-" or " " in argument:
+        elif not argument.startswith("-") or argument == "-" or " " in name:
             positional.append(argument)
+        elif not completions:
+            raise UsageError(f"unknown option {name}{suggestion(name, takes_value)}")
         else:
             options.append(argument)
-            completions = [option for option in takes_value if option.startswith(argument)]  # of an abbreviation
-            if takes_value.get(argument, any(takes_value[option] for option in completions)):
+            if takes_value.get(argument, any(takes_value[option] for option in completions)) and "=" not in argument:
                 options += itertools.islice(rest, 1)
     return options + positional
+
+
+def _message(error: jsonargparse.ArgumentError) -> str:
+    """Says in one line what is wrong with the arguments of a command, in place of argparse's message."""
+    message = str(error)
+    if match := re.search(r"arguments are required: (.*)", message):
+        names = [name.rpartition(".")[2] for name in match[1].split(", ")]
+        return f"missing: {', '.join('--output' if name == 'output' else name for name in names)}"
+    if match := re.match(r"argument ([^\s:/]+)\S*: (.*)", message):
+        option, message = match.groups()
+        message = re.sub(r"^ignored explicit argument", "takes no value, not", message)
+        return f"{option} {'takes a value' if message.startswith('expected') else message}"
+    return message.replace("unrecognized arguments", "unexpected argument").replace("could match", "may be")
 
 
 def _parse(arguments: Sequence[str]) -> Callable[[], None]:
@@ -218,7 +261,9 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
     )
     helps = "; ".join(f"{name}: {app.summary}" for name, app in APPS.items())
     parser.add_argument("app", choices=list(APPS), metavar="APP", help=helps)
-    name = parser.parse_args(arguments[:1] or ["--help"]).app
+    if arguments and not arguments[0].startswith("-"):
+        _check_name("app", arguments[0], APPS)
+    name = _parse_args(parser, arguments[:1] or ["--help"]).app
     commands = importlib.import_module(f".{name}.commands", __package__)
     config_class = importlib.import_module(f".{name}.config", __package__).Config
     verb, options = _parse_verb(name, commands, config_class, arguments[1:] or ["--help"])
@@ -249,11 +294,26 @@ def _parse_verb(
     parsers["export"] = _export_parser(), _export.__doc__
     for verb, (verb_parser, summary) in parsers.items():
         verbs.add_subcommand(verb, verb_parser, help=summary)
-    if arguments[0] in parsers:
+    if not arguments[0].startswith("-"):
+        _check_name(f"verb of {name}", arguments[0], parsers)
         verb_parser, _ = parsers[arguments[0]]
         arguments = [arguments[0], *_options_first(verb_parser, arguments[1:])]
-    parsed = parser.parse_args(arguments)
-    return parsed.verb, {name: plain(value) for name, value in vars(parsed[parsed.verb]).items()}
+    parsed = _parse_args(parser, arguments)
+    return parsed.verb, vars(parsed[parsed.verb])
+
+
+def _parse_args(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> Any:
+    try:
+        return parser.parse_args(arguments)
+    except jsonargparse.ArgumentError as error:
+        raise UsageError(_message(error)) from error
+
+
+def _check_name(kind: str, name: str, names: Iterable[str]) -> None:
+    """Raises a `UsageError` if there is no app or verb of this name."""
+    if name not in names:
+        hint = suggestion(name, names) or f"; choose {alternatives(names)}"
+        raise UsageError(f"unknown {kind} {name!r}{hint}")
 
 
 def _bind(function: Callable, options: dict[str, Any]) -> Callable[[], None]:

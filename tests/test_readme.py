@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from keras_recurrent.apps import cli
+from keras_recurrent.apps.shared.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "layers/README.md", "saved_models/README.md")]
@@ -76,7 +77,7 @@ def test_command_is_parsed(command, monkeypatch):
     "command", ["translation train --output x --colour red", "vqa predict", "generation train --output x --cell hmm"]
 )
 def test_a_wrong_command_is_noticed(command):
-    with pytest.raises(cli.jsonargparse.ArgumentError):
+    with pytest.raises(UsageError):
         parse(f"keras-recurrent {command}")
 
 

@@ -15,6 +15,7 @@ from ..shared.config import (
     TokenizerConfig,
     TrainingConfig,
     TwoOrMore,
+    Units,
 )
 
 
@@ -74,8 +75,8 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
     query: Literal["after_step", "before_step"] = "after_step"
     attention_penalty: NonNegativeFloat = 0.0
     lowercase: bool = True
-    embedding_dim: PositiveInt = 128
-    decoder_units: PositiveInt = 256
+    embedding_dim: Units = 128
+    decoder_units: Units = 256
     input_feeding: bool | None = None
     tie_softmax: bool = False
     dropout: Rate = 0.1

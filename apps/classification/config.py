@@ -8,9 +8,10 @@ from ..shared.config import (
     PositiveInt,
     Rate,
     RecurrentConfig,
+    TextLength,
     TokenizerConfig,
     TrainingConfig,
-    TwoOrMore,
+    Units,
 )
 
 
@@ -50,9 +51,9 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
     data: str = "negation"
     validation_split: OpenUnitInterval | None = None
     lowercase: bool = True
-    max_length: TwoOrMore = 200
-    embedding_dim: PositiveInt = 128
-    units: PositiveInt = 128
+    max_length: TextLength = 200
+    embedding_dim: Units = 128
+    units: Units = 128
     bidirectional: bool = True
     pooling: Literal["last", "mean", "max", "attention"] = "attention"
     dropout: Rate = 0.1

@@ -3,7 +3,7 @@
 from json import dumps
 from typing import Any, Literal
 
-from ..shared.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Share
+from ..shared.config import Length, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Share
 from ..shared.console import Stopwatch
 from ..shared.verbs import report
 
@@ -14,7 +14,7 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     samples: NonNegativeInt = 500,
-    length: PositiveInt | None = None,
+    length: Length | None = None,
     adapt: PositiveFloat | None = None,
 ) -> None:
     """Measures how well a model predicts the characters of a split.
@@ -59,7 +59,7 @@ def generate(
     prompt: str = "",
     label: str | None = None,
     samples: PositiveInt = 1,
-    length: PositiveInt | None = None,
+    length: Length | None = None,
     temperature: NonNegativeFloat = 1.0,
     top_k: PositiveInt | None = None,
     top_p: Share = 1.0,

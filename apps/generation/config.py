@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..shared.config import (
+    Length,
     OpenUnitInterval,
     PositiveInt,
     RecurrentConfig,
+    TextLength,
     TrainingConfig,
-    TwoOrMore,
+    Units,
     VocabularySize,
 )
 
@@ -57,8 +59,8 @@ class Config(RecurrentConfig, TrainingConfig):
     feed: Literal["previous", "zeros"] = "previous"
     lowercase: bool = False
     vocabulary_size: VocabularySize = 1000
-    embedding_dim: PositiveInt | None = None
-    units: PositiveInt = 256
-    window: PositiveInt = 100
+    embedding_dim: Units | None = None
+    units: Units = 256
+    window: Length = 100
     batch_size: PositiveInt = 32
-    max_length: TwoOrMore = 200
+    max_length: TextLength = 200

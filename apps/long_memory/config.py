@@ -1,16 +1,12 @@
 """The options of an experiment with long-term dependencies."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from ..shared.config import Cell, PositiveFloat, PositiveInt, Schedule, TrainingConfig
+from ..shared.config import Cell, PositiveFloat, PositiveInt, Schedule, TrainingConfig, Units
+from ..shared.options import Limits
 
-if TYPE_CHECKING:
-    Lag: TypeAlias = int
-else:
-    from jsonargparse.typing import restricted_number_type
-
-    Lag = restricted_number_type("Lag", int, (">=", 4), docstring="Integer of 4 or more")
+Lag: TypeAlias = Annotated[int, Limits("an integer from 4 to 100,000", 4, 100_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +45,7 @@ class Config(TrainingConfig):
     task: Literal["adding", "copy", "parity"] = "adding"
     lag: Lag = 100
     cell: Cell = "lstm"
-    units: PositiveInt = 64
+    units: Units = 64
     activation: Literal["tanh", "relu"] = "tanh"
     start: Literal["orthogonal", "glorot", "identity"] = "orthogonal"
     scale: PositiveFloat = 1.0

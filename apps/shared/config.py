@@ -1,44 +1,43 @@
 """Options that several apps share, as bases of their configurations, and the types of options."""
 
+import math
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-if TYPE_CHECKING:  # jsonargparse checks the ranges; a type checker sees plain numbers and strings
-    NonNegativeInt: TypeAlias = int
-    PositiveInt: TypeAlias = int
-    Seed: TypeAlias = int
-    TwoOrMore: TypeAlias = int
-    VocabularySize: TypeAlias = int
-    NonNegativeFloat: TypeAlias = float
-    OpenUnitInterval: TypeAlias = float
-    PositiveFloat: TypeAlias = float
-    Rate: TypeAlias = float
-    Share: TypeAlias = float
+from .options import Limits
+
+if TYPE_CHECKING:
     Cell: TypeAlias = str
     from ...layers.family import rename_attention
 else:
-    from jsonargparse.typing import (
-        NonNegativeFloat,
-        NonNegativeInt,
-        OpenUnitInterval,
-        PositiveFloat,
-        PositiveInt,
-        restricted_number_type,
-    )
-
-    Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)], docstring="Integer in [0, 2**32)")
-    # A text has at least one token and the end token.
-    TwoOrMore = restricted_number_type("TwoOrMore", int, (">=", 2), docstring="Integer of 2 or more")
-    # Four ids are reserved: padding, unknown, start and end.
-    VocabularySize = restricted_number_type("VocabularySize", int, (">=", 5), docstring="Integer of 5 or more")
-    Rate = restricted_number_type("Rate", float, [(">=", 0), ("<", 1)], docstring="Float in [0, 1)")
-    Share = restricted_number_type("Share", float, [(">", 0), ("<=", 1)], docstring="Float in (0, 1]")
     # The names of the recurrent layers, from a file that is run by itself: `layers/__init__.py` imports Keras.
     _FAMILY = runpy.run_path(str(Path(__file__).parents[2] / "layers" / "family.py"))
     Cell = Literal[tuple(_FAMILY["SEQUENCE_LAYERS"])]
     rename_attention = _FAMILY["rename_attention"]
+
+_MAX_INT = 2**31 - 1  # of TensorFlow's int32
+
+NonNegativeInt: TypeAlias = Annotated[int, Limits("a non-negative integer", 0, _MAX_INT)]
+PositiveInt: TypeAlias = Annotated[int, Limits("a positive integer", 1, _MAX_INT)]
+Seed: TypeAlias = Annotated[int, Limits("an integer from 0 to 4,294,967,295", 0, 2**32 - 1)]
+TwoOrMore: TypeAlias = Annotated[int, Limits("an integer of 2 or more", 2, _MAX_INT)]
+# Four ids are reserved: padding, unknown, start and end.
+VocabularySize: TypeAlias = Annotated[int, Limits("an integer of 5 or more", 5, _MAX_INT)]
+# Memory grows with these. A text has at least one token and the end token.
+TextLength: TypeAlias = Annotated[int, Limits("an integer from 2 to 100,000", 2, 100_000)]
+Length: TypeAlias = Annotated[int, Limits("a positive integer up to 100,000", 1, 100_000)]
+Units: TypeAlias = Annotated[int, Limits("a positive integer up to 65,536", 1, 65_536)]
+Depth: TypeAlias = Annotated[int, Limits("a positive integer up to 100", 1, 100)]
+ImageSize: TypeAlias = Annotated[int, Limits("a positive integer up to 4,096", 1, 4096)]
+BeamSize: TypeAlias = Annotated[int, Limits("a positive integer up to 1,000", 1, 1000)]
+NonNegativeFloat: TypeAlias = Annotated[float, Limits("a non-negative number", 0)]
+PositiveFloat: TypeAlias = Annotated[float, Limits("a positive number", 0, excluded=(0,))]
+PositiveOrInfinite: TypeAlias = Annotated[float, Limits("a positive number or inf", 0, math.inf, (0,))]
+OpenUnitInterval: TypeAlias = Annotated[float, Limits("a number above 0 and below 1", 0, 1, (0, 1))]
+Rate: TypeAlias = Annotated[float, Limits("a number of at least 0 and below 1", 0, 1, (1,))]
+Share: TypeAlias = Annotated[float, Limits("a number above 0 and of at most 1", 0, 1, (0,))]
 
 # The keys of `text.tokenizers.TOKENIZERS`, which imports TensorFlow.
 TokenizerName: TypeAlias = Literal["words", "characters", "subwords"]
@@ -57,7 +56,7 @@ class TrainingConfig:
             inverse square root of the step, or halve it after each epoch without improvement (plateau).
         warmup_steps: Steps over which the learning rate rises linearly from 0, for the schedules cosine and
             inverse_sqrt.
-        clip_norm: Maximum norm of the gradient over all weights. Lower it if the loss has spikes.
+        clip_norm: Maximum norm of the gradient over all weights. Lower it if the loss has spikes; inf disables it.
         weight_decay: Decoupled weight decay (AdamW). Each step subtracts this fraction of a weight times the learning
             rate.
         accumulate: Number of batches whose gradients are averaged into one step. Raise it if a larger batch does not
@@ -78,7 +77,7 @@ class TrainingConfig:
     learning_rate: PositiveFloat = 0.002
     schedule: Schedule = "cosine"
     warmup_steps: NonNegativeInt = 0
-    clip_norm: PositiveFloat = 1.0
+    clip_norm: PositiveOrInfinite = 1.0
     weight_decay: NonNegativeFloat = 0.0
     accumulate: PositiveInt = 1
     ema: Rate = 0.0
@@ -105,7 +104,7 @@ class RecurrentConfig:
     """
 
     cell: Cell = "lstm"
-    num_layers: PositiveInt = 1
+    num_layers: Depth = 1
     dropout: Rate = 0.0
     recurrent_dropout: Rate = 0.0
 
@@ -158,13 +157,13 @@ class ImageConfig:
 
     strict: bool = False
     validation_split: OpenUnitInterval | None = None
-    image_size: PositiveInt = 64
+    image_size: ImageSize = 64
     backbone: str = "small"
     backbone_weights: str | None = None
     backbone_epoch: NonNegativeInt | None = None
     backbone_rate: PositiveFloat | None = None
     cache: str | None = None
-    image_units: PositiveInt = 256
+    image_units: Units = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,18 +181,10 @@ class SearchConfig:
         no_repeat_ngram: Length of the n-grams that may occur only once in an output. 0 allows all repetitions.
     """
 
-    max_length: TwoOrMore = 60
-    beam_size: PositiveInt = 5
+    max_length: TextLength = 60
+    beam_size: BeamSize = 5
     length_penalty: NonNegativeFloat = 1.0
     coverage_penalty: NonNegativeFloat = 0.0
     min_ratio: NonNegativeFloat = 0.0
     max_ratio: PositiveFloat | None = None
     no_repeat_ngram: NonNegativeInt = 0
-
-
-def plain(value: Any) -> Any:
-    """Converts a value of a restricted type, such as `PositiveInt`, to a plain `bool`, `int` or `float`."""
-    for kind in (bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return value

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ..shared.config import Cell, PositiveInt, Rate, RecurrentConfig, SearchConfig, TokenizerConfig, TrainingConfig
+from ..shared.config import (
+    Cell,
+    PositiveInt,
+    Rate,
+    RecurrentConfig,
+    SearchConfig,
+    TokenizerConfig,
+    TrainingConfig,
+    Units,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +64,9 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
     target: str = "ko"
     shared_vocabulary: bool = False
     cell: Cell = "gru"
-    embedding_dim: PositiveInt = 128
-    encoder_units: PositiveInt = 128
-    decoder_units: PositiveInt = 256
+    embedding_dim: Units = 128
+    encoder_units: Units = 128
+    decoder_units: Units = 256
     bidirectional: bool = True
     embeddings_in_memory: bool = False
     score: Literal["additive", "multiplicative", "none"] = "additive"

@@ -5,12 +5,14 @@ from typing import Literal
 
 from ..shared.config import (
     Cell,
+    Depth,
     ImageConfig,
     PositiveInt,
     RecurrentConfig,
+    TextLength,
     TokenizerConfig,
     TrainingConfig,
-    TwoOrMore,
+    Units,
 )
 
 
@@ -58,17 +60,17 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
     fusion: Literal[
         "add", "multiply", "concatenate", "gated", "mlb", "mutan", "film", "stacked_attention", "co_attention"
     ] = "film"
-    hops: PositiveInt = 2
-    rank: PositiveInt = 5
-    blocks: PositiveInt = 4
+    hops: Depth = 2
+    rank: Units = 5
+    blocks: Depth = 4
     lowercase: bool = True
-    max_length: TwoOrMore = 60
+    max_length: TextLength = 60
     answers: PositiveInt = 1000
     cell: Cell = "gru"
-    embedding_dim: PositiveInt = 128
-    question_units: PositiveInt = 128
+    embedding_dim: Units = 128
+    question_units: Units = 128
     bidirectional: bool = True
-    fusion_units: PositiveInt = 96
-    classifier_units: PositiveInt = 256
+    fusion_units: Units = 96
+    classifier_units: Units = 256
     monitor: Literal["loss", "accuracy"] = "accuracy"
     batch_size: PositiveInt = 256

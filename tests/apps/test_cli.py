@@ -14,6 +14,7 @@ from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.shared.models import folders
 
 COMMAND = [sys.executable, "-P", "-c", "import sys; from keras_recurrent.apps.cli import main; sys.exit(main())"]
+TRAIN = ["translation", "train", "--output", "x"]
 
 
 @pytest.fixture
@@ -32,23 +33,55 @@ def call(capfd, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["cooking"], "invalid choice: 'cooking'"),
-        (["translation", "fry"], "invalid choice: 'fry'"),
-        (["translation", "train"], "required: train.output"),
-        (["translation", "train", "--output", "x", "--colour", "red"], "unrecognized arguments: --colour red"),
-        (["translation", "train", "--output", "x", "--cell", "quantum"], "Got value: quantum"),
-        (["translation", "train", "--output", "x", "--dropout", "1.0"], "Rate"),
-        (["translation", "train", "--output", "x", "--batch-size", "0"], "PositiveInt"),
-        (["translation", "train", "--output", "x", "--seed", "-1"], "Seed"),
-        (["translation", "train", "--output", "x", "--vocabulary-size", "4"], "VocabularySize"),
-        (["translation", "train", "--output", "x", "--source", "ko"], "the same language, 'ko'"),
-        (["translation", "train", "--output", "x", "--config", "no.yaml"], "no.yaml"),
-        (["translation", "train", "--output", "x", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
+        (["cooking"], "unknown app 'cooking'; choose translation, captioning,"),
+        (["captionning", "train"], "unknown app 'captionning'; did you mean captioning?"),
+        (["translation", "fry"], "unknown verb of translation 'fry'; choose train, evaluate, predict or export"),
+        (["translation", "train"], "missing: --output"),
+        ([*TRAIN, "--colour", "red"], "unknown option --colour"),
+        (
+            ["translation", "train", "--output", "x", "--cell", "quantum"],
+            "--cell takes simple_rnn, lstm or gru, not 'quantum'",
+        ),
+        (
+            ["translation", "train", "--output", "x", "--dropout", "1.0"],
+            "--dropout takes a number of at least 0 and below 1, not '1.0'",
+        ),
+        (
+            ["translation", "train", "--output", "x", "--batch-size", "0"],
+            "--batch-size takes a positive integer, not '0'",
+        ),
+        (
+            ["translation", "train", "--output", "x", "--seed", "-1"],
+            "--seed takes an integer from 0 to 4,294,967,295, not '-1'",
+        ),
+        (
+            ["translation", "train", "--output", "x", "--vocabulary-size", "4"],
+            "--vocabulary-size takes an integer of 5 or more",
+        ),
+        ([*TRAIN, "--source", "ko"], "the same language, 'ko'"),
+        ([*TRAIN, "--config", "no.yaml"], "no.yaml: No such file"),
+        ([*TRAIN, "--epohcs", "3"], "unknown option --epohcs; did you mean --epochs?"),
+        ([*TRAIN, "--epochs", "ten"], "--epochs takes a positive integer, not 'ten'"),
+        (
+            ["translation", "train", "--output", "x", "--epochs", "9" * 23],
+            "takes a positive integer up to 2,147,483,647",
+        ),
+        ([*TRAIN, "--epochs"], "--epochs takes a value"),
+        ([*TRAIN, "--epochs.x", "3"], "unknown option --epochs.x"),
+        ([*TRAIN, "--swap=true"], "--swap takes no value, not 'true'"),
+        ([*TRAIN, "--max-length", "1000000000"], "takes an integer from 2 to 100,000"),
+        ([*TRAIN, "--learning-rate", "inf"], "takes a positive number, not 'inf'"),
+        ([*TRAIN, "more"], "unexpected argument: more"),
+        (["captioning", "train", "--output", "x", "--input-feeding", "maybe"], "takes true or false, not 'maybe'"),
+        (["captioning", "train", "--output", "x", "--image-size", "9999"], "takes a positive integer up to 4,096"),
+        (["generation", "generate", "x", "--length", "1000000000"], "takes a positive integer up to 100,000"),
+        (["translation", "predict"], "missing: model"),
+        ([*TRAIN, "--data", "/no/data"], "'/no/data' is neither a folder nor"),
         (["translation", "train", "--output", "."], "exists already; --overwrite replaces it"),
         (["translation", "train", "--output", "x/y", "--data", "/no/data"], "'/no/data' is neither a folder nor"),
-        (["translation", "train", "--output", "x", "--input-feeding", "--score", "none"], "`input_feeding` needs"),
+        ([*TRAIN, "--input-feeding", "--score", "none"], "`input_feeding` needs"),
         (
-            ["translation", "train", "--output", "x", "--schedule", "plateau", "--warmup-steps", "5"],
+            [*TRAIN, "--schedule", "plateau", "--warmup-steps", "5"],
             "not for plateau",
         ),
         (["translation", "predict", "no-model", "hello"], "no-model: no such model folder"),
@@ -95,18 +128,44 @@ def test_a_command_has_the_configurations_defaults(name):
     assert len(defaults) == len(dataclasses.fields(config))
 
 
-def test_unknown_key_in_a_config_file(tmp_path, capsys):
-    (tmp_path / "config.yaml").write_text("colour: red\n")
-    arguments = ["translation", "train", "--config", str(tmp_path / "config.yaml"), "--output", str(tmp_path / "x")]
-    assert cli.main(arguments) == 2
-    assert "does not accept option 'colour'" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("colour: red", "unknown option 'colour'"),
+        ("epoch: 3", "unknown option 'epoch'; did you mean epochs?"),
+        ("epochs: ten", "epochs takes a positive integer, not 'ten'"),
+        ("epochs: true", "epochs takes a positive integer, not True"),
+        ("epochs: 1.5", "epochs takes a positive integer, not 1.5"),
+        ("data: null", "data takes text, not null"),
+        ("source: no", "source takes text in quotation marks, not False"),
+        ("bidirectional: 3", "bidirectional takes true or false, not 3"),
+        ("learning_rate: .nan", "learning_rate takes a positive number, not nan"),
+        ("max_length: 1000000000", "max_length takes an integer from 2 to 100,000"),
+        ("- 1", "must have one `option: value` per line"),
+        ("data: [", "not a YAML file"),
+        ("[" * 9999, "not a YAML file (nested too deeply)"),
+        ("a: &a [x, x]\nb: [*a, *a]", "anchors and aliases are not supported"),
+        ("data: !!python/object/apply:os.system [exit]", "could not determine a constructor for the tag"),
+        ("data: 2000-99-99", "not a YAML file (month must be in"),
+        (b"\xff\xfe", "not UTF-8"),
+        ("#" * 200_000, "has 200,000 bytes"),
+    ],
+)
+def test_mistakes_in_a_config_file(content, message, tmp_path, capsys):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert cli.main(["translation", "train", "--config", str(path), "--output", str(tmp_path / "x")]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"keras-recurrent: {path}: {message}") or f"{path}: not a YAML" in captured.err
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
 
 
-def test_a_config_file_that_is_not_text(tmp_path, capsys):
-    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe")
-    arguments = ["translation", "train", "--config", str(tmp_path / "config.yaml"), "--output", str(tmp_path / "x")]
-    assert cli.main(arguments) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+def test_a_config_file_must_be_a_regular_file(tmp_path, capsys):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, "/dev/zero"):
+        assert cli.main(["translation", "train", "--config", str(path), "--output", str(tmp_path / "x")]) == 2
+        assert capsys.readouterr().err == f"keras-recurrent: {path}: not a regular file\n"
 
 
 def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
@@ -228,11 +287,11 @@ def test_mistakes_in_predicting(saved, eagerly, tmp_path, capsys):
     for options, message in {
         ("--alignment", str(tmp_path / "x.mp3")): "the name of a figure ends in",
         ("--alignment", str(tmp_path / "no" / "x.png")): "no such folder",
-        ("--top-p", "0"): "Share",
-        ("--temperature", "-1"): "NonNegativeFloat",
+        ("--top-p", "0"): "--top-p takes a number above 0 and of at most 1, not '0'",
+        ("--temperature", "-1"): "--temperature takes a non-negative number, not '-1'",
         ("--top-k", "3"): "--samples sets their number",
         ("--prefix", "dinosaur"): "cannot write: dinosaur",
-        ("--max-length", "1"): "TwoOrMore",
+        ("--max-length", "1"): "--max-length takes an integer from 2 to 100,000, not '1'",
     }.items():
         assert cli.main(["translation", "predict", str(saved), "ein Hund", *options]) == 2
         captured = capsys.readouterr()

@@ -12,7 +12,8 @@ import yaml
 
 from ..config import rename_attention
 from ..console import note
-from ..errors import ModelFolderError
+from ..errors import ModelFolderError, UsageError
+from ..options import read_yaml
 from . import outputs
 from .outputs import STATES, whole_file
 
@@ -30,10 +31,10 @@ def read_config(folder: str | Path, app: str | None = None) -> dict[str, Any]:
     path = Path(folder) / "config.yaml"
     require(folder, "config.yaml")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelFolderError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from error
-    if not isinstance(config, dict) or "app" not in config:
+        config = read_yaml(path)
+    except UsageError as error:
+        raise ModelFolderError(str(error)) from error
+    if "app" not in config:
         raise ModelFolderError(f"{path}: has no value for 'app'")
     if app not in (None, config["app"]):
         raise ModelFolderError(f"{folder} contains a model of the app '{config['app']}', not of '{app}'")

@@ -2,16 +2,16 @@
 
 import contextlib
 import dataclasses
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 import keras
 
-from ..config import plain
-from ..errors import ModelFolderError
+from ..errors import ModelFolderError, UsageError
+from ..options import convert_options, option_types
 from . import folders
 
 
@@ -28,13 +28,13 @@ def parse_config(folder: str | Path, config_class: Any, options: dict[str, Any])
             of range.
     """
     saved = folders.read_config(folder, config_class.app)
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(config_class)
+    # Infinite numbers, which options no longer take, still load.
+    infinite = {name: value for name, value in saved.items() if isinstance(value, float) and math.isinf(value)}
+    finite = {name: value for name, value in saved.items() if name not in infinite}
     try:
-        values = vars(parser.parse_object(saved))
-    except jsonargparse.ArgumentError as error:
+        config = config_class(**convert_options(finite, option_types(config_class)), **infinite)
+    except (UsageError, TypeError) as error:
         raise ModelFolderError(f"{Path(folder) / 'config.yaml'}: {error}") from error
-    config = config_class(**{name: plain(value) for name, value in values.items()})
     return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
 
 
