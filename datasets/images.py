@@ -3,6 +3,7 @@
 import atexit
 import importlib
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 _FOLDER = "{split}.tsv and images/"
+
+# Of an image's file. Without compression, an image at Pillow's limit of 89 million pixels has about as many.
+MAX_IMAGE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,17 @@ class Image:
 
         Raises:
             OSError: If the file cannot be read.
+            DataError: If the file is not a regular file, or the image has more than `MAX_IMAGE_BYTES`.
         """
+        status = self.path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise DataError("not a regular file")  # a FIFO would wait for a writer, and a device may have no end
+        length = status.st_size if self.length is None else self.length
+        if length > MAX_IMAGE_BYTES:
+            raise DataError(f"the file has {length:,} bytes; an image has at most {MAX_IMAGE_BYTES:,}")
         with open(self.path, "rb") as file:
             file.seek(self.start)
-            return file.read(self.length)
+            return file.read(length)
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,14 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
 
     Args:
         model: Folder of the trained model.
-        *images: Image files in any format that Pillow reads, or folders of images.
+        *images: Image files, or folders of images. The formats are JPEG, PNG, GIF, BMP, WebP, TIFF and PPM.
         json: Print a line of JSON per image with `image` and all `captions` that the search finds, each with `text`,
             `score`, `tokens` and `alignment`, the attention of each token to the cells of the feature map.
         figure: Image file, such as caption.png, for a figure of the first readable image with its caption and the
             attention for each token.
         **search: Options of the search, which replace those of the training.
     """
+    from ...datasets.images import Image
     from ..shared.figures import check_picture
     from ..shared.images.pixels import decode
     from ..shared.images.usable import attempt_each
@@ -80,7 +81,7 @@ def predict(model: str, *images: str, json: bool = False, figure: str | None = N
     captioner = Captioner.load(model, **search)
 
     def explain(file):
-        content = file.read_bytes()
+        content = Image(str(file), file).read()
         return content, *captioner.explain([content])
 
     for file, (content, captions) in attempt_each(explain, files, str, "files could not be captioned"):

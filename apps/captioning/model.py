@@ -134,7 +134,7 @@ class Captioner(ImageModel):
         """Captions images.
 
         Args:
-            contents: The contents of the images' files, of any format that Pillow reads.
+            contents: The contents of the images' files: JPEG, PNG, GIF, BMP, WebP, TIFF or PPM.
 
         Returns:
             One `Caption` per image.

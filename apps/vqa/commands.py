@@ -55,13 +55,15 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
 
     Args:
         model: Folder of the trained model.
-        *pairs: Image file and question in quotation marks, followed by further such pairs.
+        *pairs: Image file and question in quotation marks, followed by further such pairs. The formats are JPEG, PNG,
+            GIF, BMP, WebP, TIFF and PPM.
         json: Print a line of JSON per question with `image`, `question`, the five most probable `answers` with `text`
             and `probability`, `is_unknown`, which is true if the model knows no word of the question, and `looks`, the
             attention of the fusion to the cells of the feature map in each hop.
         figure: Image file, such as answer.png, for a figure of the first question with its image, answers and
             attention.
     """
+    from ...datasets.images import Image
     from ..shared.figures import check_picture
     from ..shared.images.pixels import decode
     from ..shared.images.usable import attempt_each
@@ -78,7 +80,7 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
         file, question = pair
         if not question.strip():
             raise UsageError("the question is empty")
-        content = Path(file).read_bytes()
+        content = Image(file, Path(file)).read()
         return content, *answerer.explain([content], [question])
 
     items = list(zip(pairs[::2], pairs[1::2], strict=True))

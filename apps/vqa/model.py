@@ -203,7 +203,7 @@ class Answerer(ImageModel):
         """Answers questions, each about its own image.
 
         Args:
-            contents: The contents of the images' files, of any format that Pillow reads.
+            contents: The contents of the images' files: JPEG, PNG, GIF, BMP, WebP, TIFF or PPM.
             questions: One question per image.
 
         Returns:

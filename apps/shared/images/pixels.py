@@ -20,6 +20,10 @@ Reader: TypeAlias = Callable[[Any], np.ndarray]
 
 THREADS = min(os.cpu_count() or 1, 16)  # each thread holds batches of pixels in memory
 
+# The formats that Pillow may open. Its reader of JPEG opens MPO, too. Others are rarely used, and EPS runs Ghostscript.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+FORMAT_NAMES = "JPEG, PNG, GIF, BMP, WebP, TIFF or PPM"
+
 # Where Pillow reads an orientation if EXIF has none. `graph.decode_in_graph` reads EXIF alone.
 _OTHER_ORIENTATIONS = ("xmp", "xml:com.adobe.xmp", "raw profile type exif")
 
@@ -32,7 +36,7 @@ class ImageError(ValueError):
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Decodes an image of any format that Pillow reads; of an animation, the first frame.
+    """Decodes an image in one of `FORMATS`; of an animation, the first frame.
 
     The image is rotated as its EXIF orientation says, transparency is blended with white, and 16 bits per channel are
     reduced to the higher 8.
@@ -44,13 +48,13 @@ def decode(content: bytes) -> np.ndarray:
         uint8 array `(height, width, 3)`, RGB.
 
     Raises:
-        ImageError: If the content is not an image, is truncated, or has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`,
-            Pillow's limit against decompression bombs.
+        ImageError: If the content is not an image in one of `FORMATS`, is truncated, or has more pixels than
+            `PIL.Image.MAX_IMAGE_PIXELS`, Pillow's limit against decompression bombs.
     """
     if not content:
         raise ImageError("the file is empty")
     with _pillow_errors():
-        image: Image.Image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise Image.DecompressionBombError
         image.load()
@@ -83,7 +87,7 @@ def _pillow_errors() -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        raise ImageError("not an image") from error
+        raise ImageError(f"not an image ({FORMAT_NAMES})") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels, possibly a decompression bomb") from error
     except Exception as error:  # Pillow's decoders do not document what they raise

@@ -79,7 +79,7 @@ def attempt_each(
     for item in items:
         try:
             result = function(item)
-        except (ImageError, UsageError, OSError) as error:
+        except (DataError, ImageError, UsageError, OSError) as error:
             note(f"{name(item)}: {error.strerror if isinstance(error, OSError) else error}")
             failed += 1
         else:

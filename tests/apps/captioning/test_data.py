@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -25,7 +26,12 @@ def broken(pictures, tmp_path):
     Image.new("1", (20_000, 20_000)).save(folder / "images" / "bomb.png")
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
     frames[0].save(folder / "images" / "moving.gif", save_all=True, append_images=frames[1:])
-    for name in ("cut.png", "empty.png", "text.png", "bomb.png", "moving.gif", "missing.png"):
+    os.mkfifo(folder / "images" / "fifo.png")
+    (folder / "images" / "device.png").symlink_to("/dev/zero")
+    with open(folder / "images" / "large.png", "wb") as file:
+        file.truncate(2**31)
+    names = ("cut.png", "empty.png", "text.png", "bomb.png", "fifo.png", "device.png", "large.png")
+    for name in (*names, "moving.gif", "missing.png"):
         lines.append(f"{name}\ta caption")
     lines.append(f"{lines[3].split(chr(9))[0]}\t ")  # of an image that has captions, too
     shutil.copy(folder / "images" / first, folder / "images" / "silent.png")
@@ -46,11 +52,13 @@ def test_broken_images_are_named_and_counted(broken, config, capsys):
         "text.png": "not an image",
         "cut.png": "truncated",
         "bomb.png": "pixels",
+        "fifo.png": "not a regular file",
+        "large.png": "2,147,483,648 bytes",
         "silent.png": "no caption",
     }.items():
         (line,) = [line for line in told.splitlines() if f": {name}" in line]
         assert why in line
-        assert "train: 1 of 67 images left out" in line
+        assert f"train: {2 if name == 'fifo.png' else 1} of 70 images left out" in line
 
 
 def test_strict_stops_at_the_first(broken, config):

@@ -1,7 +1,11 @@
 """Pixels from Pillow and from the graph are alike, whatever is in the file."""
 
+import contextlib
 import functools
 import io
+import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -155,6 +159,9 @@ def bomb():
 BROKEN = {
     "empty": (b"", "empty"),
     "text": (b"This is no image.", "not an image"),
+    # Pillow would start Ghostscript.
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n", "not an image"),
+    "psd": (b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\x09\0\0\0\x09\0\x08\0\3" + bytes(40), "not an image"),
     "cut-jpeg": (PICTURES["jpeg"][:-300], "truncated"),
     "cut-png": (PICTURES["png"][:-300], "truncated"),
     "cut-header": (PICTURES["png"][:20], "not an image|truncated"),
@@ -171,7 +178,7 @@ def test_broken_files(name):
 
 
 def test_a_decoder_that_raises_anything(monkeypatch):
-    monkeypatch.setattr(Image, "open", lambda file: 1 / 0)
+    monkeypatch.setattr(Image, "open", lambda file, formats: 1 / 0)
     with pytest.raises(ImageError, match="broken or truncated"):
         decode(PICTURES["png"])
 
@@ -207,6 +214,31 @@ def test_without_a_limit_of_pixels(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     found = decode_in_graph(tf.constant([PICTURES["png"]]), 32)[0].numpy()
     np.testing.assert_array_equal(found, resize(decode(PICTURES["png"]), 32).numpy())
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_compressed_text_of_a_png_is_bounded(kind):
+    packed = zlib.compress(bytes(100_000_000), 9)
+    data = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[kind] + packed
+    png = PICTURES["png"]
+    content = png[:33] + png_chunk(kind, data) + png[33:]  # after the header
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ImageError):  # an iCCP is left out
+            decode(content)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_chunk_that_is_longer_than_its_file():
+    png = PICTURES["png"]
+    with pytest.raises(ImageError, match="broken or truncated"):
+        decode(png[:33] + struct.pack(">I", 2**31 - 1) + b"tEXt" + png[33:])
 
 
 def test_no_images():
