@@ -174,8 +174,8 @@ def _compute(backbone: keras.Model, pixels: Reader, path: Path, shape: tuple[int
         for start in progress(starts, len(starts), "computing features of images"):
             indices = np.arange(start, min(start + BATCH, count))
             features = _features(backbone, pixels(indices))
-            file.write(features)
-            digest.update(features)
+            file.write(features.data)
+            digest.update(features.data)
             if (start // BATCH) % 16 == 0 or indices[-1] + 1 == count:
                 file.flush()
                 os.fsync(file.fileno())
@@ -215,7 +215,9 @@ def _intact(partial: Path, done_path: Path, shape: tuple[int, ...]) -> tuple[dic
         has_header = file.read(len(header)) == header
         for line in lines:
             match = re.fullmatch(r"([0-9]{1,18})(?: ([0-9a-f]{32}))?", line)
-            number, following = int(match[1]) if match else 0, digest.copy()
+            if match is None:
+                break
+            number, following = int(match[1]), digest.copy()
             if not done < number <= shape[0] or not _update(following, file, (number - done) * row_bytes):
                 break
             # Earlier releases wrote no checksum. The header is written again anyway.

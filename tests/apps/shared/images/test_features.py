@@ -221,6 +221,32 @@ def test_a_full_disk(finished, images, reader, tmp_path, capsys):
     assert finished.read_bytes() == expected
 
 
+@pytest.mark.rest
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_an_interruption_before_any_flush_or_renaming(name, finished, images, reader, tmp_path, monkeypatch):
+    expected, call = finished.read_bytes(), getattr(os, name)
+    calls = interruptions = 0
+
+    def interrupt(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls > interruptions:
+            raise KeyboardInterrupt
+        return call(*arguments)
+
+    for path in finished.parent.iterdir():
+        path.unlink()
+    while not finished.exists():
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(os, name, interrupt)
+            cached_features(network(), images, reader, 4, tmp_path / "cache")
+            raise KeyboardInterrupt
+        interruptions += 1
+        calls = 0
+    assert interruptions > 2
+    assert finished.read_bytes() == expected
+
+
 def test_a_disk_without_enough_space_is_noticed_before_any_work(images, reader, tmp_path, monkeypatch):
     monkeypatch.setattr(features.shutil, "disk_usage", lambda folder: SimpleNamespace(total=10**9, free=1000))
     with pytest.raises(TrainingError, match="100 images take 1,728 bytes in the cache"):
