@@ -73,7 +73,7 @@ def _lock(file: IO[str], path: Path, wait: bool) -> None:
             note(f"waiting for {holder}, which holds {path}")
             portalocker.lock(file, portalocker.LOCK_EX)
     except portalocker.LockException as error:
-        reason = str(error.strerror or error)
+        reason = error.args[-1]  # of the system; the attribute `strerror` is not in all releases
         raise LockError(f"{path.parent}: cannot lock a file there ({reason}); use another file system") from error
 
 
