@@ -87,6 +87,7 @@ class Experiment(TrainedModel):
 
     def __init__(self, config: Config, model: keras.Sequential) -> None:
         super().__init__(config, model)
+        self.layer, self.output_layer = model.layers[0], model.get_layer("answer")
         self._answer = tf.function(self.answer, input_signature=TEXTS)
 
     def signatures(self) -> dict[str, Any]:
@@ -99,7 +100,7 @@ class Experiment(TrainedModel):
         parsed = task.parse(text, self.config.lag)
         inputs = tf.ensure_shape(parsed.to_tensor(), (None, None, task.features))
         mask = tf.sequence_mask(parsed.row_lengths(), tf.shape(inputs)[1])
-        outputs = self.model.get_layer("answer")(self.model.layers[0](inputs, mask=mask))
+        outputs = self.output_layer(self.layer(inputs, mask=mask))
         return {"text": task.format(outputs)}
 
     def solve(self, texts: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import keras
 from keras import layers
 
 from ..errors import TrainingError
+from ..models.keras_files import check_weights, first_line, load_keras_file
 
 SMALL = "small"
 
@@ -123,7 +123,7 @@ def load_backbone(name: str, size: int, weights: str | None = None) -> keras.Mod
     try:
         output_shape = backbone.compute_output_shape((None, size, size, 3))
     except ValueError as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         raise TrainingError(f"the backbone '{name}' cannot read images of shape {(size, size, 3)}: {reason}") from error
     if isinstance(output_shape, tuple) and 0 in output_shape:  # Keras before 3.14 computes it without an error
         raise TrainingError(f"the backbone '{name}' cannot read images of shape {(size, size, 3)}: they are too small")
@@ -159,9 +159,9 @@ def _from_file(path: Path) -> keras.Model:
     if not path.is_file():
         raise TrainingError(f"{path}: no such backbone file")
     try:
-        return keras.models.load_model(path, compile=False)
-    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{path}: not a Keras model: {_first_line(error)}") from error
+        return load_keras_file(path)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path}: not a Keras model: {first_line(error)}") from error
 
 
 def _rebuild(backbone: keras.Model, size: int) -> keras.Model:
@@ -176,7 +176,7 @@ def _rebuild(backbone: keras.Model, size: int) -> keras.Model:
     except (TypeError, ValueError) as error:
         raise TrainingError(
             f"the backbone takes images of shape {shape[1:]} and cannot be rebuilt for another size: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
     return rebuilt
 
@@ -187,14 +187,12 @@ def _from_applications(name: str, size: int, weights: str | None) -> keras.Model
         names = ", ".join(name for name in dir(keras.applications) if name[0].isupper())
         raise TrainingError(f"no backbone '{name}'; choose {SMALL}, a .keras file, or one of {names}")
     try:
+        if weights is not None and Path(weights).is_file():
+            check_weights(weights, Path(weights).stat().st_size)
         backbone = builder(include_top=False, weights=weights, input_shape=(size, size, 3))
     except Exception as error:  # a missing file, weights of another model, no connection, ...
-        raise TrainingError(f"the backbone '{name}' cannot be built: {_first_line(error)}") from error
+        raise TrainingError(f"the backbone '{name}' cannot be built: {first_line(error)}") from error
     images = keras.Input((size, size, 3))
     # The model's own scaling of pixels stands in the module that defines it.
     scaled = sys.modules[builder.__module__].preprocess_input(images)
     return keras.Model(images, backbone(scaled), name=name.lower())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

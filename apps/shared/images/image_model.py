@@ -1,6 +1,7 @@
 """What the trained models that read images share: signatures for encoded images and pixels, and their backbone."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,6 +23,13 @@ class ImageModel(TrainedModel):
     """
 
     further_inputs: tuple[tf.TensorSpec, ...] = ()  # of the signatures, one row per image
+
+    def __init__(self, config: Any, model: keras.Model, **assets: Any) -> None:
+        super().__init__(config, model, **assets)
+        backbone = self.encoder.backbone
+        side = backbone.input_shape[1] if backbone is not None else None
+        if side not in (None, config.image_size):
+            raise ValueError(f"image_size is {config.image_size}, but the model reads images of {side} pixels")
 
     @property
     def encoder(self) -> ImageEncoder:

@@ -3,16 +3,14 @@
 import contextlib
 import dataclasses
 import math
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from ..errors import ModelFolderError, UsageError
 from ..options import convert_options, option_types
 from . import folders
+from .keras_files import first_line, load_keras_file
 
 
 def parse_config(folder: str | Path, config_class: Any, options: dict[str, Any]) -> Any:
@@ -45,7 +43,7 @@ def read_keras_model(folder: str | Path) -> Any:
         ModelFolderError: If the file cannot be read.
     """
     with readable(folder):
-        return keras.models.load_model(Path(folder) / "model.keras", compile=False)
+        return load_keras_file(Path(folder) / "model.keras")
 
 
 @contextlib.contextmanager
@@ -53,5 +51,5 @@ def readable(folder: str | Path) -> Iterator[None]:
     """Turns the errors that a damaged file causes into a `ModelFolderError` with the folder's name."""
     try:
         yield
-    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ModelFolderError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
+    except (TypeError, KeyError, ValueError, OSError) as error:
+        raise ModelFolderError(f"{folder}: cannot be read: {first_line(error)}") from error

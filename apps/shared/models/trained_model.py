@@ -8,6 +8,7 @@ from ..errors import ModelFolderError
 from ..text.tokenizers import TOKENIZERS, Tokenizer
 from . import folders
 from .export import write_saved_model
+from .keras_files import first_line
 from .loading import parse_config, read_keras_model, readable
 
 
@@ -39,7 +40,10 @@ class TrainedModel:
 
     @staticmethod
     def sizes(model: Any, assets: dict[str, Any]) -> dict[str, int]:
-        """Returns the lengths that the tokenizers and lists must have to fit the Keras model, by name."""
+        """Returns the lengths that the tokenizers and lists must have to fit the Keras model, by name.
+
+        A model of another app may raise an `AttributeError` or a `ValueError`.
+        """
         return {}
 
     def signatures(self) -> dict[str, tuple[Callable, list[Any]]]:
@@ -80,12 +84,19 @@ class TrainedModel:
                 assets[name] = tokenizer_class.load(Path(folder) / files[name], config.lowercase)
         for name in cls.lists:
             assets[name] = folders.read_list(folder, files[name])
-        for name, size in cls.sizes(model, assets).items():
-            if len(assets[name]) != size:
-                raise ModelFolderError(
-                    f"{folder}: {files[name]} does not fit the model: it has {len(assets[name])} entries, not {size}"
-                )
-        return cls(config, model, *assets.values())
+        try:
+            for name, size in cls.sizes(model, assets).items():
+                if (length := len(assets[name])) != size:
+                    raise ModelFolderError(
+                        f"{folder}: {files[name]} does not fit the model: it has {length} entries, not {size}"
+                    )
+            return cls(config, model, *assets.values())
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ModelFolderError):
+                raise
+            raise ModelFolderError(
+                f"{folder}: model.keras is not the model of config.yaml: {first_line(error)}"
+            ) from error
 
     def export(self, folder: str | Path) -> None:
         """Writes a SavedModel with the functions of `signatures`, which requires only TensorFlow."""
