@@ -1,5 +1,6 @@
 """The command line: `keras-recurrent APP VERB ...`."""
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -139,10 +140,11 @@ class _ConfigFile(jsonargparse.ActionConfigFile):
             for action in parser._actions
             if isinstance(action, jsonargparse.ActionYesNo) or isinstance(action.type, OptionType)
         }
+        options = read_yaml(values)
         try:
-            convert_options(read_yaml(values), option_types)
+            convert_options(options, option_types)
         except UsageError as error:
-            raise UsageError(str(error) if values in str(error) else f"{values}: {error}") from error
+            raise UsageError(f"{values}: {error}") from error
         super().__call__(parser, cfg, values, option_string)
 
 
@@ -270,6 +272,9 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
     if "model" in options:
         folders.read_config(options["model"], name)  # fails before TensorFlow is imported
     if verb == "train":
+        fields = {field.name for field in dataclasses.fields(config_class)}
+        for contradiction in config_class(**{name: options[name] for name in fields}).contradictions():
+            raise UsageError(contradiction)
         return functools.partial(_train, config_class, **options)
     if verb == "export":
         return functools.partial(_export, **options)

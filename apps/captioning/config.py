@@ -1,5 +1,6 @@
 """The options of a captioner."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,3 +91,11 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
     learning_rate: PositiveFloat = 0.003
     epochs: PositiveInt = 10
     patience: PositiveInt = 10
+
+    def contradictions(self) -> Iterator[str]:
+        yield from self.search_contradictions()
+        if self.conditioning != "attention":
+            # An option that differs from its default was set by the user; `input_feeding: false` is fine everywhere.
+            for name in ("score", "query", "input_feeding", "attention_penalty", "coverage_penalty"):
+                if getattr(self, name) not in (getattr(Config, name), False):
+                    yield f"--{name.replace('_', '-')} needs --conditioning attention, not {self.conditioning}"

@@ -57,10 +57,6 @@ def build(config: Config, vocabulary_size: int, backbone: keras.Model | None = N
     input_feeding = config.input_feeding
     if input_feeding is None:
         input_feeding = has_attention and config.query == "after_step"
-    # An option that differs from its default was set by the user; `input_feeding: false` is fine everywhere.
-    for option in ("score", "query", "input_feeding", "attention_penalty", "coverage_penalty"):
-        if not has_attention and getattr(config, option) not in (getattr(Config, option), False):
-            raise TrainingError(f"{option} is for the conditioning attention, not for {config.conditioning}")
     try:
         encoder = ImageEncoder(config.image_units, backbone, dropout=config.dropout, dtype=config.precision)
         decoder = Decoder(

@@ -72,6 +72,7 @@ def train_on_risk(
         "learning_rate": config.risk_rate,
         "schedule": "cosine",
         "warmup_steps": 0,
+        "accumulate": min(config.accumulate, batches.count),
     }
     before, weights = score(), model.get_weights()
     # The default reduction divides by the sum of the weights, some of which are negative.

@@ -2,6 +2,7 @@
 
 import math
 import runpy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -38,6 +39,8 @@ PositiveOrInfinite: TypeAlias = Annotated[float, Limits("a positive number or in
 OpenUnitInterval: TypeAlias = Annotated[float, Limits("a number above 0 and below 1", 0, 1, (0, 1))]
 Rate: TypeAlias = Annotated[float, Limits("a number of at least 0 and below 1", 0, 1, (1,))]
 Share: TypeAlias = Annotated[float, Limits("a number above 0 and of at most 1", 0, 1, (0,))]
+
+MAX_BEAM_TOKENS = 1_000_000  # of the hypotheses of a text
 
 # The keys of `text.tokenizers.TOKENIZERS`, which imports TensorFlow.
 TokenizerName: TypeAlias = Literal["words", "characters", "subwords"]
@@ -88,6 +91,10 @@ class TrainingConfig:
     jit: bool = False
     tensorboard: bool = False
     seed: Seed = 0
+
+    def contradictions(self) -> Iterator[str]:
+        """Yields a message for each pair of options that exclude each other. Earlier versions trained with some."""
+        yield from ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,3 +195,10 @@ class SearchConfig:
     min_ratio: NonNegativeFloat = 0.0
     max_ratio: PositiveFloat | None = None
     no_repeat_ngram: NonNegativeInt = 0
+
+    def search_contradictions(self) -> Iterator[str]:
+        """Yields a message for each pair of options of the search that exclude each other."""
+        if self.max_ratio is not None and self.min_ratio > self.max_ratio:
+            yield f"--min-ratio {self.min_ratio:g} exceeds --max-ratio {self.max_ratio:g}"
+        if self.beam_size * self.max_length > MAX_BEAM_TOKENS:
+            yield f"--beam-size {self.beam_size} times --max-length {self.max_length} exceeds {MAX_BEAM_TOKENS:,}"

@@ -1,5 +1,6 @@
 """The options of a translator."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,3 +81,12 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
     batch_size: PositiveInt = 64
     batch_tokens: PositiveInt | None = None
     long_pairs: Literal["skip", "cut"] = "skip"
+
+    def contradictions(self) -> Iterator[str]:
+        yield from self.search_contradictions()
+        if self.swap and self.pairs is None:
+            yield "--swap needs --pairs"
+        if self.score == "none":
+            for name in ("embeddings_in_memory", "coverage_penalty", "input_feeding"):
+                if getattr(self, name):
+                    yield f"--{name.replace('_', '-')} needs attention, which --score none omits"

@@ -1,5 +1,6 @@
 """The options of a question answerer."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,3 +75,7 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
     classifier_units: Units = 256
     monitor: Literal["loss", "accuracy"] = "accuracy"
     batch_size: PositiveInt = 256
+
+    def contradictions(self) -> Iterator[str]:
+        if self.answers == 1:
+            yield "--answers 1 leaves nothing to choose; it takes 2 or more"

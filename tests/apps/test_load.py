@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import tree
 from keras_recurrent.apps import APPS, load
-from keras_recurrent.apps.shared.errors import ModelFolderError
+from keras_recurrent.apps.shared.errors import ModelFolderError, UsageError
 
 from .data.write import predictions
 
@@ -92,3 +92,11 @@ def test_values_that_options_no_longer_take_still_load(copy):
         file.write("swap: true\nscore: none\nmin_ratio: 3.0\nmax_ratio: .inf\nclip_norm: .inf\n")
     config = load(folder).config
     assert (config.swap, config.score, config.min_ratio, config.max_ratio) == (True, "none", 3.0, float("inf"))
+    assert load(folder, beam_size=2).config.beam_size == 2
+    with pytest.raises(UsageError, match="--coverage-penalty needs attention"):
+        load(folder, coverage_penalty=1.0)
+
+
+def test_options_of_a_search_that_contradict_the_saved_ones():
+    with pytest.raises(UsageError, match="--min-ratio 2 exceeds --max-ratio 1"):
+        load(FOLDER / "translation", min_ratio=2.0, max_ratio=1.0)

@@ -24,6 +24,7 @@ def parse_config(folder: str | Path, config_class: Any, options: dict[str, Any])
     Raises:
         ModelFolderError: If the file is missing, belongs to another app, or contains an unknown option or a value out
             of range.
+        UsageError: If `options` contradict each other or saved ones.
     """
     saved = folders.read_config(folder, config_class.app)
     # Infinite numbers, which options no longer take, still load.
@@ -33,7 +34,11 @@ def parse_config(folder: str | Path, config_class: Any, options: dict[str, Any])
         config = config_class(**convert_options(finite, option_types(config_class)), **infinite)
     except (UsageError, TypeError) as error:
         raise ModelFolderError(f"{Path(folder) / 'config.yaml'}: {error}") from error
-    return dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
+    changed = dataclasses.replace(config, **{name: value for name, value in options.items() if value is not None})
+    for contradiction in changed.contradictions():
+        if contradiction not in config.contradictions():
+            raise UsageError(contradiction)
+    return changed
 
 
 def read_keras_model(folder: str | Path) -> Any:

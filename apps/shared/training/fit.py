@@ -14,7 +14,7 @@ from keras import ops
 
 from ..config import TrainingConfig
 from ..console import note
-from ..errors import NotANumberError
+from ..errors import NotANumberError, TrainingError
 from ..extras import import_extra
 from ..figures import draw_history
 from ..models.outputs import STATES
@@ -66,6 +66,8 @@ def fit(
         TrainingError: If options exclude each other, or the data differs from that of the interrupted training.
     """
     folder = Path(folder)
+    if config.accumulate > train.count:
+        raise TrainingError(f"--accumulate {config.accumulate} exceeds the {train.count} batches of an epoch")
     if config.tensorboard:
         import_extra("tensorboard", "tensorboard")
     _compile(model, loss, metrics, build_optimizer(config, train.count, learning_rates), validation, config.jit)

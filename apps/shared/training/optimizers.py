@@ -1,5 +1,6 @@
 """The optimizer of a training, and its learning rates."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,7 +104,7 @@ def build_optimizer(
         rate,
         factors={key: own / config.learning_rate for key, own in (learning_rates or {}).items()},
         decay=config.weight_decay,
-        global_clipnorm=config.clip_norm,
+        global_clipnorm=config.clip_norm if math.isfinite(config.clip_norm) else None,
         gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         use_ema=config.ema > 0,
         ema_momentum=config.ema ** (1 / config.accumulate),  # Keras updates the average after each batch

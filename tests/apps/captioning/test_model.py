@@ -235,8 +235,6 @@ def test_images_of_any_size_and_kind(saved, eagerly):
         ({"backbone": "MobileNet", "backbone_weights": "no.h5"}, "cannot be built"),
         ({"cache": "x"}, "never trained"),
         ({"epochs": 3, "backbone_epoch": 4}, "backbone_epoch is 4, but training has only 3 epochs"),
-        ({"conditioning": "merge", "attention_penalty": 1.0}, "is for the conditioning attention, not for merge"),
-        ({"conditioning": "init", "score": "additive"}, "score is for the conditioning attention, not for init"),
         ({"conditioning": "attention", "query": "before_step", "input_feeding": True}, "query='after_step'"),
     ],
 )

@@ -12,7 +12,7 @@ from keras_recurrent.apps.shared.training.batches import EpochBatches
 from keras_recurrent.apps.shared.training.checkpoints import History, States
 from keras_recurrent.apps.shared.training.fit import fit
 from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
-from keras_recurrent.apps.shared.training.optimizers import AdamWithRates, InverseSquareRoot
+from keras_recurrent.apps.shared.training.optimizers import AdamWithRates, InverseSquareRoot, build_optimizer
 from keras_recurrent.layers.dropout import Dropout
 
 
@@ -312,6 +312,15 @@ def test_weight_decay(tmp_path):
         model = train(folder, dataclasses.replace(CONFIG, epochs=1, weight_decay=weight_decay))
         weights.append(np.concatenate([weight.ravel() for weight in model.get_weights()]))
     assert np.linalg.norm(weights[1]) < 0.8 * np.linalg.norm(weights[0])
+
+
+def test_more_accumulated_batches_than_an_epoch_has(tmp_path):
+    with pytest.raises(TrainingError, match="--accumulate 6 exceeds the 5 batches of an epoch"):
+        train(tmp_path, dataclasses.replace(CONFIG, accumulate=6))
+
+
+def test_an_infinite_clip_norm_clips_nothing():
+    assert build_optimizer(dataclasses.replace(CONFIG, clip_norm=float("inf")), steps=1).global_clipnorm is None
 
 
 @pytest.mark.parametrize("accumulate", [1, 5])
