@@ -3,7 +3,7 @@
 from json import dumps
 from typing import Any, Literal
 
-from ..shared.config import Length, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, Share
+from ..shared.config import Length, NonNegativeFloat, PositiveFloat, PositiveInt, PositiveSamples, Samples, Seed, Share
 from ..shared.console import Stopwatch
 from ..shared.verbs import report
 
@@ -13,7 +13,7 @@ def evaluate(
     *,
     data: str | None = None,
     split: str = "test",
-    samples: NonNegativeInt = 500,
+    samples: Samples = 500,
     length: Length | None = None,
     adapt: PositiveFloat | None = None,
 ) -> None:
@@ -58,7 +58,7 @@ def generate(
     *,
     prompt: str = "",
     label: str | None = None,
-    samples: PositiveInt = 1,
+    samples: PositiveSamples = 1,
     length: Length | None = None,
     temperature: NonNegativeFloat = 1.0,
     top_k: PositiveInt | None = None,

@@ -32,6 +32,8 @@ Length: TypeAlias = Annotated[int, Limits("a positive integer up to 100,000", 1,
 Units: TypeAlias = Annotated[int, Limits("a positive integer up to 65,536", 1, 65_536)]
 Depth: TypeAlias = Annotated[int, Limits("a positive integer up to 100", 1, 100)]
 ImageSize: TypeAlias = Annotated[int, Limits("a positive integer up to 4,096", 1, 4096)]
+Samples: TypeAlias = Annotated[int, Limits("an integer from 0 to 10,000", 0, 10_000)]
+PositiveSamples: TypeAlias = Annotated[int, Limits("an integer from 1 to 10,000", 1, 10_000)]
 BeamSize: TypeAlias = Annotated[int, Limits("a positive integer up to 1,000", 1, 1000)]
 NonNegativeFloat: TypeAlias = Annotated[float, Limits("a non-negative number", 0)]
 PositiveFloat: TypeAlias = Annotated[float, Limits("a positive number", 0, excluded=(0,))]

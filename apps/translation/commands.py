@@ -4,7 +4,7 @@ import dataclasses
 from json import dumps
 from typing import Any
 
-from ..shared.config import NonNegativeFloat, NonNegativeInt, PositiveInt, Seed, Share
+from ..shared.config import NonNegativeFloat, PositiveInt, Samples, Seed, Share
 from ..shared.console import Stopwatch, progress
 from ..shared.errors import UsageError
 from ..shared.verbs import input_batches, report
@@ -62,7 +62,7 @@ def predict(
     json: bool = False,
     alignment: str | None = None,
     prefix: str = "",
-    samples: NonNegativeInt = 0,
+    samples: Samples = 0,
     temperature: NonNegativeFloat = 1.0,
     top_k: PositiveInt | None = None,
     top_p: Share = 1.0,

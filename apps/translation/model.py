@@ -15,6 +15,7 @@ from ..shared.models.trained_model import TrainedModel
 from ..shared.text.batches import map_by_length
 from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
 from ..shared.text.writing import Sampling, Writer, unpack
+from ..shared.training.batches import slices
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -23,6 +24,7 @@ from .config import Config
 from .metrics import translation_metrics
 
 # The signature of functions of texts.
+MAX_SAMPLED_ROWS = 1024  # random translations that are computed together
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 
@@ -189,14 +191,21 @@ class Translator(TrainedModel):
         Raises:
             UsageError: If the prefix contains unknown tokens.
         """
-        sources, prefixes = strings(texts), strings([prefix] * len(texts))
         if UNKNOWN in self.target.ids_of(strings([prefix])).values:
             raise UsageError(f"the prefix has words that the model cannot write: {prefix}")
         if sampling is None:
-            description = self._nbest(sources, prefixes)
-        else:
-            draws = sampling.draws(len(texts), self.config.max_length)
-            description = self._sample(sources, prefixes, tf.constant(draws), **sampling.token_arguments)
+            return self._unpack(self._nbest(strings(texts), strings([prefix] * len(texts))))
+        draws = sampling.draws(len(texts), self.config.max_length)
+        explanations = []
+        count = max(1, MAX_SAMPLED_ROWS // sampling.num_samples)
+        for part, part_draws in zip(slices(texts, count), slices(draws, count), strict=True):
+            arguments = (strings(part), strings([prefix] * len(part)), tf.constant(part_draws))
+            explanations += self._unpack(self._sample(*arguments, **sampling.token_arguments))
+        return explanations
+
+    @staticmethod
+    def _unpack(description: dict[str, Tensor]) -> list[dict[str, Any]]:
+        """Converts the result of `nbest` or `sample` to what `explain` returns."""
         source_tokens = [[token.decode() for token in row if token] for row in description["source_tokens"].numpy()]
         translations = unpack(description, [len(tokens) for tokens in source_tokens])
         return [

@@ -75,6 +75,7 @@ def call(capfd, monkeypatch):
         (["captioning", "train", "--output", "x", "--input-feeding", "maybe"], "takes true or false, not 'maybe'"),
         (["captioning", "train", "--output", "x", "--image-size", "9999"], "takes a positive integer up to 4,096"),
         (["generation", "generate", "x", "--length", "1000000000"], "takes a positive integer up to 100,000"),
+        (["generation", "generate", "x", "--samples", "100000"], "--samples takes an integer from 1 to 10,000"),
         (["translation", "predict"], "missing: model"),
         ([*TRAIN, "--swap"], "--swap needs --pairs"),
         ([*TRAIN, "--score", "none", "--input-feeding"], "--input-feeding needs attention, which --score none omits"),

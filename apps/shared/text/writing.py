@@ -10,7 +10,10 @@ from ....layers import ConditionalLM, Hypotheses
 from ....layers.constraints import IMPOSSIBLE
 from ....layers.types import Tensor
 from ..config import SearchConfig
+from ..errors import UsageError
 from .tokenizers import Tokenizer
+
+MAX_DRAWS = 2**24  # tokens that are sampled at once
 
 
 class Sampling(NamedTuple):
@@ -31,7 +34,14 @@ class Sampling(NamedTuple):
     seed: int | tuple[int, ...] = 0
 
     def draws(self, texts: int, steps: int) -> np.ndarray:
-        """Draws uniform random numbers in [0, 1), float32 `(texts, num_samples, steps)`."""
+        """Draws uniform random numbers in [0, 1), float32 `(texts, num_samples, steps)`.
+
+        Raises:
+            UsageError: If there are more than `MAX_DRAWS`.
+        """
+        if texts * self.num_samples * steps > MAX_DRAWS:
+            of_texts = "" if texts == 1 else f" of {texts} texts"
+            raise UsageError(f"{self.num_samples} samples{of_texts} of {steps} tokens exceed {MAX_DRAWS:,} tokens")
         return np.random.default_rng(self.seed).random((texts, self.num_samples, steps), "float32")
 
     @property

@@ -175,6 +175,18 @@ def test_samples(saved, eagerly):
     assert {translation["text"] for translation in coldest["translations"]} == {greedy.text}
 
 
+def test_many_samples_are_computed_in_parts(saved, eagerly, monkeypatch):
+    translator = load(saved)
+    sampling = Sampling(num_samples=3, temperature=2.0)
+    whole = translator.explain(TEXTS, sampling=sampling)
+    monkeypatch.setattr(model, "MAX_SAMPLED_ROWS", 3)
+    for part, expected in zip(translator.explain(TEXTS, sampling=sampling), whole, strict=True):
+        assert part["source_tokens"] == expected["source_tokens"]
+        assert [each["text"] for each in part["translations"]] == [each["text"] for each in expected["translations"]]
+    with pytest.raises(UsageError, match="10000 samples of 100 texts of 20 tokens exceed 16,777,216 tokens"):
+        translator.explain(TEXTS[:1] * 100, sampling=Sampling(10_000))
+
+
 def test_search_options_of_the_configuration_are_used(saved, eagerly):
     text = ["ein Hund schläft hier."]  # six tokens with the end
     assert len(load(saved, max_ratio=0.5).explain(text)[0]["translations"][0]["tokens"]) <= 3
