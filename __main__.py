@@ -1,11 +1,31 @@
 """The command `keras-recurrent`, which is also `python -m keras_recurrent`."""
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status, which is 2 without the packages of the extra `apps`."""
+    stderr = os.dup(2)  # the command redirects standard error while it imports TensorFlow
+
+    def stop(*_):
+        os.write(stderr, b"keras-recurrent: stopped\n")
+        os._exit(130)
+
+    # A KeyboardInterrupt in the middle of an import may become another error. `cli.main` restores it after the imports.
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        return _run(arguments)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        os.close(stderr)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         from .apps import cli
     except ModuleNotFoundError as error:

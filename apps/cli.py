@@ -37,10 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments of the command. None takes those of the process.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which removes incomplete folders
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        run = _parse(sys.argv[1:] if arguments is None else arguments)
+        run = _parse(arguments)
         keep_freed_memory()
         import_tensorflow()
+        importlib.import_module(f".{arguments[0]}.model", __package__)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         run()
     except (OSError, UnicodeError, *USER_ERRORS) as error:
         note(error)
@@ -48,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         note("stopped")
         return 130
+    except Exception as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+            raise
+        note("not enough memory; lower the sizes of the layers, the batches or the search")
+        return 2
     return 0
 
 

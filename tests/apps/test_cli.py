@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -190,6 +191,17 @@ def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
     assert cli.main(arguments) == 2
     assert "is not replaced" in capsys.readouterr().err
     assert (data / "train.de").exists()
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 1.2, 2.4])
+def test_an_interrupt_during_the_imports(seconds, tmp_path):
+    command = [sys.executable, "-P", "-m", "keras_recurrent", *TRAIN]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "keras-recurrent: stopped\n"
+    assert process.returncode == 130
 
 
 @pytest.mark.rest

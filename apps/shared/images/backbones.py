@@ -125,8 +125,6 @@ def load_backbone(name: str, size: int, weights: str | None = None) -> keras.Mod
     except ValueError as error:
         reason = first_line(error)
         raise TrainingError(f"the backbone '{name}' cannot read images of shape {(size, size, 3)}: {reason}") from error
-    if isinstance(output_shape, tuple) and 0 in output_shape:  # Keras before 3.14 computes it without an error
-        raise TrainingError(f"the backbone '{name}' cannot read images of shape {(size, size, 3)}: they are too small")
     is_map = isinstance(output_shape, tuple) and len(output_shape) == 4
     if not is_map or not all(isinstance(side, int) for side in output_shape[1:]):
         raise TrainingError(f"the backbone '{name}' outputs {output_shape}, not a feature map of four dimensions")
