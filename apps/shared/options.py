@@ -78,6 +78,7 @@ class OptionType:
         """
         if self.is_optional and value in (None, "null"):
             return None
+        converted: Any
         if self.kind is bool:
             converted = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).lower())
         elif self.kind is str:
@@ -93,7 +94,7 @@ class OptionType:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             return None
         try:
-            number = self.kind(value)
+            number: Any = self.kind(value)
         except (ValueError, OverflowError):  # OverflowError: an infinite number for an integer
             return None
         is_exact = isinstance(value, str) or number == value

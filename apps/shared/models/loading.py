@@ -47,14 +47,15 @@ def read_keras_model(folder: str | Path) -> Any:
     Raises:
         ModelFolderError: If the file cannot be read.
     """
-    with readable(folder):
-        return load_keras_file(Path(folder) / "model.keras")
+    path = Path(folder) / "model.keras"
+    with readable(path):
+        return load_keras_file(path)
 
 
 @contextlib.contextmanager
-def readable(folder: str | Path) -> Iterator[None]:
-    """Turns the errors that a damaged file causes into a `ModelFolderError` with the folder's name."""
+def readable(path: str | Path) -> Iterator[None]:
+    """Turns the errors that a damaged file causes into a `ModelFolderError` with the name of the file or its folder."""
     try:
         yield
     except (TypeError, KeyError, ValueError, OSError) as error:
-        raise ModelFolderError(f"{folder}: cannot be read: {first_line(error)}") from error
+        raise ModelFolderError(f"{path}: cannot be read: {first_line(error)}") from error

@@ -91,12 +91,13 @@ class TrainedModel:
                         f"{folder}: {files[name]} does not fit the model: it has {length} entries, not {size}"
                     )
             return cls(config, model, *assets.values())
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ModelFolderError):
-                raise
-            raise ModelFolderError(
-                f"{folder}: model.keras is not the model of config.yaml: {first_line(error)}"
-            ) from error
+        except ModelFolderError:
+            raise
+        except AttributeError as error:
+            raise ModelFolderError(f"{folder}: model.keras is not a model of the app {config.app}") from error
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            reason = first_line(error)
+            raise ModelFolderError(f"{folder}: model.keras is not the model of config.yaml: {reason}") from error
 
     def export(self, folder: str | Path) -> None:
         """Writes a SavedModel with the functions of `signatures`, which requires only TensorFlow."""
