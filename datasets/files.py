@@ -1,6 +1,7 @@
 """Folders and text files."""
 
 import gzip
+import unicodedata
 import zlib
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def split_files(folder: Path, suffix: str) -> dict[str, Path]:
 def read_lines(path: Path) -> list[str]:
     """Reads the lines of a UTF-8 text file, without line ends.
 
-    A byte-order mark and CRLF are accepted. Only a line feed ends a line; other Unicode line separators are text.
+    See `decode_lines` for what ends a line.
 
     Args:
         path: The file, gzipped if its name ends in `.gz`.
@@ -71,8 +72,11 @@ def read_lines(path: Path) -> list[str]:
 def decode_lines(content: bytes, path: str | Path) -> list[str]:
     r"""Decodes UTF-8 bytes into lines, without line ends.
 
+    A line ends in LF, CRLF or, if the bytes contain no LF, in CR; other Unicode line separators are text. Byte-order
+    marks at the start of a line are removed: there is one in the middle where two files were concatenated.
+
     Args:
-        content: The bytes. A byte-order mark and CRLF are accepted.
+        content: The bytes.
         path: Where the bytes come from, for the error message.
 
     Returns:
@@ -87,9 +91,32 @@ def decode_lines(content: bytes, path: str | Path) -> list[str]:
     >>> decode_lines(b"a dog\r\na cat\n", "standard input")
     ['a dog', 'a cat']
     """
+    text = decode_text(content, path)
+    return [line.lstrip("\ufeff") for line in text.removesuffix("\n").split("\n")] if text else []
+
+
+def decode_text(content: bytes, path: str | Path) -> str:
+    """Decodes UTF-8 bytes, without a byte-order mark at the start, and with LF as the only line end.
+
+    See `decode_lines` for the arguments and errors.
+    """
+    if b"\n" not in content:
+        content = content.replace(b"\r", b"\n")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x})") from error
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
+    return text.replace("\r\n", "\n").removesuffix("\r")
+
+
+def nfc(text: str) -> str:
+    r"""Converts a text to Unicode's normalization form C, in which a letter and its accent are one character.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.files import nfc
+    >>> nfc("Cafe\u0301")
+    'Café'
+    """
+    return unicodedata.normalize("NFC", text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DataError
-from .files import find_folder
+from .files import find_folder, nfc
 from .splits import resolve_split
 from .tables import read_table
 from .tfds import tfds_builder, tfds_examples
@@ -67,7 +67,7 @@ class CaptionedImage:
 
     Args:
         image: The `Image`.
-        captions: Captions without surrounding whitespace; empty if there are none.
+        captions: Captions in Unicode's normalization form C, without surrounding whitespace; empty if there are none.
         scene: JSON description of what a generated image shows, None for other images.
     """
 
@@ -107,7 +107,7 @@ def read_captions(data: str | Path, split: str) -> list[CaptionedImage]:
         for name, caption in read_table(folder, split, ("image", "caption")):
             example = images.setdefault(name, CaptionedImage(Image(name, folder / "images" / name)))
             if caption.strip():
-                example.captions.append(caption.strip())
+                example.captions.append(_tidy(caption))
         return list(images.values())
     builder = tfds_builder(str(data))
     features = builder.info.features
@@ -202,12 +202,12 @@ def _group_by_image(
     questions: dict[tuple[str, str], Question] = {}
     for (name, path), text, answer, kind in rows:
         example = images.setdefault(name, ImageWithQuestions(Image(name, path)))
-        text = text.strip()
+        text = _tidy(text)
         if (name, text) not in questions:
-            questions[name, text] = Question(text, [], kind and kind.strip())
+            questions[name, text] = Question(text, [], kind and _tidy(kind))
             example.questions.append(questions[name, text])
         if answer is not None and answer.strip():
-            questions[name, text].answers.append(answer.strip())
+            questions[name, text].answers.append(_tidy(answer))
     return list(images.values())
 
 
@@ -255,19 +255,24 @@ def _tfds_questions(columns: dict[str, Any]) -> list[Question]:
     texts, answers = columns["question"], columns["answer"]
     kinds = columns.get("type", [None] * len(texts))
     return [
-        Question(_decode(text).strip(), _strip_all([answer]), _decode(kind))
+        Question(_tidy(_decode(text)), _tidy_all([answer]), _decode(kind))
         for text, answer, kind in zip(texts, answers, kinds, strict=True)
     ]
 
 
 def _caption_texts(captions: Any) -> list[str]:
     """Converts the captions of an example: bytes, or columns of which `text` holds the bytes."""
-    return _strip_all(captions["text"] if isinstance(captions, dict) else captions)
+    return _tidy_all(captions["text"] if isinstance(captions, dict) else captions)
 
 
-def _strip_all(values: Iterable[bytes]) -> list[str]:
-    """Decodes and strips texts and drops the empty ones, which mean that none is known."""
-    return [text for text in (_decode(value).strip() for value in values) if text]
+def _tidy_all(values: Iterable[bytes]) -> list[str]:
+    """Decodes and tidies texts and drops the empty ones, which mean that none is known."""
+    return [text for text in (_tidy(_decode(value)) for value in values) if text]
+
+
+def _tidy(text: str) -> str:
+    """Returns a text in NFC, without surrounding whitespace."""
+    return nfc(text).strip()
 
 
 def _decode(value: bytes | None) -> Any:

@@ -4,7 +4,7 @@ import zlib
 from pathlib import Path
 
 from .errors import DataError
-from .files import find_folder, list_files, read_lines, split_files
+from .files import find_folder, list_files, nfc, read_lines, split_files
 from .splits import VALIDATION_NAMES, resolve_split
 from .tfds import tfds_builder, tfds_examples
 
@@ -20,7 +20,7 @@ def read_pairs(data: str | Path, split: str, source: str, target: str) -> list[t
         target: Language code of the target.
 
     Returns:
-        List of pairs `(source sentence, target sentence)`.
+        List of pairs `(source sentence, target sentence)`, in Unicode's normalization form C.
 
     Raises:
         DataError: If the folder or data set, the split or a language does not exist, a file is empty or not UTF-8, or
@@ -51,7 +51,7 @@ def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> list[tu
         swap: Whether the second sentence is the source.
 
     Returns:
-        List of pairs `(source sentence, target sentence)`.
+        List of pairs `(source sentence, target sentence)`, in Unicode's normalization form C.
 
     Raises:
         DataError: If the file cannot be read, a line has no tab, or the split is unknown or has no pairs.
@@ -71,7 +71,7 @@ def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> list[tu
     name = "validation" if split in VALIDATION_NAMES else resolve_split(split, ("train", "validation", "test"), path)
     pairs = []
     for number, line in enumerate(read_lines(path), 1):
-        first, tab, rest = line.partition("\t")
+        first, tab, rest = nfc(line).partition("\t")
         if not tab:
             raise DataError(f"{path}, line {number}: no tab between two sentences")
         if _split_of(first) == name:
@@ -102,7 +102,7 @@ def _read_folder(folder: Path, split: str, source: str, target: str) -> list[tup
         )
     name = resolve_split(split, complete, folder)
     paths = files[source][name], files[target][name]
-    sources, targets = (read_lines(path) for path in paths)
+    sources, targets = ([nfc(line) for line in read_lines(path)] for path in paths)
     if len(sources) != len(targets):
         raise DataError(f"{paths[0]} has {len(sources)} lines, but {paths[1]} has {len(targets)}; they must match")
     return list(zip(sources, targets, strict=True))
@@ -117,4 +117,4 @@ def _read_tfds(name: str, split: str, source: str, target: str) -> list[tuple[st
     for language in (source, target):
         if language not in languages:
             raise DataError(f"'{name}' has no language '{language}'; available: {', '.join(sorted(languages))}")
-    return [(example[source].decode(), example[target].decode()) for example in tfds_examples(builder, split)]
+    return [(nfc(example[source].decode()), nfc(example[target].decode())) for example in tfds_examples(builder, split)]

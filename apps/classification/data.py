@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...datasets import DataError
+from ...datasets.files import nfc
 from ...datasets.texts import read_texts
 from ..shared.console import note
 from ..shared.text.batches import batches_by_length, length_multiple, pad, rows_of
@@ -17,7 +18,7 @@ from .config import Config
 
 
 def read(config: Config, split: str) -> list[tuple[str, str]]:
-    """Reads the texts of a split as pairs `(text, label)`.
+    """Reads the texts of a split as pairs `(text, label)`, in Unicode's normalization form C.
 
     Rows without text or label are left out, and their number is printed on standard error.
 
@@ -25,7 +26,7 @@ def read(config: Config, split: str) -> list[tuple[str, str]]:
         DataError: If the split cannot be read, or no row is left.
     """
     rows = read_texts(config.data, split)
-    examples = [(text, label) for text, label in rows if text.strip() and label is not None]
+    examples = [(nfc(text), nfc(label)) for text, label in rows if text.strip() and label is not None]
     if not examples:
         raise DataError(f"{config.data}: the split '{split}' has no text with a label")
     if len(examples) < len(rows):

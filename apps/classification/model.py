@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from ...datasets.files import nfc
 from ...layers import TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
@@ -80,6 +81,7 @@ class Classifier(TrainedModel):
     lists = ("labels",)
 
     def __init__(self, config: Config, model: keras.Model, tokenizer: Tokenizer, labels: list[str]) -> None:
+        labels = [nfc(label) for label in labels]  # as in the data; folders written before may have other forms
         super().__init__(config, model, text=tokenizer, labels=labels)
         self.tokenizer = tokenizer
         self.labels = labels

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops, tree
 
+from ...datasets.files import nfc
 from ...layers import ImageEncoder, Memory, TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.fusion import FUSIONS, Fusion
@@ -133,6 +134,7 @@ class Answerer(ImageModel):
     further_inputs = (QUESTIONS,)
 
     def __init__(self, config: Config, model: keras.Model, questions: Tokenizer, answers: Sequence[str]):
+        answers = [nfc(answer) for answer in answers]  # as in the data; folders written before may have other forms
         super().__init__(config, model, questions=questions, answers=answers)
         self.tokenizer = questions
         self.answers = answers

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from ....datasets import DataError
+from ....datasets.files import decode_text
 from ..config import rename_attention
 from ..console import note
 from ..errors import ModelFolderError, UsageError
@@ -60,10 +62,15 @@ def read_list(folder: str | Path, name: str) -> list[str]:
     """Reads a file that `write_list` wrote.
 
     Raises:
-        ModelFolderError: If the file is missing.
+        ModelFolderError: If the file is missing or not UTF-8.
     """
     require(folder, name)
-    return (Path(folder) / name).read_text(encoding="utf-8").split("\n")[:-1]
+    path = Path(folder) / name
+    try:
+        text = decode_text(path.read_bytes(), path)
+    except DataError as error:
+        raise ModelFolderError(str(error)) from error
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def write_config(folder: str | Path, config: Any) -> None:

@@ -57,5 +57,7 @@ def readable(path: str | Path) -> Iterator[None]:
     """Turns the errors that a damaged file causes into a `ModelFolderError` with the name of the file or its folder."""
     try:
         yield
+    except ModelFolderError:
+        raise
     except (TypeError, KeyError, ValueError, OSError) as error:
         raise ModelFolderError(f"{path}: cannot be read: {first_line(error)}") from error

@@ -11,9 +11,13 @@ import tensorflow as tf
 from keras import layers
 
 from ....datasets import DataError
+from ....datasets.files import nfc
 from ....layers.types import Tensor
 from ..console import note
+from ..errors import ModelFolderError
 from ..extras import import_extra
+from ..models import folders
+from .normalization import normalize
 
 PADDING, UNKNOWN, START, END = range(4)
 
@@ -53,8 +57,8 @@ class Tokenizer:
         self.lowercase = lowercase
 
     def clean(self, texts: Tensor) -> Tensor:
-        """Normalizes white space to single spaces and converts to lower case if `lowercase` is set."""
-        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\x00]+", " "))
+        """Converts texts as `normalize` does, and to lower case if `lowercase` is set."""
+        texts = normalize(texts)
         return tf.strings.lower(texts, encoding="utf-8") if self.lowercase else texts
 
     def __len__(self) -> int:
@@ -86,7 +90,11 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path, lowercase: bool) -> Self:
-        """Reads a file that `save` wrote."""
+        """Reads a file that `save` wrote.
+
+        Raises:
+            ModelFolderError: If the file is damaged. The message names it.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -177,11 +185,21 @@ class VocabularyTokenizer(Tokenizer):
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary, one token per line, from id 4 on."""
-        path.write_text("".join(f"{token}\n" for token in self.vocabulary), encoding="utf-8")
+        folders.write_list(path.parent, path.name, self.vocabulary)
 
     @classmethod
     def load(cls, path: Path, lowercase: bool) -> Self:
-        return cls(path.read_text(encoding="utf-8").split("\n")[:-1], lowercase)
+        lines = folders.read_list(path.parent, path.name)
+        # Vocabularies written before texts were brought to NFC keep their ids. An entry whose NFC is another entry
+        # stays as it is.
+        entries, tokens = set(lines), []
+        for line in lines:
+            tokens.append(line if nfc(line) in entries else nfc(line))
+            entries.add(tokens[-1])
+        try:
+            return cls(tokens, lowercase)
+        except ValueError as error:  # an entry is repeated
+            raise ModelFolderError(f"{path}: not a vocabulary: {str(error).strip().splitlines()[0]}") from error
 
 
 class WordTokenizer(VocabularyTokenizer):
@@ -242,7 +260,7 @@ class CharacterTokenizer(VocabularyTokenizer):
 
 
 class LiteralCharacterTokenizer(CharacterTokenizer):
-    """Splits texts into characters without normalizing white space: line breaks and runs of spaces are kept."""
+    """Splits texts into characters as they are: line breaks, runs of spaces and decomposed characters are kept."""
 
     file = "characters.json"
 
@@ -256,7 +274,13 @@ class LiteralCharacterTokenizer(CharacterTokenizer):
 
     @classmethod
     def load(cls, path: Path, lowercase: bool) -> Self:
-        return cls(json.loads(path.read_text(encoding="utf-8")), lowercase)
+        try:
+            vocabulary = json.loads(path.read_text(encoding="utf-8-sig"))
+            if not isinstance(vocabulary, list) or not all(isinstance(token, str) for token in vocabulary):
+                raise ValueError("not a list of strings")
+            return cls(vocabulary, lowercase)
+        except ValueError as error:  # also what is raised for text that is not UTF-8 or not JSON
+            raise ModelFolderError(f"{path}: {str(error).strip().splitlines()[0]}") from error
 
 
 class SubwordTokenizer(Tokenizer):
@@ -341,7 +365,10 @@ class SubwordTokenizer(Tokenizer):
 
     @classmethod
     def load(cls, path: Path, lowercase: bool) -> Self:
-        return cls(path.read_bytes(), lowercase)
+        try:
+            return cls(path.read_bytes(), lowercase)
+        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+            raise ModelFolderError(f"{path}: not a SentencePiece model, or a damaged one") from error
 
 
 # The keys are the choices of the option `tokenizer`; see `config.TokenizerName`.
