@@ -135,6 +135,8 @@ def nfc(texts: Tensor) -> Tensor:
     return tf.cond(tf.reduce_any(is_unsettled), replaced, lambda: texts)
 
 
+# Compiled to a graph because the loop is slow in eager mode: 26 ms for a decomposed text, and 2.5 ms in a graph.
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
 def _nfc(texts: Tensor) -> Tensor:
     characters = tf.strings.unicode_decode(texts, "UTF-8")
     codes, rows = _decompose(characters.values, characters.value_rowids())
