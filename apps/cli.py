@@ -240,6 +240,8 @@ def _options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str]
             positional.append(argument)
         elif not completions:
             raise UsageError(f"unknown option {name}{suggestion(name, takes_value)}")
+        elif argument == f"{name}=--":  # argparse drops the value
+            raise UsageError(f"{name} does not take '--'")
         else:
             options.append(argument)
             if takes_value.get(argument, any(takes_value[option] for option in completions)) and "=" not in argument:

@@ -68,6 +68,7 @@ def call(capfd, monkeypatch):
             "takes a positive integer up to 2,147,483,647",
         ),
         ([*TRAIN, "--epochs"], "--epochs takes a value"),
+        ([*TRAIN, "--epochs=--"], "--epochs does not take '--'"),
         ([*TRAIN, "--epochs.x", "3"], "unknown option --epochs.x"),
         ([*TRAIN, "--swap=true"], "--swap takes no value, not 'true'"),
         ([*TRAIN, "--max-length", "1000000000"], "takes an integer from 2 to 100,000"),
