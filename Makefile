@@ -7,7 +7,7 @@ PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PIP_INSTALL := bin/python -m pip install -qq
 
-.PHONY: demo test test-rest test-backends test-oldest lint types clean
+.PHONY: demo test test-rest test-backends test-faults test-oldest lint types clean
 
 # Trains on the generated English-Korean sentences, evaluates, exports, and translates with the export alone.
 demo: .venv/apps
@@ -35,6 +35,10 @@ test-backends: .venv-backends/installed
 		trap 'rm -rf "$$JAX_COMPILATION_CACHE_DIR"' EXIT && \
 		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/layers -m "not rest and not slow_on_jax"
 	KERAS_BACKEND=torch .venv-backends/bin/$(PYTEST) tests/layers
+
+# Kills at any moment of a training and malformed input.
+test-faults: .venv/test
+	.venv/bin/pytest -n 2 --dist worksteal tests/faults -m faults
 
 # The lower bounds in pyproject.toml: the oldest release of each dependency that they allow.
 test-oldest: .venv-oldest/installed
