@@ -20,7 +20,8 @@ def test_metrics_of_several_splits_stand_together(tmp_path):
     [
         (None, "not a complete model; missing: config.yaml"),
         ("{", "not a YAML file"),
-        ("- 1", "has no value for 'app'"),
+        ("- 1", "must have one `option: value` per line"),
+        ("epochs: 1", "has no value for 'app'"),
         ("app: cooking", "unknown app: 'cooking'"),
         ("app: translation", "not a complete model; missing: model.keras, source.vocabulary.txt"),
     ],
