@@ -49,7 +49,9 @@ def weights(folder):
 
 
 def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """The names of all files and folders below a folder, without the unlocked lock file of a complete cache."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*")]
+    return sorted(str(path) for path in paths if not path.match("cache/*.lock"))
 
 
 def recorded(function, states):
