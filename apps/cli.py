@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The arguments of the command. None takes those of the process.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which removes incomplete folders
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that incomplete folders are removed
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         run = _parse(arguments)
@@ -99,7 +99,7 @@ def _export(*, model: str, to: str | None, overwrite: bool) -> None:
     """Exports a model as a SavedModel, which requires only TensorFlow."""
     folder = outputs.output_folder(os.path.join(model, "export") if to is None else to)
     outputs.check_new(folder, overwrite, "saved_model.pb")
-    load(model).export(folder)
+    load(model).export(folder, overwrite)
     note(f"the SavedModel is in {folder if to is None else to}")
 
 

@@ -67,7 +67,7 @@ def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> list[tu
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {'not a regular' if path.exists() else 'no such'} file")
     name = "validation" if split in VALIDATION_NAMES else resolve_split(split, ("train", "validation", "test"), path)
     pairs = []
     for number, line in enumerate(read_lines(path), 1):

@@ -55,9 +55,11 @@ def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2, seed: Seed
         jobs: Number of networks to train in parallel. Lower it if memory is short.
         seed: Seed of all random numbers.
     """
+    from ..shared.models.outputs import output_folder
     from . import report as pages
     from .data import TASKS
 
+    output_folder(output)  # fails before the trainings
     lags = [lag for lag in pages.LAGS if lag <= longest] or [longest]
     with Stopwatch() as watch:
         results = pages.run_all(pages.experiments(lags, TASKS, seed), f"{output}/runs", jobs)

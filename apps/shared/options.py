@@ -1,7 +1,8 @@
-"""Types of options: the values that they take, the conversion of these, and what a message says about others."""
+"""Option types: accepted values, conversion and error messages."""
 
 import argparse
 import difflib
+import os
 import stat
 import sys
 import types as python_types
@@ -78,6 +79,8 @@ class OptionType:
         """
         if self.is_optional and value in (None, "null"):
             return None
+        if isinstance(value, int) and value.bit_length() > 1000:  # Python refuses to print it
+            raise argparse.ArgumentTypeError(f"takes {self.description}, not an integer of {value.bit_length()} bits")
         converted: Any
         if self.kind is bool:
             converted = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).lower())
@@ -172,7 +175,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: If the file is missing, is not a regular file, is too large, or has other contents.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

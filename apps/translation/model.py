@@ -23,8 +23,8 @@ from . import data
 from .config import Config
 from .metrics import translation_metrics
 
-# The signature of functions of texts.
 MAX_SAMPLED_ROWS = 1024  # random translations that are computed together
+# The signature of functions of texts.
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 

@@ -13,6 +13,7 @@ from ...datasets.images import ImageWithQuestions, Question
 from ..shared.console import note, progress
 from ..shared.errors import UsageError
 from ..shared.images.pixels import pixel_reader
+from ..shared.models.loading import readable
 from . import data
 from .answers import MEASURES
 from .model import COMMONEST, Answerer
@@ -89,7 +90,8 @@ def _means(results: Sequence[Result]) -> dict[str, Any]:
 
 def blind_baselines(folder: str, answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> dict[str, float]:
     """Returns the accuracy of the most common answer in the training data, and of that to each type of question."""
-    by_type = json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8"))
+    with readable(Path(folder) / COMMONEST):
+        by_type = dict(json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8")))
     commonest = answerer.answers[0]
     questions = [question for example in examples for question in example.questions]
     counts = [data.answer_counts(question, answerer.config) for question in questions]

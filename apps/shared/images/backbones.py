@@ -155,7 +155,7 @@ def _small(size: int) -> keras.Model:
 
 def _from_file(path: Path) -> keras.Model:
     if not path.is_file():
-        raise TrainingError(f"{path}: no such backbone file")
+        raise TrainingError(f"{path}: {'not a regular' if path.exists() else 'no such backbone'} file")
     try:
         return load_keras_file(path)
     except (OSError, ValueError) as error:

@@ -21,7 +21,7 @@ from ..config import ImageConfig
 from ..console import note, progress
 from ..errors import TrainingError
 from ..locks import locked
-from ..models.folders import whole_file
+from ..models.outputs import whole_file
 from .pixels import Reader, pixel_reader
 
 BATCH = 32

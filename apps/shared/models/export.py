@@ -11,7 +11,10 @@ from .outputs import whole
 
 
 def write_saved_model(
-    folder: str | Path, signatures: Mapping[str, tuple[Callable, list[Any]]], tracked: Iterable[Any]
+    folder: str | Path,
+    signatures: Mapping[str, tuple[Callable, list[Any]]],
+    tracked: Iterable[Any],
+    overwrite: bool = True,
 ) -> None:
     """Writes a SavedModel. The folder appears complete or not at all.
 
@@ -19,6 +22,7 @@ def write_saved_model(
         folder: The folder to write.
         signatures: From the name of each signature to `(function, input_signature)`. One is `"serving_default"`.
         tracked: The layers whose weights and lookup tables the functions use.
+        overwrite: Whether an existing folder is replaced.
 
     Raises:
         ModelFolderError: If another process writes the folder.
@@ -29,7 +33,7 @@ def write_saved_model(
         archive.track(layer)
     for name, (function, input_signature) in signatures.items():
         archive.add_endpoint(name, function, input_signature=input_signature)
-    with whole(folder) as partial:
+    with whole(folder, overwrite) as partial:
         try:
             archive.write_out(partial, verbose=False)
         except tf.errors.OpError as error:  # such as a full disk

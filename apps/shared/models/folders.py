@@ -15,6 +15,7 @@ from ....datasets.files import decode_text
 from ..config import rename_attention
 from ..console import note
 from ..errors import ModelFolderError, UsageError
+from ..locks import locked
 from ..options import read_yaml
 from . import outputs
 from .outputs import STATES, whole_file
@@ -51,6 +52,9 @@ def require(folder: str | Path, *names: str) -> None:
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise ModelFolderError(f"{folder}: not a complete model; missing: {', '.join(missing)}")
+    for name in names:
+        if not (folder / name).is_file():
+            raise ModelFolderError(f"{folder / name}: not a regular file")
 
 
 def write_list(folder: str | Path, name: str, lines: Sequence[str]) -> None:
@@ -89,17 +93,19 @@ def write_metrics(folder: str | Path, name: str, metrics: dict[str, Any]) -> Non
         metrics: The metrics by name.
     """
     path = Path(folder) / "metrics.json"
-    try:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if not isinstance(known, dict):
-            raise ValueError("not an object")
-    except ValueError as error:
-        broken = path.with_name("metrics.broken.json")
-        path.replace(broken)
-        note(f"{path} is not a JSON file of metrics ({error}); it is renamed to {broken.name}")
-        known = {}
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
+    # Evaluations of several splits may end at the same time.
+    with locked(path.with_name(".metrics.json.lock"), wait=True):
+        try:
+            known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            if not isinstance(known, dict):
+                raise ValueError("not an object")
+        except (ValueError, RecursionError) as error:
+            broken = path.with_name("metrics.broken.json")
+            path.replace(broken)
+            note(f"{path} is not a JSON file of metrics ({error}); it is renamed to {broken.name}")
+            known = {}
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 class FinishedError(ModelFolderError):
@@ -136,8 +142,8 @@ def resumable(folder: str | Path, config: Any, resume: bool, overwrite: bool) ->
         try:
             write_config(unfinished, config)
             yield unfinished
+            shutil.rmtree(former, ignore_errors=True)  # first: a kill after the renames must not restore it
             outputs.replace(folder, unfinished)
-            shutil.rmtree(former, ignore_errors=True)
         finally:
             if unfinished.exists() and not _has_states(unfinished):
                 shutil.rmtree(unfinished)

@@ -1,14 +1,16 @@
 """Loading of `.keras` files that anyone may have written. Nothing in them runs, and their size is checked first."""
 
+import lzma
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
 import keras
 
-MAX_BYTES = 2**31  # of a file's unpacked contents, and of its weights
+MAX_BYTES = 2**31  # of a packed file's contents, and of its weights
 MAX_RATIO = 10  # of unpacked to packed bytes; Keras packs nothing
 SLACK = 1_000_000  # bytes beyond that ratio, for small files
 
@@ -40,15 +42,17 @@ def check_keras_file(path: str | Path) -> None:
                 name = PurePosixPath(entry.filename.replace("\\", "/"))
                 if name.is_absolute() or ".." in name.parts or ":" in entry.filename:
                     raise ValueError(f"contains a file outside of its folder: {entry.filename!r}")
+                if name.suffix == ".npz":
+                    raise ValueError("weights in the format npz are not supported")
                 if name.suffix == ".h5":
                     with archive.open(entry) as file:
                         check_weights(file, entry.compress_size)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:  # also packed or encrypted oddly
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"not a .keras file ({first_line(error)})") from error
 
 
 def check_weights(file: Any, packed: int) -> None:
-    """Checks that the arrays of an HDF5 file are in it and are not much larger than it is.
+    """Checks that an HDF5 file has no external or linked data, and that its arrays are not much larger than the file.
 
     Args:
         file: The file's path, or the open file.
@@ -80,7 +84,7 @@ def check_weights(file: Any, packed: int) -> None:
 
 
 def _check_size(unpacked: int, packed: int) -> None:
-    if unpacked > min(MAX_BYTES, MAX_RATIO * packed + SLACK):
+    if unpacked > max(packed + SLACK, min(MAX_BYTES, MAX_RATIO * packed + SLACK)):  # not packed: any size
         raise ValueError(f"{packed:,} bytes unpack to {unpacked:,}, possibly a decompression bomb")
 
 

@@ -59,5 +59,5 @@ def readable(path: str | Path) -> Iterator[None]:
         yield
     except ModelFolderError:
         raise
-    except (TypeError, KeyError, ValueError, OSError) as error:
+    except (TypeError, KeyError, ValueError, RecursionError, OSError) as error:
         raise ModelFolderError(f"{path}: cannot be read: {first_line(error)}") from error

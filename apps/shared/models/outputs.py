@@ -28,7 +28,7 @@ def output_folder(path: str | Path) -> Path:
     """
     if not str(path).strip() or "\0" in str(path):
         raise ModelFolderError(f"{str(path)!r} cannot be the name of an output folder")
-    folder = Path(os.path.realpath(Path(path).expanduser()))
+    folder = Path(os.path.realpath(os.path.expanduser(path)))
     name, parent = os.fsencode(folder.name), folder.parent
     if not name or len(name) > 200 or len(os.fsencode(folder)) + _LONGEST_SUFFIX > _LONGEST_PATH:
         raise ModelFolderError(f"{_shortened(folder)} cannot be the name of an output folder")
@@ -95,22 +95,28 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole(folder: str | Path) -> Iterator[Path]:
+def whole(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
     """Yields a temporary folder that becomes `folder` when the block ends and is deleted if the block fails.
 
-    An existing `folder` is replaced at the end, and kept if the block fails.
+    Args:
+        folder: The folder.
+        overwrite: Whether an existing folder is replaced at the end. It is kept if the block fails.
 
     Raises:
-        ModelFolderError: If another process writes the folder.
+        ModelFolderError: If another process writes the folder, or it exists and must not be replaced.
     """
     folder = Path(folder).absolute()
     with writing(folder):
+        if folder.exists() and not overwrite:
+            raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
         partial.chmod(0o755)  # mkdtemp gives access to the owner only
         try:
             yield partial
             replace(folder, partial)
         except BaseException:
+            with contextlib.suppress(OSError):  # it may not be there
+                beside(folder, "finished").rename(partial)  # never to be restored, even if its deletion is cut short
             shutil.rmtree(beside(folder, "finished"), ignore_errors=True)
             repair(folder)
             raise
@@ -162,7 +168,9 @@ def replace(folder: Path, partial: Path) -> None:
 
     A process that is killed leaves what `repair` puts into place.
     """
-    for path, _, names in os.walk(partial):
+    for path, subfolders, names in os.walk(partial):
+        if STATES in subfolders:  # deleted below
+            subfolders.remove(STATES)
         for name in names:
             _flush(Path(path) / name)
         _flush(Path(path))
@@ -175,7 +183,7 @@ def _put_into_place(folder: Path) -> None:
     finished, old = beside(folder, "finished"), beside(folder, "old")
     shutil.rmtree(finished / STATES, ignore_errors=True)
     if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
+        _delete(old)
         folder.rename(old)
     try:
         finished.rename(folder)
@@ -184,7 +192,15 @@ def _put_into_place(folder: Path) -> None:
             old.rename(folder)
         raise
     _flush(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    _delete(old)
+
+
+def _delete(old: Path) -> None:
+    """Deletes a folder under a name that is never restored, because a process may be killed before it is done."""
+    if old.exists():
+        deleted = Path(tempfile.mkdtemp(prefix=f"{old.name.removesuffix('.old')}.partial-", dir=old.parent))
+        old.rename(deleted / "old")
+        shutil.rmtree(deleted, ignore_errors=True)
 
 
 def repair(folder: Path) -> None:
@@ -201,7 +217,8 @@ def repair(folder: Path) -> None:
         _put_into_place(folder)
     elif old.exists() and not folder.exists():
         old.rename(folder)
-    for leftover in (old, former, *folder.parent.glob(f".{_escaped(folder.name)}.partial-*")):
+    _delete(old)
+    for leftover in (former, *folder.parent.glob(f".{_escaped(folder.name)}.partial-*")):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -211,12 +228,13 @@ def _escaped(name: str) -> str:
 
 def find(folder: Path) -> Path:
     """Returns `folder`. If a process was killed while it replaced the folder, puts it into place first."""
-    leftovers = (beside(folder, suffix) for suffix in ("finished", "old", "unfinished-old"))
-    if not folder.exists() and any(leftover.exists() for leftover in leftovers):
+    real = Path(os.path.realpath(folder))
+    leftovers = (beside(real, suffix) for suffix in ("finished", "old", "unfinished-old"))
+    if not real.exists() and any(leftover.exists() for leftover in leftovers):
         for _ in range(20):  # another process may be replacing the folder right now
-            with contextlib.suppress(ModelFolderError), _lock(folder):
-                repair(folder)
-            if folder.exists():
+            with contextlib.suppress(ModelFolderError, OSError), _lock(real):
+                repair(real)
+            if real.exists():
                 break
             time.sleep(0.1)
     return folder
@@ -225,7 +243,7 @@ def find(folder: Path) -> Path:
 def _flush(path: Path) -> None:
     """Waits until a file or the entries of a folder are on the disk."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows flushes what it may write
     except OSError:  # Windows opens no folders
         if path.is_file():
             raise

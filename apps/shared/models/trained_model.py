@@ -99,7 +99,7 @@ class TrainedModel:
             reason = first_line(error)
             raise ModelFolderError(f"{folder}: model.keras is not the model of config.yaml: {reason}") from error
 
-    def export(self, folder: str | Path) -> None:
+    def export(self, folder: str | Path, overwrite: bool = True) -> None:
         """Writes a SavedModel with the functions of `signatures`, which requires only TensorFlow."""
         tracked = [self.model, *(self.assets[name].tracked for name in self.tokenizers)]
-        write_saved_model(folder, self.signatures(), tracked)
+        write_saved_model(folder, self.signatures(), tracked, overwrite)

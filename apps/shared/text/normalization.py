@@ -1,7 +1,6 @@
 """Normalization of texts inside a TensorFlow graph: Unicode's form NFC and white space."""
 
 import functools
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -58,9 +57,7 @@ def _character_class(codes: Iterable[int]) -> str:
 
 
 # The white space of `str.isspace`, NUL, and the byte-order mark, which is between the texts of concatenated files.
-_SPACES = _character_class(
-    [0, 0xFEFF, *(code for code in range(sys.maxunicode + 1) if code < 0x3100 and chr(code).isspace())]
-)
+_SPACES = _character_class([0, 0xFEFF, *(code for code in range(0x3001) if chr(code).isspace())])
 
 
 @functools.cache

@@ -279,7 +279,7 @@ class LiteralCharacterTokenizer(CharacterTokenizer):
             if not isinstance(vocabulary, list) or not all(isinstance(token, str) for token in vocabulary):
                 raise ValueError("not a list of strings")
             return cls(vocabulary, lowercase)
-        except ValueError as error:  # also what is raised for text that is not UTF-8 or not JSON
+        except (ValueError, RecursionError) as error:  # ValueError: also for text that is not UTF-8 or not JSON
             raise ModelFolderError(f"{path}: {str(error).strip().splitlines()[0]}") from error
 
 

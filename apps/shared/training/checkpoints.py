@@ -130,7 +130,7 @@ class States:
             if len(rows) != epoch:
                 raise ValueError(f"it has the history of {len(rows)} epochs")
         except Exception as error:  # the type depends on where the file is damaged
-            note(f"the state after epoch {epoch} cannot be read ({str(error).splitlines()[0]})")
+            note(f"the checkpoint of epoch {epoch} cannot be read ({error or type(error).__name__})")
             return None
         count = len(self.model.weights)
         return _State(int(data), rows, arrays[:count], arrays[count:])
@@ -157,7 +157,7 @@ class States:
                     variable.assign(value)
                 return state.rows, state.best
         if epochs:
-            raise TrainingError(f"no state in {self.folder} can be read; --overwrite starts over")
+            raise TrainingError(f"no checkpoint in {self.folder} can be read; --overwrite starts over")
         return [], None
 
     def average(self, epoch: int) -> list[np.ndarray]:

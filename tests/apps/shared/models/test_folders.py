@@ -1,10 +1,11 @@
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from keras_recurrent.apps import load
 from keras_recurrent.apps.shared.errors import ModelFolderError
-from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.apps.shared.models import folders, outputs
 
 
 def test_metrics_of_several_splits_stand_together(tmp_path):
@@ -159,3 +160,28 @@ def test_an_unfinished_training_is_not_lost_by_mistake(tmp_path):
 def test_resuming_nothing_begins(tmp_path):
     with begin(tmp_path / "model", resume=True) as partial:
         assert [path.name for path in partial.iterdir()] == ["config.yaml"]
+
+
+def test_a_training_that_was_discarded_does_not_come_back(tmp_path, monkeypatch):
+    """A process is killed just after the new model is in place."""
+    interrupt(tmp_path / "model")
+    put_into_place = outputs.replace
+
+    def killed_after(*arguments):
+        put_into_place(*arguments)
+        assert [path.name for path in tmp_path.iterdir() if path.name != ".model.lock"] == ["model"]
+        raise Killed
+
+    monkeypatch.setattr(outputs, "replace", killed_after)
+    new = Options(dropout=0.2)
+    with pytest.raises(Killed), begin(tmp_path / "model", overwrite=True, config=new) as partial:
+        (partial / folders.STATES).mkdir()
+        (partial / folders.STATES / "epoch-1").write_text("new")
+    with pytest.raises(folders.FinishedError), begin(tmp_path / "model", resume=True, config=new):
+        pass
+
+
+def test_metrics_written_at_once_are_all_there(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: folders.write_metrics(tmp_path, str(number), {"bleu": number}), range(20)))
+    assert len(json.loads((tmp_path / "metrics.json").read_text())) == 20

@@ -127,7 +127,7 @@ def test_after_a_kill_at_any_operation_the_folder_is_the_old_or_the_new_one(tmp_
         assert [path.name for path in folder.parent.iterdir()] == ["model"]
         if not killed:
             break
-    assert 10 < operation < 99
+    assert 5 < operation < 99
 
 
 HOLDER = """
@@ -190,3 +190,23 @@ def test_no_output_folder(tmp_path, monkeypatch, path, message):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises((ModelFolderError, OSError), match=message):
         outputs.output_folder(path)
+
+
+def test_a_link_to_a_folder_is_repaired(tmp_path):
+    (tmp_path / "link").symlink_to("model")
+    (tmp_path / ".model.finished").mkdir()
+    assert outputs.find(tmp_path / "link").is_dir()
+    assert (tmp_path / "model").is_dir()
+
+
+def test_an_existing_folder_is_replaced_only_on_request(tmp_path):
+    with outputs.whole(tmp_path / "a", overwrite=False) as partial:
+        (partial / "file").write_text("first")
+    with pytest.raises(ModelFolderError, match="exists already"), outputs.whole(tmp_path / "a", overwrite=False):
+        pass
+    assert (tmp_path / "a" / "file").read_text() == "first"
+
+
+def test_an_unknown_user_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert outputs.output_folder("~no_such_user/x") == tmp_path / "~no_such_user" / "x"

@@ -179,7 +179,7 @@ def test_a_state_that_was_cut_short_is_passed_over(tmp_path, capsys):
     capsys.readouterr()
     found = train(tmp_path).get_weights()
     messages = capsys.readouterr().err
-    assert "the state after epoch 4 cannot be read" in messages
+    assert "the checkpoint of epoch 4 cannot be read" in messages
     assert "resuming after epoch 3" in messages
     assert all((a == b).all() for a, b in zip(expected, found, strict=True))
 
@@ -238,9 +238,9 @@ def test_a_damaged_state_is_not_restored(tmp_path, damage, capsys):
         states.save(rows[:epoch], model.get_weights())
     damage(tmp_path / "epoch-0002.npz")
     assert states.restore()[0] == rows[:1]
-    assert "the state after epoch 2 cannot be read" in capsys.readouterr().err
+    assert "the checkpoint of epoch 2 cannot be read" in capsys.readouterr().err
     damage(tmp_path / "epoch-0001.npz")
-    with pytest.raises(TrainingError, match=r"no state in .* can be read; --overwrite starts over"):
+    with pytest.raises(TrainingError, match=r"no checkpoint in .* can be read; --overwrite starts over"):
         states.restore()
 
 
