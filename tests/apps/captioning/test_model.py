@@ -88,6 +88,7 @@ def test_every_kind_is_read_back(config, eagerly, tmp_path, contents, options):
     assert loaded.model.decoder.conditioning == config.conditioning.replace("attention", "init")
 
 
+@pytest.mark.rest
 def test_every_kind_trains_and_is_read_back(config, eagerly, tmp_path, contents):
     options = {"monitor": "cider", "tokenizer": "subwords", "vocabulary_size": 30, "input_feeding": True}
     tied = {"tie_softmax": True, "attention_penalty": 0.5, "captions_per_image": 1, "batch_size": 60, "epochs": 1}

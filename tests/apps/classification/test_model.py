@@ -209,6 +209,7 @@ def test_data_that_cannot_be_learned(name, tmp_path, capsys):
     assert not (tmp_path / "models").exists() or not any((tmp_path / "models").iterdir())
 
 
+@pytest.mark.rest
 def test_command_line(saved, moods, tmp_path, capsys):
     assert cli.main(["classification", "predict", str(saved), "a child sings here .", "my aunt sobs ."]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]

@@ -355,6 +355,7 @@ def test_data_that_cannot_be_learned(name, tmp_path, capsys):
     assert not output.parent.exists() or not any(output.parent.iterdir())
 
 
+@pytest.mark.rest
 def test_command_line(hello, tmp_path, capsys):
     assert cli.main(["generation", "generate", str(hello), "--prompt", "he", "--temperature", "0"]) == 0
     assert capsys.readouterr().out == "hello\n"

@@ -159,6 +159,7 @@ def test_prefix(saved, eagerly):
     assert [translation["text"] for translation in explanation["translations"]] == ["a a dog"]
 
 
+@pytest.mark.rest
 def test_samples(saved, eagerly):
     translator = load(saved)
     text = ["völlig unbekannt"]  # where the model is unsure
@@ -187,6 +188,7 @@ def test_many_samples_are_computed_in_parts(saved, eagerly, monkeypatch):
         translator.explain(TEXTS[:1] * 100, sampling=Sampling(10_000))
 
 
+@pytest.mark.rest
 def test_search_options_of_the_configuration_are_used(saved, eagerly):
     text = ["ein Hund schläft hier."]  # six tokens with the end
     assert len(load(saved, max_ratio=0.5).explain(text)[0]["translations"][0]["tokens"]) <= 3

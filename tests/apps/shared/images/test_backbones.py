@@ -10,7 +10,8 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float3
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("small", (8, 8, 128)), ("MobileNet", (2, 2, 1024)), ("VGG16", (2, 2, 512))]
+    ("name", "shape"),
+    [("small", (8, 8, 128)), ("MobileNet", (2, 2, 1024)), pytest.param("VGG16", (2, 2, 512), marks=pytest.mark.rest)],
 )
 def test_feature_maps(name, shape, tmp_path):
     network = load_backbone(name, 64)
