@@ -65,7 +65,7 @@ def tfds_examples(builder: "tfds.core.DatasetBuilder", split: str, **options: An
 
 
 def _prepare(builder: "tfds.core.DatasetBuilder") -> None:
-    """Prepares a data set, also while other processes do the same; leaves Python's random state as it is."""
+    """Prepares a data set, even if other processes prepare it at the same time. Keeps Python's random state."""
     state = random.getstate()
     random.seed()  # it decides the name of TFDS's temporary folder, which two trainings with one seed must not share
     try:

@@ -13,7 +13,7 @@ from keras import initializers, layers
 from ...layers import Chrono, PerGate, gradient_flow, spectral_radii
 from ...layers.family import sequence_layer_class
 from ...layers.types import Tensor
-from ..shared.errors import TrainingError, UsageError
+from ..shared.errors import TrainingError, UsageError, first_line
 from ..shared.models.trained_model import TrainedModel
 from ..shared.text.tokenizers import strings
 from ..shared.training.fit import fit
@@ -190,4 +190,4 @@ def train(config: Config, folder: str | Path) -> Experiment:
 def _reason(error: Exception) -> str:
     """Returns the message of an assertion in a graph, or the first line of another error."""
     message = re.search(r"text: [^\]'\"]*|could not correctly convert.*", str(error))
-    return message[0] if message else str(error).splitlines()[0]
+    return message[0] if message else first_line(error)

@@ -1,6 +1,11 @@
 """Errors that a user can fix. Each message is one line, and the command exits with status 2."""
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class ModelFolderError(ValueError):
     """A model's folder is missing, incomplete or damaged, or must not be overwritten."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import yaml
 
-from .errors import UsageError
+from .errors import UsageError, first_line
 
 MAX_CONFIG_BYTES = 100_000  # of a YAML file; a configuration has about 2,000
 
@@ -181,16 +181,18 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path}: not a regular file")
         if status.st_size > MAX_CONFIG_BYTES:
-            raise UsageError(f"{path}: has {status.st_size:,} bytes; a YAML file of options has at most 100,000")
+            raise UsageError(
+                f"{path}: has {status.st_size:,} bytes; a YAML file of options has at most {MAX_CONFIG_BYTES:,}"
+            )
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8") from error
+    except UsageError:
+        raise
     except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: an impossible date or file name
-        if isinstance(error, UsageError):
-            raise
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        reason = getattr(error, "problem", None) or first_line(error)
         if isinstance(error, RecursionError):
             reason = "nested too deeply"
         raise UsageError(f"{path}: not a YAML file ({reason})") from error

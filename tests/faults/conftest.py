@@ -1,4 +1,4 @@
-"""Commands in forked processes: TensorFlow is loaded once, and each command has a folder and limits of its own.
+"""Runs commands in forked processes: TensorFlow is loaded once, and each command has its own folder and limits.
 
 The parent process runs no operation of TensorFlow, whose threads a fork would not copy.
 """

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers
 
-from ..errors import TrainingError
-from ..models.keras_files import check_weights, first_line, load_keras_file
+from ..errors import TrainingError, first_line
+from ..models.keras_files import check_weights, load_keras_file
 
 SMALL = "small"
 

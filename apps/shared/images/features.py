@@ -91,7 +91,7 @@ def cached_features(
 
 
 def _check_folder(folder: Path) -> None:
-    """Creates a cache's folder; raises a `TrainingError` if it can neither be written nor contains features."""
+    """Creates a cache's folder; raises a `TrainingError` if it is not writable and contains no features."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -194,7 +194,7 @@ def _features(backbone: keras.Model, pixels: np.ndarray) -> np.ndarray:
 
 
 def _intact(partial: Path, done_path: Path, shape: tuple[int, ...]) -> tuple[dict[int, str], Any]:
-    """Finds the features of an interrupted computation that equal those that were written.
+    """Verifies the checksums of an interrupted computation.
 
     Args:
         partial: The file of features.

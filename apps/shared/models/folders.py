@@ -52,9 +52,6 @@ def require(folder: str | Path, *names: str) -> None:
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise ModelFolderError(f"{folder}: not a complete model; missing: {', '.join(missing)}")
-    for name in names:
-        if not (folder / name).is_file():
-            raise ModelFolderError(f"{folder / name}: not a regular file")
 
 
 def write_list(folder: str | Path, name: str, lines: Sequence[str]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import h5py
 import keras
 
+from ..errors import first_line
+
 MAX_BYTES = 2**31  # of a packed file's contents, and of its weights
 MAX_RATIO = 10  # of unpacked to packed bytes; Keras packs nothing
 SLACK = 1_000_000  # bytes beyond that ratio, for small files
@@ -86,8 +88,3 @@ def check_weights(file: Any, packed: int) -> None:
 def _check_size(unpacked: int, packed: int) -> None:
     if unpacked > max(packed + SLACK, min(MAX_BYTES, MAX_RATIO * packed + SLACK)):  # not packed: any size
         raise ValueError(f"{packed:,} bytes unpack to {unpacked:,}, possibly a decompression bomb")
-
-
-def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, or its type if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelFolderError, UsageError
+from ..errors import ModelFolderError, UsageError, first_line
 from ..options import convert_options, option_types
 from . import folders
-from .keras_files import first_line, load_keras_file
+from .keras_files import load_keras_file
 
 
 def parse_config(folder: str | Path, config_class: Any, options: dict[str, Any]) -> Any:

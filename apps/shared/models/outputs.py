@@ -1,6 +1,7 @@
 """Folders and files that appear complete or not at all, at whatever moment a process is killed or a disk is full."""
 
 import contextlib
+import glob
 import os
 import re
 import shutil
@@ -75,10 +76,14 @@ def check_new(folder: str | Path, overwrite: bool, mark: str) -> None:
         ModelFolderError: If the folder exists and must not be replaced.
     """
     folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
+    _check_absent(folder, overwrite)
     if folder.exists() and any(folder.iterdir()) and not (folder / mark).exists():
         raise ModelFolderError(f"{folder} is not replaced, because it does not contain {mark}")
+
+
+def _check_absent(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not overwrite:
+        raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
 
 
 @contextlib.contextmanager
@@ -107,9 +112,8 @@ def whole(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
     """
     folder = Path(folder).absolute()
     with writing(folder):
-        if folder.exists() and not overwrite:
-            raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+        _check_absent(folder, overwrite)
+        partial = _temporary(folder)
         partial.chmod(0o755)  # mkdtemp gives access to the owner only
         try:
             yield partial
@@ -126,7 +130,7 @@ def whole(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Locks a folder while the block writes it, and repairs what a killed process left beside it.
+    """Locks a folder while the block writes it. First completes or removes the leftovers of a killed process.
 
     Creates the parent folders. If the block fails, deletes those that it created and that are empty.
 
@@ -183,7 +187,7 @@ def _put_into_place(folder: Path) -> None:
     finished, old = beside(folder, "finished"), beside(folder, "old")
     shutil.rmtree(finished / STATES, ignore_errors=True)
     if folder.exists():
-        _delete(old)
+        _delete_old(folder)
         folder.rename(old)
     try:
         finished.rename(folder)
@@ -192,15 +196,21 @@ def _put_into_place(folder: Path) -> None:
             old.rename(folder)
         raise
     _flush(folder.parent)
-    _delete(old)
+    _delete_old(folder)
 
 
-def _delete(old: Path) -> None:
-    """Deletes a folder under a name that is never restored, because a process may be killed before it is done."""
+def _delete_old(folder: Path) -> None:
+    """Deletes the former `folder` under a name that `repair` never restores, in case it is killed before the end."""
+    old = beside(folder, "old")
     if old.exists():
-        deleted = Path(tempfile.mkdtemp(prefix=f"{old.name.removesuffix('.old')}.partial-", dir=old.parent))
+        deleted = _temporary(folder)
         old.rename(deleted / "old")
         shutil.rmtree(deleted, ignore_errors=True)
+
+
+def _temporary(folder: Path) -> Path:
+    """Creates a folder beside `folder` that `repair` deletes."""
+    return Path(tempfile.mkdtemp(prefix=beside(folder, "partial-").name, dir=folder.parent))
 
 
 def repair(folder: Path) -> None:
@@ -210,20 +220,16 @@ def repair(folder: Path) -> None:
         folder: A folder that no other process writes.
     """
     old = beside(folder, "old")
-    former = beside(folder, "unfinished-old")  # what releases before 0.1 left
+    former = beside(folder, "unfinished-old")  # what earlier versions left
     if not old.exists() and former.exists():
         former.rename(old)
     if beside(folder, "finished").exists():
         _put_into_place(folder)
     elif old.exists() and not folder.exists():
         old.rename(folder)
-    _delete(old)
-    for leftover in (former, *folder.parent.glob(f".{_escaped(folder.name)}.partial-*")):
+    _delete_old(folder)
+    for leftover in (former, *folder.parent.glob(f"{glob.escape(beside(folder, 'partial-').name)}*")):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def find(folder: Path) -> Path:

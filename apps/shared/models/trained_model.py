@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from ..errors import ModelFolderError
+from ..errors import ModelFolderError, first_line
 from ..text.tokenizers import TOKENIZERS, Tokenizer
 from . import folders
 from .export import write_saved_model
-from .keras_files import first_line
 from .loading import parse_config, read_keras_model, readable
 
 
@@ -77,6 +76,9 @@ class TrainedModel:
             tokenizer_class = cls.tokenizer_class(config)
             files |= {name: f"{name}.{tokenizer_class.file}" for name in cls.tokenizers}
         folders.require(folder, "model.keras", *files.values())
+        for file in files.values():  # the others are checked where they are read
+            if not (Path(folder) / file).is_file():
+                raise ModelFolderError(f"{Path(folder) / file}: not a regular file")
         model = read_keras_model(folder)
         assets: dict[str, Any] = {}
         with readable(folder):

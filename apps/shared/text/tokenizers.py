@@ -14,7 +14,7 @@ from ....datasets import DataError
 from ....datasets.files import nfc
 from ....layers.types import Tensor
 from ..console import note
-from ..errors import ModelFolderError
+from ..errors import ModelFolderError, first_line
 from ..extras import import_extra
 from ..models import folders
 from .normalization import normalize
@@ -190,8 +190,8 @@ class VocabularyTokenizer(Tokenizer):
     @classmethod
     def load(cls, path: Path, lowercase: bool) -> Self:
         lines = folders.read_list(path.parent, path.name)
-        # Vocabularies written before texts were brought to NFC keep their ids. An entry whose NFC is another entry
-        # stays as it is.
+        # Vocabularies of earlier versions may have entries that are not in NFC. An entry becomes its NFC, unless that
+        # is an entry already. The ids stay.
         entries, tokens = set(lines), []
         for line in lines:
             tokens.append(line if nfc(line) in entries else nfc(line))
@@ -199,7 +199,7 @@ class VocabularyTokenizer(Tokenizer):
         try:
             return cls(tokens, lowercase)
         except ValueError as error:  # an entry is repeated
-            raise ModelFolderError(f"{path}: not a vocabulary: {str(error).strip().splitlines()[0]}") from error
+            raise ModelFolderError(f"{path}: not a vocabulary: {first_line(error)}") from error
 
 
 class WordTokenizer(VocabularyTokenizer):
@@ -280,7 +280,7 @@ class LiteralCharacterTokenizer(CharacterTokenizer):
                 raise ValueError("not a list of strings")
             return cls(vocabulary, lowercase)
         except (ValueError, RecursionError) as error:  # ValueError: also for text that is not UTF-8 or not JSON
-            raise ModelFolderError(f"{path}: {str(error).strip().splitlines()[0]}") from error
+            raise ModelFolderError(f"{path}: {first_line(error)}") from error
 
 
 class SubwordTokenizer(Tokenizer):

@@ -12,7 +12,7 @@ from keras import ops
 
 from ..config import TrainingConfig
 from ..console import note
-from ..errors import TrainingError
+from ..errors import TrainingError, first_line
 from ..models.outputs import whole_file
 
 
@@ -130,7 +130,7 @@ class States:
             if len(rows) != epoch:
                 raise ValueError(f"it has the history of {len(rows)} epochs")
         except Exception as error:  # the type depends on where the file is damaged
-            note(f"the checkpoint of epoch {epoch} cannot be read ({error or type(error).__name__})")
+            note(f"the checkpoint of epoch {epoch} cannot be read ({first_line(error)})")
             return None
         count = len(self.model.weights)
         return _State(int(data), rows, arrays[:count], arrays[count:])
