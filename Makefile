@@ -38,7 +38,7 @@ test-backends: .venv-backends/installed
 
 # Kills at any moment of a training and malformed input.
 test-faults: .venv/test
-	.venv/bin/pytest -n 2 --dist worksteal tests/faults -m faults
+	.venv/bin/pytest -n 2 --dist worksteal tests/faults tests/apps/test_cli.py -m faults
 
 # The lower bounds in pyproject.toml: the oldest release of each dependency that they allow.
 test-oldest: .venv-oldest/installed

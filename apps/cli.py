@@ -245,16 +245,18 @@ def _options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str]
         else:
             options.append(argument)
             if takes_value.get(argument, any(takes_value[option] for option in completions)) and "=" not in argument:
-                options += itertools.islice(rest, 1)
+                if not (value := [*itertools.islice(rest, 1)]):  # argparse would take the first positional argument
+                    raise UsageError(f"{argument} takes a value")
+                options += value
     return options + positional
 
 
-def _message(error: jsonargparse.ArgumentError) -> str:
-    """Says in one line what is wrong with the arguments of a command, in place of argparse's message."""
+def _message(error: jsonargparse.ArgumentError, options: Iterable[str]) -> str:
+    """Says in one line what is wrong with the arguments of a command with these options, in place of argparse."""
     message = str(error)
     if match := re.search(r"arguments are required: (.*)", message):
         names = [name.rpartition(".")[2] for name in match[1].split(", ")]
-        return f"missing: {', '.join('--output' if name == 'output' else name for name in names)}"
+        return f"missing: {', '.join(f'--{name}' if f'--{name}' in options else name for name in names)}"
     if match := re.match(r"argument ([^\s:/]+)\S*: (.*)", message):
         option, message = match.groups()
         message = re.sub(r"^ignored explicit argument", "takes no value, not", message)
@@ -314,15 +316,17 @@ def _parse_verb(
         _check_name(f"verb of {name}", arguments[0], parsers)
         verb_parser, _ = parsers[arguments[0]]
         arguments = [arguments[0], *_options_first(verb_parser, arguments[1:])]
-    parsed = _parse_args(parser, arguments)
+        parsed = _parse_args(parser, arguments, verb_parser._option_string_actions)
+    else:
+        parsed = _parse_args(parser, arguments)
     return parsed.verb, vars(parsed[parsed.verb])
 
 
-def _parse_args(parser: jsonargparse.ArgumentParser, arguments: Sequence[str]) -> Any:
+def _parse_args(parser: jsonargparse.ArgumentParser, arguments: Sequence[str], options: Iterable[str] = ()) -> Any:
     try:
         return parser.parse_args(arguments)
     except jsonargparse.ArgumentError as error:
-        raise UsageError(_message(error)) from error
+        raise UsageError(_message(error, options)) from error
 
 
 def _check_name(kind: str, name: str, names: Iterable[str]) -> None:

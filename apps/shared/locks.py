@@ -14,6 +14,8 @@ import portalocker
 from .console import note
 from .errors import AlreadyLockedError, LockError
 
+POLL_SECONDS = 0.2  # Windows gives up a blocking call after 10 seconds
+
 
 @contextlib.contextmanager
 def locked(path: str | Path, wait: bool = False) -> Iterator[None]:
@@ -63,18 +65,22 @@ def _acquire(path: Path, wait: bool) -> IO[str]:
 
 def _lock(file: IO[str], path: Path, wait: bool) -> None:
     """Locks an open file."""
-    try:
+    is_waiting = False
+    while True:
         try:
             portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+            return
         except portalocker.AlreadyLocked as error:
-            holder = _holder(file)
-            if not wait:
-                raise AlreadyLockedError(f"{path} is locked by {holder}", holder) from error
-            note(f"waiting for {holder}, which holds {path}")
-            portalocker.lock(file, portalocker.LOCK_EX)
-    except portalocker.LockException as error:
-        reason = error.args[-1]  # of the system; the attribute `strerror` is not in all releases
-        raise LockError(f"{path.parent}: cannot lock a file there ({reason}); use another file system") from error
+            if not is_waiting:
+                holder = _holder(file)
+                if not wait:
+                    raise AlreadyLockedError(f"{path} is locked by {holder}", holder) from error
+                note(f"waiting for {holder}, which holds {path}")
+                is_waiting = True
+            time.sleep(POLL_SECONDS)
+        except portalocker.LockException as error:
+            reason = error.args[-1]  # of the system; the attribute `strerror` is not in all releases
+            raise LockError(f"{path.parent}: cannot lock a file there ({reason}); use another file system") from error
 
 
 def _write_holder(file: IO[str]) -> None:

@@ -357,7 +357,7 @@ def assert_resumed(command, whole, call):
     assert all((a == b).all() for a, b in zip(*weights, strict=True))
 
 
-@pytest.mark.rest
+@pytest.mark.faults
 def test_a_killed_training_is_resumed(data, call, tmp_path):
     folder = tmp_path / "model"
     sizes = ["--embedding-dim", "8", "--encoder-units", "8", "--decoder-units", "8", "--batch-size", "4"]

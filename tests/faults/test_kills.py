@@ -183,3 +183,20 @@ def test_at_random_moments(app, work, tmp_path, record_property):
         assert result.status in (0, -signal.SIGALRM), result.err
     failure = check_resumed(app, work, expected)
     assert not failure
+
+
+def test_while_an_export_is_replaced(work, template, tmp_path, record_property):
+    """All apps write their exports with the same function."""
+    shutil.copytree(template / "models" / "classification", work / "out" / "m")
+    export = command("classification", "export", "out/m", "--overwrite", eagerly=False)
+    assert fork(export, work, seconds=SECONDS).status == 0
+    (tmp_path / "states").mkdir()
+    result = fork(recorded(export, tmp_path / "states"), work, seconds=SECONDS)
+    assert result.status == 0, result.err
+    expected, states = names(work / "out"), distinct(tmp_path / "states")
+    record_property("kills", len(states))
+    for state in states:
+        put(state, work)
+        result = fork(export, work, seconds=SECONDS)
+        assert (state.name, result.status, result.err.count("\n")) == (state.name, 0, 1), result.err
+        assert names(work / "out") == expected

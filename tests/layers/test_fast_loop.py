@@ -59,7 +59,7 @@ def test_no_steps_known_at_run_time(name, training):
 @pytest.mark.parametrize(
     ("name", "policy"),
     [
-        ("SimpleRNN", "mixed_bfloat16"),
+        pytest.param("SimpleRNN", "mixed_bfloat16", marks=pytest.mark.rest),
         ("LSTM", "mixed_float16"),
         pytest.param("GRU", "mixed_bfloat16", marks=pytest.mark.rest),
     ],

@@ -35,7 +35,14 @@ def data(rng):
     return x, rng.normal(size=(16, 1)).astype("float32")
 
 
-@pytest.mark.parametrize(("name", "kind"), [("LSTM", sequential), ("GRU", functional), ("SimpleRNN", Subclassed)])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param("LSTM", sequential, marks=pytest.mark.rest),
+        ("GRU", functional),
+        pytest.param("SimpleRNN", Subclassed, marks=pytest.mark.rest),
+    ],
+)
 def test_fit_gives_the_weights_that_keras_gives(name, kind, rng, assert_close):
     x, y = data(rng)
     ours, theirs = (kind(getattr(module, name)(4)) for module in (layers, keras.layers))

@@ -116,7 +116,7 @@ def load_backbone(name: str, size: int, weights: str | None = None) -> keras.Mod
         backbone = _small(size) if name == SMALL else _rebuild(_from_file(path), size)
     else:
         backbone = _from_applications(name, size, weights)
-    input_shape = backbone.input_shape if backbone.built else None
+    input_shape = _input_shape(backbone)
     if input_shape is None or input_shape[1:] not in ((size, size, 3), (None, None, 3)):
         shape = input_shape and input_shape[1:]
         raise TrainingError(f"the backbone '{name}' takes inputs of shape {shape}; images have {(size, size, 3)}")
@@ -162,9 +162,14 @@ def _from_file(path: Path) -> keras.Model:
         raise TrainingError(f"{path}: not a Keras model: {first_line(error)}") from error
 
 
+def _input_shape(backbone: keras.Model) -> Any:
+    """The shape of a model's inputs; None if it is not built or is a subclassed model, which has none."""
+    return getattr(backbone, "input_shape", None) if backbone.built else None
+
+
 def _rebuild(backbone: keras.Model, size: int) -> keras.Model:
     """Rebuilds a backbone for images of this size, with the same weights, if it takes images of another fixed size."""
-    shape = backbone.input_shape if backbone.built else None
+    shape = _input_shape(backbone)
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:3] or shape[1:3] == (size, size):
         return backbone
     before, after = (json.dumps([None, *sides]) for sides in (shape[1:], (size, size, shape[3])))

@@ -366,7 +366,10 @@ class SubwordTokenizer(Tokenizer):
     @classmethod
     def load(cls, path: Path, lowercase: bool) -> Self:
         try:
-            return cls(path.read_bytes(), lowercase)
+            content = path.read_bytes()
+            # Raises an error, where TensorFlow's operation also prints to standard error.
+            import_extra("sentencepiece", "subword").SentencePieceProcessor(model_proto=content)
+            return cls(content, lowercase)
         except (tf.errors.OpError, RuntimeError, ValueError) as error:
             raise ModelFolderError(f"{path}: not a SentencePiece model, or a damaged one") from error
 

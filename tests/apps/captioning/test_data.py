@@ -79,7 +79,8 @@ def batches_of(config, split, examples=None, **options):
     return examples, tokenizer, data.batches(examples, reader, tokenizer, config, split, **options)
 
 
-@pytest.mark.parametrize("by_length", [pytest.param(False, marks=pytest.mark.rest), True])
+@pytest.mark.rest
+@pytest.mark.parametrize("by_length", [False, True])
 def test_batches_hold_each_caption_once_beside_its_image(config, by_length):
     examples, tokenizer, batches = batches_of(config, "train", by_length=by_length)
     images = {example.image.name: pixel_reader([example.image], config.image_size)([0])[0] for example in examples}

@@ -176,7 +176,8 @@ def test_labels(names):
     assert all(text.startswith("r") for text in generator.generate("r", sampling=Sampling(5)))
 
 
-@pytest.mark.parametrize("label", [pytest.param(None, marks=pytest.mark.rest), "x"])
+@pytest.mark.rest
+@pytest.mark.parametrize("label", [None, "x"])
 def test_an_end_is_told_from_the_length(label):
     """A model to which all tokens are alike, the end among them or not."""
     labels = ["x", "y"] if label else []

@@ -283,6 +283,7 @@ def test_what_a_page_says_of_a_result(solved, tmp_path):
     np.testing.assert_array_equal(curves["x"], [range(5), [1.5, 1, 2, np.nan, np.nan]])
 
 
+@pytest.mark.rest
 def test_new_sequences_that_are_a_little_harder_are_no_divergence(tmp_path, monkeypatch):
     monkeypatch.setattr(model.Experiment, "measure", lambda self: {"loss": 1.0, "solved": False})
     assert not report.run(PARITY, tmp_path / "run.json")["diverged"]

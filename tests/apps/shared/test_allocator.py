@@ -24,6 +24,7 @@ print(by_default, faults_of_twenty())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library is left as it is")
+@pytest.mark.rest
 def test_memory_that_was_freed_is_used_again():
     done = subprocess.run([sys.executable, "-P", "-c", FAULTS], capture_output=True, text=True, check=True)
     by_default, kept = map(int, done.stdout.split())

@@ -176,6 +176,7 @@ def test_samples(saved, eagerly):
     assert {translation["text"] for translation in coldest["translations"]} == {greedy.text}
 
 
+@pytest.mark.rest
 def test_many_samples_are_computed_in_parts(saved, eagerly, monkeypatch):
     translator = load(saved)
     sampling = Sampling(num_samples=3, temperature=2.0)
@@ -342,6 +343,7 @@ def test_folder_that_was_changed(saved, tmp_path, name, content, message):
         load(copy)
 
 
+@pytest.mark.rest
 def test_a_training_that_diverges_leaves_nothing(config, eagerly, tmp_path):
     with pytest.raises(TrainingError, match="not finite"), outputs.whole(tmp_path / "model") as partial:
         model.train(dataclasses.replace(config, learning_rate=3e38, epochs=2, batch_size=48), partial)

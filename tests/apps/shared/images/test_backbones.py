@@ -29,7 +29,7 @@ def test_the_networks_own_scaling_is_inside(tmp_path):
     np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(expected), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["small", "MobileNet"])
+@pytest.mark.parametrize("name", ["small", pytest.param("MobileNet", marks=pytest.mark.rest)])
 def test_precision_is_that_of_the_training(name, tmp_path):
     network = configured_backbone(Config(backbone=name, image_size=32, precision="mixed_bfloat16")).model
     assert network(IMAGES[:, :32, :32]).dtype == "bfloat16"

@@ -146,7 +146,7 @@ def interrupted_at(epoch):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.rest),
         {"ema": 0.9, "schedule": "cosine", "warmup_steps": 7},
         pytest.param({"accumulate": 3, "schedule": "plateau", "learning_rate": 0.5}, marks=pytest.mark.rest),
         pytest.param({"average_last": 3, "schedule": "inverse_sqrt", "warmup_steps": 7}, marks=pytest.mark.rest),
