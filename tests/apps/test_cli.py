@@ -198,7 +198,10 @@ def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 1.2, 2.4])
 def test_an_interrupt_during_the_imports(seconds, tmp_path):
     command = [sys.executable, "-P", "-m", "keras_recurrent", *TRAIN]
+    # Tests that run in the background of a shell ignore interrupts, and so would their children.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    signal.signal(signal.SIGINT, handler)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     assert process.communicate()[1] == "keras-recurrent: stopped\n"
