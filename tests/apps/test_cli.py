@@ -274,6 +274,7 @@ def test_all_verbs_on_a_folder_of_ones_own(data, saved, exported, eagerly, call,
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.rest
 def test_predict_shows_more_than_the_best(saved, eagerly, call, tmp_path):
     picture = tmp_path / "alignment.png"
     empty = call("translation", "predict", saved, "", "--alignment", picture)

@@ -380,6 +380,7 @@ def test_command_line(hello, tmp_path, capsys):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.rest
 def test_of_one_file_the_end_is_held_out(eagerly, tmp_path, capsys):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.txt").write_text("abcdefg" * 8 + "gfedcba\nbcdefg\n", encoding="utf-8")  # two lines

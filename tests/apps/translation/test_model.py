@@ -74,7 +74,7 @@ def test_shared_subwords_train_and_are_read_back(config, eagerly, tmp_path):
 
 @pytest.mark.rest
 def test_what_is_compiled_trains_and_is_read_back(config, tmp_path):
-    options = {"precision": "mixed_bfloat16", "jit": True, "num_layers": 2, "accumulate": 2, "average_last": 2}
+    options = {"precision": "mixed_bfloat16", "jit": True, "accumulate": 2, "average_last": 2}
     translator = model.train(dataclasses.replace(config, epochs=1, **options), tmp_path)
     assert load(tmp_path).translate(TEXTS) == translator.translate(TEXTS)
 
@@ -97,7 +97,7 @@ def test_scheduled_sampling_rises_from_0_to_its_share(config, eagerly, tmp_path,
 
 @pytest.mark.rest
 def test_a_seed_makes_a_training_repeatable(config, eagerly, tmp_path):
-    short = dataclasses.replace(config, epochs=2, batch_size=24)
+    short = dataclasses.replace(config, epochs=1, batch_size=24)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     first, second = (model.train(short, tmp_path / name).model.get_weights() for name in ("a", "b"))

@@ -48,6 +48,7 @@ def test_nfc_is_that_of_unicodedata(texts):
     assert decoded(graph_nfc(strings(texts))) == decoded(nfc(strings(texts))) == expected
 
 
+@pytest.mark.rest
 def test_every_character_and_its_decomposition():
     characters = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
     texts = characters + [unicodedata.normalize("NFD", character) for character in characters]
