@@ -115,7 +115,8 @@ def compare(backbone, examples, tokenizer, config, options):
     search = {"beam_size": 5, "max_length": options.steps, "alpha": 1.0}
 
     def captions(side, contents):
-        maps = backbone(tf.cast(decode_in_graph(contents, config.image_size), tf.float32), training=False)
+        pixels, _ = decode_in_graph(contents, config.image_size)
+        maps = backbone(tf.cast(pixels, tf.float32), training=False)
         hypotheses = (side.model if side is not twin else twin).search(maps, **search)
         return tokenizer.decode(hypotheses.tokens[:, 0])
 

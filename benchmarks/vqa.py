@@ -89,7 +89,7 @@ class Twin:
         """Writes a SavedModel with the signature of an `Answerer`."""
 
         def best(image_bytes, question):
-            pixels = decode_in_graph(image_bytes, config.image_size)
+            pixels, _ = decode_in_graph(image_bytes, config.image_size)
             ids = tokenizer.encode_padded(question)[:, : config.max_length]
             logits = self.model([tf.cast(pixels, tf.float32), tf.range(tf.shape(question)[0]), ids])
             probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(TOP, len(answers)))

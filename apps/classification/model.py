@@ -13,9 +13,11 @@ from ...layers import TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from ...layers.types import Tensor
+from ..shared.models.rows import answer_usable
 from ..shared.models.trained_model import TrainedModel
 from ..shared.text.batches import map_by_length
 from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer, strings
+from ..shared.text.usable import encode_checked
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -97,8 +99,19 @@ class Classifier(TrainedModel):
         return {"text": model.get_layer("encoder").vocabulary_size, "labels": model.output_shape[-1]}
 
     def signatures(self) -> dict[str, Any]:
-        """Returns one signature from `text` `(batch,)` to the outputs of `answer`."""
-        return {"serving_default": (self.answer, TEXTS)}
+        """Returns one signature from `text` `(batch,)` to the outputs of `answer` and `error` `(batch,)`.
+
+        `error` says what is wrong with a text, and is empty if nothing is. The other outputs of a text that is empty or
+        not UTF-8 are zeros and empty strings. A text of more than `config.max_length` tokens is cut there, as always.
+        """
+
+        def answer(text: Tensor) -> dict[str, Tensor]:
+            length = self.config.max_length
+            ids, error, is_usable = encode_checked(self.tokenizer, text, "text", length, limit=length)
+            outputs = answer_usable(lambda ids: self._best(self.tokenizer.padded(ids)), error, is_usable, ids)
+            return {**outputs, "labels": tf.constant(self.labels)}
+
+        return {"serving_default": (answer, TEXTS)}
 
     def describe(self, text: Tensor) -> dict[str, Tensor]:
         """Computes probabilities and attention weights of strings `(batch,)`, in the graph.
@@ -107,7 +120,10 @@ class Classifier(TrainedModel):
             Dictionary of `probabilities` `(batch, labels)` and `weights` `(batch, steps)`, the attention weights, with
             0 steps if the model has another pooling.
         """
-        ids = self.tokenizer.encode_padded(text, self.config.max_length)
+        return self.core(self.tokenizer.encode_padded(text, self.config.max_length))
+
+    def core(self, ids: Tensor) -> dict[str, Tensor]:
+        """Returns the outputs of `describe` for ids `(batch, steps)`."""
         logits, *weights = tf.nest.flatten(self._with_weights(ids))
         return {
             "probabilities": tf.nn.softmax(tf.cast(logits, tf.float32)),
@@ -121,12 +137,15 @@ class Classifier(TrainedModel):
             Dictionary of the most probable `label` and its `probability`, `(batch,)`; `labels` `(labels,)`, the names
             of all labels; and `probabilities` `(batch, labels)`.
         """
-        probabilities = self.describe(text)["probabilities"]
-        labels = tf.constant(self.labels)
+        outputs = self._best(self.tokenizer.encode_padded(text, self.config.max_length))
+        return {**outputs, "labels": tf.constant(self.labels)}
+
+    def _best(self, ids: Tensor) -> dict[str, Tensor]:
+        """Returns the outputs of `answer` for ids `(batch, steps)` that have one row per text."""
+        probabilities = self.core(ids)["probabilities"]
         return {
-            "label": tf.gather(labels, tf.argmax(probabilities, axis=1)),
+            "label": tf.gather(tf.constant(self.labels), tf.argmax(probabilities, axis=1)),
             "probability": tf.reduce_max(probabilities, axis=1),
-            "labels": labels,
             "probabilities": probabilities,
         }
 

@@ -12,8 +12,10 @@ from ...layers import LanguageModel
 from ...layers.types import Tensor
 from ..shared.console import note
 from ..shared.errors import TrainingError, UsageError
+from ..shared.models.rows import answer_usable, first_error
 from ..shared.models.trained_model import TrainedModel
 from ..shared.text.tokenizers import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, Tokenizer, strings
+from ..shared.text.usable import is_utf_8
 from ..shared.text.writing import Sampling
 from ..shared.training.batches import EpochBatches
 from ..shared.training.fit import fit
@@ -104,7 +106,7 @@ class Generator(TrainedModel):
         return {"text": model.vocabulary_size - len(assets["labels"])}
 
     def signatures(self) -> dict[str, Any]:
-        """Returns two signatures from `prompt` `(batch,)` and an integer `seed` to texts, `text` `(batch,)`.
+        """Returns two signatures from `prompt` `(batch,)` and an integer `seed` to the outputs of `answer`.
 
         A model with labels also takes `label` `(batch,)`. `sample` also takes the floats `temperature` and `top_p`.
 
@@ -279,26 +281,41 @@ class Generator(TrainedModel):
             temperature, top_p: As in `layers.sample`.
 
         Returns:
-            Dictionary of `text` `(batch,)`, of at most `config.max_length` characters, the prompt included.
+            Dictionary of `text` `(batch,)`, of at most `config.max_length` characters, the prompt included, and `error`
+            `(batch,)`, why a prompt cannot be continued. The error of any other prompt is empty, and so is the text of
+            one with an error.
         """
-        steps = self.config.max_length
-        ids = self.tokenizer.ids_of(prompt).to_tensor()
+        is_valid = is_utf_8(prompt)
+        ids = self.tokenizer.ids_of(tf.where(is_valid, prompt, ""))
+        unknown = tf.ragged.boolean_mask(self.tokenizer.pieces(tf.where(is_valid, prompt, "")), ids == UNKNOWN)
+        names = tf.strings.reduce_join(unknown, axis=1)
+        length = self.config.max_length
         checks = [
-            (ids != UNKNOWN, ["prompt: has characters that the model has never seen:", prompt]),
-            (tf.shape(ids)[1] < steps, [f"prompt: not shorter than max_length, {steps}:", prompt]),
+            (~is_valid, "the prompt is not UTF-8"),
+            (ids.row_lengths() >= length, f"the prompt has {length:,} characters or more"),
+            (names != "", tf.strings.join(["the model has never seen the characters '", names, "'"])),
         ]
+        inputs = [ids]
         if label is not None:
             is_label = tf.expand_dims(label, 1) == tf.constant(self.labels)
-            checks.append((tf.reduce_any(is_label, axis=1), ["label: not one of the model's:", label]))
-            label_ids = tf.argmax(is_label, axis=1, output_type=tf.int32)[:, tf.newaxis] + len(self.tokenizer)
-            ids = tf.concat([label_ids, ids], axis=1)
-            steps += 1
-        asserts = [tf.debugging.Assert(tf.reduce_all(condition), message) for condition, message in checks]
-        with tf.control_dependencies(asserts):
-            draws = tf.random.stateless_uniform([tf.shape(prompt)[0], 1, steps + self.has_end], tf.stack([seed, 0]))
-        draws = tf.ensure_shape(draws, (None, 1, steps + self.has_end))
-        tokens = self.sample(ids, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]
-        return {"text": self.texts_of(tokens[:, :steps])}
+            known = f"'; its labels are {', '.join(self.labels)}"
+            checks += [
+                (~is_utf_8(label), "the label is not UTF-8"),
+                (~tf.reduce_any(is_label, axis=1), tf.strings.join(["the model has no label '", label, known])),
+            ]
+            inputs.append(tf.argmax(is_label, axis=1, output_type=tf.int32) + len(self.tokenizer))
+
+        def sample(ids: Tensor, *label_ids: Tensor) -> dict[str, Tensor]:
+            prompts = tf.concat([*(label[:, tf.newaxis] for label in label_ids), ids.to_tensor()], axis=1)
+            steps = length + len(label_ids)
+            count = steps + self.has_end
+            draws = tf.random.stateless_uniform([tf.shape(prompts)[0], 1, count], tf.stack([seed, 0]))
+            draws = tf.ensure_shape(draws, (None, 1, count))
+            tokens = self.sample(prompts, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]
+            return {"text": self.texts_of(tokens[:, :steps])}
+
+        error = first_error(*checks)
+        return answer_usable(sample, error, error == "", *inputs)
 
 
 def train(config: Config, folder: str | Path) -> Generator:

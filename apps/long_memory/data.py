@@ -25,8 +25,11 @@ class Task:
     Attributes:
         draw: Function `(generator, count, lag) -> (inputs, targets)`: float32 `(count, steps, features)`, and the
             targets.
-        parse: Function from strings `(batch,)` and the lag to the inputs, a ragged tensor, in the graph.
+        parse: Function from strings `(batch,)` and the lag to `(inputs, is_valid)`, in the graph: a ragged tensor
+            `(batch, None, features)`, and booleans `(batch,)`, whether each string is a sequence of the task. The
+            inputs of the others are meaningless.
         format: Function from the model's outputs for those inputs to strings `(batch,)`, in the graph.
+        form: How a sequence is written.
         features: Integer, the size of an input vector.
         outputs: Integer, the size of an output vector.
         is_sequence: Whether there is an output for each step instead of the last one only.
@@ -39,6 +42,7 @@ class Task:
     draw: Callable
     parse: Callable
     format: Callable
+    form: str
     features: int
     outputs: int
     is_sequence: bool
@@ -57,15 +61,20 @@ def _draw_adding(generator: np.random.Generator, count: int, lag: int) -> tuple[
     return np.stack([values, marks], axis=-1), np.sum(values * marks, axis=1, keepdims=True)
 
 
-def _parse_adding(texts: Tensor, lag: int) -> Tensor:
+def _parse_adding(texts: Tensor, lag: int) -> tuple[Tensor, Tensor]:
     words = tf.strings.split(texts)
-    values = tf.strings.to_number(tf.strings.regex_replace(words.values, r"\*$", ""))
+    is_number = tf.strings.regex_full_match(words.values, r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\*?")
+    numbers = tf.strings.regex_replace(tf.where(is_number, words.values, "-1"), r"\*$", "")
+    values = tf.strings.to_number(numbers)
     marks = tf.cast(tf.strings.regex_full_match(words.values, r".*\*"), tf.float32)
-    is_valid = tf.reduce_all((values >= 0) & (values <= 1))  # false for NaN, too
-    is_valid &= tf.reduce_all(tf.reduce_sum(words.with_values(marks), axis=1) == 2)
-    message = "text: a sequence is numbers from 0 to 1 with spaces between them, two of them with a star"
-    with tf.control_dependencies([tf.debugging.Assert(is_valid, [message])]):
-        return words.with_values(tf.stack([values, marks], axis=-1))
+    is_valid = _all_valid(words, (values >= 0) & (values <= 1))
+    is_valid &= tf.reduce_sum(words.with_values(marks), axis=1) == 2
+    return words.with_values(tf.stack([values, marks], axis=-1)), is_valid
+
+
+def _all_valid(words: Tensor, is_valid: Tensor) -> Tensor:
+    """Returns whether all words of each row of a ragged tensor are valid."""
+    return tf.reduce_all(words.with_values(is_valid), axis=1)
 
 
 def _format_adding(outputs: Tensor) -> Tensor:
@@ -87,16 +96,15 @@ def _copy_inputs(symbols: np.ndarray, lag: int) -> np.ndarray:
     return np.concatenate([vectors, np.broadcast_to(rest, (len(symbols), *rest.shape))], axis=1)
 
 
-def _parse_copy(texts: Tensor, lag: int) -> Tensor:
+def _parse_copy(texts: Tensor, lag: int) -> tuple[Tensor, Tensor]:
     words = tf.strings.split(texts)
-    indices = tf.argmax(words.values[:, tf.newaxis] == tf.constant(list(SYMBOLS)), axis=1)
-    is_known = tf.reduce_any(words.values[:, tf.newaxis] == tf.constant(list(SYMBOLS)), axis=1)
-    is_valid = tf.reduce_all(is_known) & tf.reduce_all(words.row_lengths() == COPIED)
-    message = f"text: a sequence is {COPIED} of the letters {', '.join(SYMBOLS)}, with spaces between them"
-    with tf.control_dependencies([tf.debugging.Assert(is_valid, [message])]):
-        symbols = tf.one_hot(tf.reshape(indices, [-1, COPIED]), len(SYMBOLS) + 2)
+    is_symbol = words.values[:, tf.newaxis] == tf.constant(list(SYMBOLS))
+    is_valid = _all_valid(words, tf.reduce_any(is_symbol, axis=1)) & (words.row_lengths() == COPIED)
+    indices = words.with_values(tf.argmax(is_symbol, axis=1))
+    symbols = tf.one_hot(indices.to_tensor(shape=(None, COPIED)), len(SYMBOLS) + 2)
     rest = tf.constant(_copy_inputs(np.zeros((1, 0), int), lag))
-    return tf.RaggedTensor.from_tensor(tf.concat([symbols, tf.repeat(rest, tf.shape(symbols)[0], axis=0)], axis=1))
+    inputs = tf.concat([symbols, tf.repeat(rest, tf.shape(symbols)[0], axis=0)], axis=1)
+    return tf.RaggedTensor.from_tensor(inputs), is_valid
 
 
 def _format_copy(outputs: Tensor) -> Tensor:
@@ -109,13 +117,12 @@ def _draw_parity(generator: np.random.Generator, count: int, lag: int) -> tuple[
     return np.eye(DIGITS, dtype="float32")[digits], (digits[:, 0] % 2).astype("int32")
 
 
-def _parse_parity(texts: Tensor, lag: int) -> Tensor:
-    digits = tf.strings.to_number(tf.strings.split(texts), tf.int32)
-    is_valid = tf.reduce_all((digits.values >= 0) & (digits.values < DIGITS)) & tf.reduce_all(digits.row_lengths() > 0)
-    with tf.control_dependencies(
-        [tf.debugging.Assert(is_valid, ["text: a sequence is digits with spaces between them"])]
-    ):
-        return digits.with_values(tf.one_hot(digits.values, DIGITS))
+def _parse_parity(texts: Tensor, lag: int) -> tuple[Tensor, Tensor]:
+    words = tf.strings.split(texts)
+    is_digit = tf.strings.regex_full_match(words.values, r"[+-]?0*\d")
+    digits = tf.strings.to_number(tf.where(is_digit, words.values, "-1"), tf.int32)
+    is_valid = _all_valid(words, digits >= 0) & (words.row_lengths() > 0)
+    return words.with_values(tf.one_hot(digits, DIGITS)), is_valid
 
 
 def _format_parity(outputs: Tensor) -> Tensor:
@@ -127,6 +134,7 @@ TASKS = {
         _draw_adding,
         _parse_adding,
         _format_adding,
+        form="numbers from 0 to 1 with spaces between them, two of them with a star",
         features=2,
         outputs=1,
         is_sequence=False,
@@ -139,6 +147,7 @@ TASKS = {
         _draw_copy,
         _parse_copy,
         _format_copy,
+        form=f"{COPIED} of the letters {', '.join(SYMBOLS)}, with spaces between them",
         features=len(SYMBOLS) + 2,
         outputs=len(SYMBOLS) + 1,
         is_sequence=True,
@@ -152,6 +161,7 @@ TASKS = {
         _draw_parity,
         _parse_parity,
         _format_parity,
+        form="digits with spaces between them",
         features=DIGITS,
         outputs=2,
         is_sequence=False,

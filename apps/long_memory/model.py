@@ -1,6 +1,5 @@
 """One recurrent layer on a task, and how far its gradients reach."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from keras import initializers, layers
 from ...layers import Chrono, PerGate, gradient_flow, spectral_radii
 from ...layers.family import sequence_layer_class
 from ...layers.types import Tensor
-from ..shared.errors import TrainingError, UsageError, first_line
+from ..shared.errors import TrainingError, UsageError
+from ..shared.models.rows import answer_usable, first_error
 from ..shared.models.trained_model import TrainedModel
 from ..shared.text.tokenizers import strings
 from ..shared.training.fit import fit
@@ -91,17 +91,28 @@ class Experiment(TrainedModel):
         self._answer = tf.function(self.answer, input_signature=TEXTS)
 
     def signatures(self) -> dict[str, Any]:
-        """Returns one signature from sequences written as strings, `text` `(batch,)`, to answers, `text` `(batch,)`."""
+        """Returns one signature from sequences written as strings, `text` `(batch,)`, to the outputs of `answer`."""
         return {"serving_default": (self.answer, TEXTS)}
 
     def answer(self, text: Tensor) -> dict[str, Tensor]:
-        """Answers sequences written as strings `(batch,)`, in the graph: a dictionary of `text`."""
+        """Answers sequences written as strings `(batch,)`, in the graph.
+
+        Returns:
+            Dictionary of the answers, `text` `(batch,)`, and `error` `(batch,)`, which is empty for a sequence of the
+            task. The answer to any other string is empty.
+        """
         task = TASKS[self.config.task]
-        parsed = task.parse(text, self.config.lag)
-        inputs = tf.ensure_shape(parsed.to_tensor(), (None, None, task.features))
-        mask = tf.sequence_mask(parsed.row_lengths(), tf.shape(inputs)[1])
-        outputs = self.output_layer(self.layer(inputs, mask=mask))
-        return {"text": task.format(outputs)}
+        inputs, is_valid = task.parse(text, self.config.lag)
+        message = f"not a sequence of the task {self.config.task}: a sequence is {task.form}"
+        error = first_error((~is_valid, message))
+        return answer_usable(self._answer_inputs, error, is_valid, inputs)
+
+    def _answer_inputs(self, inputs: Tensor) -> dict[str, Tensor]:
+        task = TASKS[self.config.task]
+        padded = tf.ensure_shape(inputs.to_tensor(), (None, None, task.features))
+        padded = tf.pad(padded, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(padded)[1])], [0, 0]])  # a batch without rows
+        mask = tf.sequence_mask(inputs.row_lengths(), tf.shape(padded)[1])
+        return {"text": task.format(self.output_layer(self.layer(padded, mask=mask)))}
 
     def solve(self, texts: Sequence[str]) -> list[str]:
         """Answers a list of sequences.
@@ -109,10 +120,10 @@ class Experiment(TrainedModel):
         Raises:
             UsageError: If a text is not a sequence of the task.
         """
-        try:
-            return [text.decode() for text in self._answer(strings(texts))["text"].numpy()]
-        except tf.errors.InvalidArgumentError as error:
-            raise UsageError(f"not a sequence of the task {self.config.task}: {_reason(error)}") from error
+        outputs = self._answer(strings(texts))
+        for error in filter(None, outputs["error"].numpy()):
+            raise UsageError(error.decode())
+        return [text.decode() for text in outputs["text"].numpy()]
 
     def measure(self) -> dict[str, Any]:
         """Measures the loss on new sequences, and how far gradients reach.
@@ -185,9 +196,3 @@ def train(config: Config, folder: str | Path) -> Experiment:
     validation = tf.data.Dataset.from_tensor_slices(validation_sequences(config)).batch(config.batch_size)
     fit(model, loss(config), batches(config), validation, config, folder, goal=MARGIN * goal(config))
     return experiment
-
-
-def _reason(error: Exception) -> str:
-    """Returns the message of an assertion in a graph, or the first line of another error."""
-    message = re.search(r"text: [^\]'\"]*|could not correctly convert.*", str(error))
-    return message[0] if message else first_line(error)

@@ -1,7 +1,7 @@
 """The translator: tokenizers and a conditional language model."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +11,11 @@ import tensorflow as tf
 from ...layers import ConditionalLM, Decoder, Hypotheses, TextEncoder
 from ...layers.types import Tensor
 from ..shared.errors import TrainingError, UsageError
+from ..shared.models.rows import answer_usable
 from ..shared.models.trained_model import TrainedModel
 from ..shared.text.batches import map_by_length
 from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
+from ..shared.text.usable import encode_checked
 from ..shared.text.writing import Sampling, Writer, unpack
 from ..shared.training.batches import slices
 from ..shared.training.fit import fit
@@ -24,6 +26,7 @@ from .config import Config
 from .metrics import translation_metrics
 
 MAX_SAMPLED_ROWS = 1024  # random translations that are computed together
+MAX_SOURCE_TOKENS = 1000  # of a text in an export, because the memory of a batch grows with its longest text
 # The signature of functions of texts.
 TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
@@ -116,13 +119,33 @@ class Translator(TrainedModel):
     def signatures(self) -> dict[str, Any]:
         """Returns two signatures that take strings `text` `(batch,)`.
 
-        `serving_default` is `answer`; `nbest` is `nbest` without a prefix.
+        `serving_default` has the outputs of `answer`, and `nbest` those of `nbest` without a prefix. Both also return
+        `error` `(batch,)`, what is wrong with a text, empty if nothing is. The other outputs of a text that is empty or
+        not UTF-8 are zeros and empty strings. A text of more than `config.max_length` tokens is translated, and of one
+        of more than `MAX_SOURCE_TOKENS` the first ones.
         """
-        return {"serving_default": (self.answer, TEXTS), "nbest": (lambda text: self.nbest(text), TEXTS)}
+
+        def answer(text: Tensor) -> dict[str, Tensor]:
+            return self._answer_usable(self._best, text)
+
+        def nbest(text: Tensor) -> dict[str, Tensor]:
+            return self._answer_usable(lambda ids: self._describe(ids, self.writer.search(ids)), text)
+
+        return {"serving_default": (answer, TEXTS), "nbest": (nbest, TEXTS)}
+
+    def _answer_usable(self, function: Callable[[Tensor], dict[str, Tensor]], text: Tensor) -> dict[str, Tensor]:
+        """Computes a function of ids `(batch, steps)` for the strings `(batch,)` that can be translated."""
+        max_length = self.config.max_length
+        ids, error, is_usable = encode_checked(
+            self.source, text, "text", max_length, limit=max(max_length, MAX_SOURCE_TOKENS)
+        )
+        return answer_usable(lambda ids: function(self.source.padded(ids)), error, is_usable, ids)
 
     def answer(self, text: Tensor) -> dict[str, Tensor]:
         """Returns the `text` and the `score` of the best translations of strings `(batch,)`, in the graph."""
-        ids = self.source.encode_padded(text)
+        return self._best(self.source.encode_padded(text))
+
+    def _best(self, ids: Tensor) -> dict[str, Tensor]:
         return _replace_where(ids[:, 0] == END, {"text": "", "score": 0.0}, self.writer.best(ids))
 
     def nbest(self, text: Tensor, prefix: Tensor = None) -> dict[str, Tensor]:

@@ -19,7 +19,9 @@ from ..shared.images.backbones import Backbone, configured_backbone
 from ..shared.images.features import image_readers
 from ..shared.images.image_model import ImageModel, copy_without_backbone
 from ..shared.images.pixels import decode_batch
+from ..shared.models.rows import answer_usable, first_error
 from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
+from ..shared.text.usable import encode_checked
 from ..shared.training.fit import fit
 from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import training_splits
@@ -169,7 +171,10 @@ class Answerer(ImageModel):
             or fewer if the model has fewer answers; `is_unknown` `(questions,)`, whether the model knows no word of the
             question; and `attention` `(questions, hops, cells)`, with 0 hops if the fusion has no attention.
         """
-        ids = self.tokenizer.encode_padded(questions, self.config.max_length)
+        return self._describe_ids(pixels, owners, self.tokenizer.encode_padded(questions, self.config.max_length))
+
+    def _describe_ids(self, pixels: Tensor, owners: Tensor, ids: Tensor) -> dict[str, Tensor]:
+        """Returns the outputs of `describe` for questions as ids `(questions, steps)`."""
         logits, *inputs = self._forward([pixels, owners, ids])
         probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(TOP, len(self.answers)))
         is_word = tf.logical_and(ids > 0, tf.gather(self._is_word, ids))
@@ -189,17 +194,28 @@ class Answerer(ImageModel):
     def best(self, pixels: Tensor, questions: Tensor) -> dict[str, Tensor]:
         """Computes the answers about uint8 images `(batch, size, size, 3)`, one question per image, in the graph.
 
+        Args:
+            pixels: uint8 tensor `(batch, size, size, 3)`.
+            questions: int32 ragged tensor `(batch, None)`, the ids of the questions.
+
         Returns:
             Dictionary of the most probable `answers` and their `probabilities` `(batch, 5)`, in descending order, or
             fewer if the model has fewer answers.
         """
-        description = self.describe(pixels, tf.range(tf.shape(questions)[0]), questions)
+        ids = self.tokenizer.padded(questions)
+        description = self._describe_ids(pixels, tf.range(tf.shape(ids)[0]), ids)
         return {name: description[name] for name in ("answers", "probabilities")}
 
-    def predict_squares(self, pixels: Tensor, questions: Tensor) -> dict[str, Tensor]:
+    def predict_usable(self, pixels: Tensor, error: Tensor, questions: Tensor) -> dict[str, Tensor]:
+        """Answers strings `(batch,)` about the images `(batch, size, size, 3)` without an error `(batch,)`."""
         counts = tf.shape(pixels)[0], tf.shape(questions)[0]
         with tf.control_dependencies([tf.debugging.assert_equal(*counts, "each image needs one question")]):
-            return super().predict_squares(tf.identity(pixels), questions)
+            questions = tf.identity(questions)
+        length = self.config.max_length
+        ids, question_error, is_usable = encode_checked(self.tokenizer, questions, "question", length, limit=length)
+        is_usable &= error == ""
+        error = first_error((error != "", error), (question_error != "", question_error))
+        return answer_usable(self.predict_squares, error, is_usable, pixels, ids)
 
     def answer(self, contents: Sequence[bytes], questions: Sequence[str]) -> list[list[Answer]]:
         """Answers questions, each about its own image.

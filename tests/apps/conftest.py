@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -89,6 +90,33 @@ def exported(saved, shared_folder):
         assert cli.main([app, "export", str(saved), "--to", str(folder / "export")]) == 0
 
     return shared_folder(f"{saved.name}-export", export) / "export"
+
+
+@pytest.fixture
+def check_rows():
+    """`check_rows(export, signature, inputs, errors, scalars)`: checks the answer to a batch with unusable rows.
+
+    `errors` has a regular expression for each row, empty if nothing is wrong. A row whose error says that the rest is
+    ignored is used.
+    """
+
+    def check_rows(export, name, inputs, errors, scalars=None):
+        signature = tf.saved_model.load(export).signatures[name]
+        inputs = {key: tf.constant(values) for key, values in inputs.items()}
+        outputs = {key: value.numpy() for key, value in signature(**inputs, **(scalars or {})).items()}
+        found = [error.decode() for error in outputs.pop("error")]
+        for error, expected in zip(found, errors, strict=True):
+            assert re.fullmatch(expected, error)
+        usable = np.array([re.fullmatch("|.*(rest is ignored|in training)", error) is not None for error in found])
+        assert usable.any() and not usable.all()
+        alone = signature(**{key: tf.boolean_mask(value, usable) for key, value in inputs.items()}, **(scalars or {}))
+        for key, value in outputs.items():
+            if key != "labels":
+                np.testing.assert_array_equal(value[usable], alone[key].numpy())  # bit for bit
+                assert not any(value[~usable].ravel())
+        return outputs
+
+    return check_rows
 
 
 @pytest.fixture

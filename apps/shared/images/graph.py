@@ -3,6 +3,7 @@
 import tensorflow as tf
 from PIL import Image
 
+from ..models.rows import first_error
 from .pixels import blend_with_white, resize
 
 
@@ -21,52 +22,73 @@ def pad_empty_batch(pixels: tf.Tensor) -> tf.Tensor:
     return tf.pad(pixels, [[0, blanks], [0, 0], [0, 0], [0, 0]])
 
 
-def decode_in_graph(image_bytes: tf.Tensor, size: int) -> tf.Tensor:
+def decode_in_graph(image_bytes: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes JPEG and PNG images and resizes each to a square, inside a graph.
 
     The pixels are those of `pixels.decode` and `pixels.resize`, except for PNG files with an EXIF orientation after
     the first 64 KiB, which is not read, or with one transparent colour of 16 bits per channel. A PNG without its last
-    bytes is an error here.
+    bytes cannot be read here. Damage inside the compressed data of a JPEG may go unnoticed, as with Pillow: the format
+    has no checksum.
 
     Args:
         image_bytes: String tensor `(batch,)`, the contents of the files.
         size: Positive integer, the side of the squares.
 
     Returns:
-        uint8 tensor `(batch, size, size, 3)`.
-
-    Raises:
-        tf.errors.InvalidArgumentError: When the graph runs, if an image is neither JPEG nor PNG, is broken, or exceeds
-            Pillow's limit of pixels. The message names `image_bytes`, and where possible the index in the batch.
+        `(pixels, error)`: uint8 tensor `(batch, size, size, 3)`, and string tensor `(batch,)`, why an image cannot be
+        read. The error of an image that can be read is empty. The pixels of the others are black.
     """
+    count = tf.size(image_bytes)
+    black = tf.zeros((size, size, 3), tf.uint8)
 
-    def decode_square(arguments):
-        index, content = arguments
+    def decode_square(index, content):
         is_png = tf.strings.substr(content, 0, 8) == b"\x89PNG\r\n\x1a\n"
         is_jpeg = tf.strings.substr(content, 0, 3) == b"\xff\xd8\xff"
-        known_format = tf.debugging.Assert(
-            is_png | is_jpeg, [tf.strings.format("image_bytes[{}] is neither a JPEG nor a PNG image", index)]
+        sides = tf.case(
+            [(is_png, lambda: _png_size(content)), (is_jpeg, lambda: _jpeg_size(content))],
+            default=lambda: tf.zeros(2, tf.int64),
         )
-        with tf.control_dependencies([known_format]):
-            pixels = tf.cond(is_png, lambda: _decode_png(index, content), lambda: _decode_jpeg(index, content))
-        return resize(_rotated(pixels, _orientation(content, is_png)), size)
-
-    with tf.name_scope("image_bytes"):  # so that TensorFlow's own errors name it, too
-        indices = tf.range(tf.size(image_bytes))
-        signature = tf.TensorSpec((size, size, 3), tf.uint8)
-        pixels = tf.map_fn(decode_square, (indices, image_bytes), fn_output_signature=signature)
-        return tf.reshape(pixels, (-1, size, size, 3))  # sets the shape of an empty batch, too
-
-
-def _decode_png(index, content):
-    # A PNG's header holds width and height in bytes 16 to 24, big endian, followed by the bits per channel.
-    header = tf.cast(tf.io.decode_raw(tf.strings.substr(content, 0, 25), tf.uint8, fixed_length=25), tf.int64)
-    width_and_height = tf.reduce_sum(tf.reshape(header[16:24], (2, 4)) * [2**24, 2**16, 2**8, 1], axis=1)
-    with tf.control_dependencies([_check_size(index, width_and_height)]):
-        pixels = tf.cond(
-            header[24] < 8, lambda: _decode_low_depth_png(content), lambda: tf.io.decode_png(content, channels=4)
+        max_pixels = Image.MAX_IMAGE_PIXELS or tf.int64.max
+        error = first_error(
+            (tf.strings.length(content) == 0, "the image is empty"),
+            (~(is_png | is_jpeg), "neither a JPEG nor a PNG image"),
+            (tf.reduce_prod(sides) > max_pixels, f"more than {max_pixels:,} pixels"),
         )
+
+        def decode():
+            pixels = tf.cond(is_png, lambda: _decode_png(content), lambda: _decode_jpeg(content))
+            return resize(_rotated(pixels, _orientation(content, is_png)), size)
+
+        return index, tf.cond(error == "", decode, lambda: black), error
+
+    # TensorFlow's decoders raise errors. Of a data set, the elements that raise one can be left out.
+    images = tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes)).map(decode_square).ignore_errors()
+    end = tf.data.Dataset.from_tensors((count, black, ""))  # a data set without elements has no batch
+    batch = images.concatenate(end).batch(tf.cast(count, tf.int64) + 1).get_single_element()
+    indices, squares, errors = (value[:-1] for value in batch)
+    indices = indices[:, tf.newaxis]
+    pixels = tf.scatter_nd(indices, squares, (count, size, size, 3))
+    return pixels, tf.tensor_scatter_nd_update(tf.fill([count], "a broken or truncated image"), indices, errors)
+
+
+def _png_size(content):
+    """The height and width of a PNG by its header, which has the width in bytes 16 to 20 and the height in 20 to 24."""
+    octets = tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.uint8, fixed_length=8)
+    return tf.reduce_sum(tf.reshape(tf.cast(octets, tf.int64), (2, 4)) * [2**24, 2**16, 2**8, 1], axis=1)[::-1]
+
+
+def _jpeg_size(content):
+    return tf.cast(tf.io.extract_jpeg_shape(content), tf.int64)[:2]
+
+
+def _decode_png(content):
+    depth = tf.io.decode_raw(tf.strings.substr(content, 24, 1), tf.uint8)[0]  # bits per channel
+    pixels = tf.cond(depth < 8, lambda: _decode_low_depth_png(content), lambda: tf.io.decode_png(content, channels=4))
     return tf.cast(blend_with_white(tf.cast(pixels, tf.int32)), tf.uint8)
+
+
+def _decode_jpeg(content):
+    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _decode_low_depth_png(content):
@@ -79,16 +101,6 @@ def _decode_low_depth_png(content):
     colour = tf.cond(channels == 1, lambda: tf.tile(pixels, (1, 1, 3)), lambda: pixels[:, :, :3])
     opacity = tf.cond(channels == 4, lambda: pixels[:, :, 3:], lambda: 255 * tf.ones_like(colour[:, :, :1]))
     return tf.concat([colour, opacity], axis=2)
-
-
-def _decode_jpeg(index, content):
-    with tf.control_dependencies([_check_size(index, tf.cast(tf.io.extract_jpeg_shape(content), tf.int64)[:2])]):
-        return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
-
-
-def _check_size(index, sides):
-    message = tf.strings.format("image_bytes[{}] has too many pixels: {}", (index, sides))
-    return tf.debugging.Assert(tf.reduce_prod(sides) <= (Image.MAX_IMAGE_PIXELS or tf.int64.max), [message])
 
 
 def _orientation(content, is_png):

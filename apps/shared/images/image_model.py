@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ....layers import ImageEncoder
 from ....layers.types import Tensor
+from ..models.rows import answer_usable
 from ..models.trained_model import TrainedModel
 from .backbones import feature_grid
 from .graph import decode_in_graph, pad_empty_batch, resize_in_graph
@@ -57,7 +58,9 @@ class ImageModel(TrainedModel):
         """Two signatures with the outputs of `best`.
 
         `serving_default` takes `image_bytes` `(batch,)`, the contents of JPEG or PNG files of any sizes; `pixels` takes
-        uint8 images `(batch, height, width, 3)`. Both take `further_inputs`, too.
+        uint8 images `(batch, height, width, 3)`. Both take `further_inputs`, too. Both also return `error` `(batch,)`,
+        what is wrong with a row, empty if nothing is. The other outputs of a row that cannot be used are zeros and
+        empty strings.
         """
         return {
             "serving_default": (self.predict_bytes, [IMAGE_BYTES, *self.further_inputs]),
@@ -66,11 +69,16 @@ class ImageModel(TrainedModel):
 
     def predict_bytes(self, image_bytes: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes the best outputs for the contents of JPEG and PNG files `(batch,)`, in the graph."""
-        return self.predict_squares(decode_in_graph(image_bytes, self.config.image_size), *inputs)
+        return self.predict_usable(*decode_in_graph(image_bytes, self.config.image_size), *inputs)
 
     def predict_pixels(self, pixels: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes the best outputs for images `(batch, height, width, 3)` in 0 to 255, in the graph."""
-        return self.predict_squares(resize_in_graph(pixels, self.config.image_size), *inputs)
+        error = tf.fill(tf.shape(pixels)[:1], "")
+        return self.predict_usable(resize_in_graph(pixels, self.config.image_size), error, *inputs)
+
+    def predict_usable(self, pixels: Tensor, error: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
+        """Computes the best outputs for the images `(batch, size, size, 3)` without an error `(batch,)`."""
+        return answer_usable(self.predict_squares, error, error == "", pixels, *inputs)
 
     def predict_squares(self, pixels: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes `best`; also of an empty batch."""

@@ -13,7 +13,7 @@ from .outputs import whole
 def write_saved_model(
     folder: str | Path,
     signatures: Mapping[str, tuple[Callable, list[Any]]],
-    tracked: Iterable[Any],
+    tables: Iterable[Any],
     overwrite: bool = True,
 ) -> None:
     """Writes a SavedModel. The folder appears complete or not at all.
@@ -21,7 +21,9 @@ def write_saved_model(
     Args:
         folder: The folder to write.
         signatures: From the name of each signature to `(function, input_signature)`. One is `"serving_default"`.
-        tracked: The layers whose weights and lookup tables the functions use.
+            The variables that the functions use are found and stored.
+        tables: The lookup tables that the functions use, or layers that have them. A layer with weights would store
+            these a second time.
         overwrite: Whether an existing folder is replaced.
 
     Raises:
@@ -29,8 +31,8 @@ def write_saved_model(
         OSError: If the folder cannot be written, as on a full disk.
     """
     archive = keras.export.ExportArchive()
-    for layer in tracked:
-        archive.track(layer)
+    for table in tables:
+        archive.track(table)
     for name, (function, input_signature) in signatures.items():
         archive.add_endpoint(name, function, input_signature=input_signature)
     with whole(folder, overwrite) as partial:

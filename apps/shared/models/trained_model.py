@@ -46,7 +46,11 @@ class TrainedModel:
         return {}
 
     def signatures(self) -> dict[str, tuple[Callable, list[Any]]]:
-        """Returns the signatures of the SavedModel: from each name to `(function, input_signature)`."""
+        """Returns the signatures of the SavedModel: from each name to `(function, input_signature)`.
+
+        Each function returns a dictionary with an entry `error` `(batch,)`, strings that say what is wrong with each
+        row of the inputs, empty where nothing is. See `rows.answer_usable`.
+        """
         raise NotImplementedError
 
     def save_assets(self, folder: str | Path) -> None:
@@ -103,5 +107,5 @@ class TrainedModel:
 
     def export(self, folder: str | Path, overwrite: bool = True) -> None:
         """Writes a SavedModel with the functions of `signatures`, which requires only TensorFlow."""
-        tracked = [self.model, *(self.assets[name].tracked for name in self.tokenizers)]
-        write_saved_model(folder, self.signatures(), tracked, overwrite)
+        tables = [self.assets[name].tracked for name in self.tokenizers]
+        write_saved_model(folder, self.signatures(), tables, overwrite)

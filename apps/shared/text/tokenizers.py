@@ -109,14 +109,23 @@ class Tokenizer:
             texts: String tensor `(batch,)`.
             max_length: Maximum number of ids per text, the end token included. Longer texts are cut.
         """
-        ids = self.ids_of(texts)
+        return self.with_end(self.ids_of(texts), max_length)
+
+    @staticmethod
+    def with_end(ids: Tensor, max_length: int | None = None) -> Tensor:
+        """Cuts ids, a ragged tensor `(batch, None)`, as `encode` does, and adds the end token to each row."""
         if max_length is not None:
             ids = ids[:, : max_length - 1]
         return tf.concat([ids, tf.fill([ids.nrows(), 1], END)], axis=1)
 
     def encode_padded(self, texts: Tensor, max_length: int | None = None) -> Tensor:
         """Returns `encode` as a dense tensor `(batch, steps)`, padded with 0, with at least one step."""
-        ids = self.encode(texts, max_length).to_tensor()
+        return self.padded(self.encode(texts, max_length))
+
+    @staticmethod
+    def padded(ids: Tensor) -> Tensor:
+        """Returns a ragged tensor of ids as a dense one `(batch, steps)`, padded with 0, with at least one step."""
+        ids = ids.to_tensor()
         return tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
 
     def decode(self, ids: Tensor) -> Tensor:

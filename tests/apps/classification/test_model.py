@@ -174,13 +174,23 @@ def test_rare_labels_count_alike(config, tmp_path, class_weights, rare):
 @pytest.mark.rest
 def test_export_in_plain_tensorflow(saved, exported, plain_tensorflow):
     classifier = load(saved)
-    texts = ["the cook sings here .", "my aunt sobs .", "unknown words", ""]
+    texts = ["the cook sings here .", "my aunt sobs .", "unknown words"]
     (labels, probabilities, everything, names), none = plain_tensorflow(PLAIN, export=exported, texts=texts)
     expected = classifier.classify(texts)
     assert labels == [answer.label for answer in expected]
     np.testing.assert_allclose(probabilities, [answer.probability for answer in expected], atol=1e-5)
     np.testing.assert_allclose(np.sum(everything, axis=1), 1, atol=1e-5)
     assert names == ["glad", "sad"] and none == [[], [], [], names]
+
+
+@pytest.mark.rest
+def test_unusable_texts_in_an_export(saved, exported, check_rows):
+    long = "the cook " + "sings here " * 200
+    texts = ["the cook sings here .", b"my aunt \xc3", "my aunt sobs .", "", long]
+    errors = ["", "the text is not UTF-8", "", "the text is empty", "the text has more than 200 tokens; the rest.*"]
+    outputs = check_rows(exported, "serving_default", {"text": texts}, errors)
+    expected = load(saved).classify([texts[0], texts[2], long])
+    assert outputs["label"][[0, 2, 4]].tolist() == [answer.label.encode() for answer in expected]
 
 
 MISTAKES = {

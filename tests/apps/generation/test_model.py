@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.generation import data, evaluation, model
 from keras_recurrent.apps.generation.config import Config
@@ -241,7 +242,7 @@ def test_a_long_text_is_encoded_in_parts(monkeypatch):
 
 @pytest.mark.parametrize("which", [pytest.param("verse", marks=pytest.mark.rest), "names"])
 @pytest.mark.rest
-def test_export_in_plain_tensorflow(which, request, plain_tensorflow, tmp_path):
+def test_export_in_plain_tensorflow(which, request, plain_tensorflow, check_rows, tmp_path):
     generator = load(request.getfixturevalue(which))
     generator.export(tmp_path / "export")
     rows = [{"prompt": prompt} for prompt in ("the cat", "dog sat", "")]
@@ -259,6 +260,18 @@ def test_export_in_plain_tensorflow(which, request, plain_tensorflow, tmp_path):
         assert first[1][0] == "r"
     else:
         assert first != other
+
+    unknown = "the model has never seen the characters 'Üß'"
+    prompts = [rows[0]["prompt"], b"t\xff", "tÜß", "t" * 20, "t"]
+    inputs = {"prompt": prompts}
+    errors = ["", "the prompt is not UTF-8", unknown, "the prompt has 20 characters or more", ""]
+    if generator.labels:
+        inputs = {"prompt": [*prompts, "t", "t"], "label": ["cats"] * 5 + [b"\xff", "cows"]}
+        errors += ["the label is not UTF-8", "the model has no label 'cows'; its labels are cats, dogs"]
+    seed = {"seed": tf.constant(1, tf.int64)}
+    check_rows(tmp_path / "export", "serving_default", inputs, errors, seed)
+    sampling = {"temperature": tf.constant(0.5), "top_p": tf.constant(0.9)}
+    check_rows(tmp_path / "export", "sample", inputs, errors, seed | sampling)
 
 
 def test_pieces_of_a_long_text_follow_each_other():

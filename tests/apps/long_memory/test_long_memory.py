@@ -79,8 +79,29 @@ def written(task, sequence):
 @pytest.mark.parametrize("task", data.TASKS)
 def test_written_sequences_are_those_of_training(task):
     inputs, _ = drawn(task)
-    read = data.TASKS[task].parse(tf.constant([written(task, sequence) for sequence in inputs]), 9)
+    read, is_valid = data.TASKS[task].parse(tf.constant([written(task, sequence) for sequence in inputs]), 9)
+    assert is_valid.numpy().all()
     np.testing.assert_allclose(read.to_tensor().numpy(), inputs, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("task", "valid", "invalid"),
+    [
+        (
+            "adding",
+            ["0.5* .25 1*", "1e-3* 0* 2E-1"],
+            ["", "0.1* 2*", "0* nan*", "1* 1* 1e999", "0** 0.2*", "٣* 0*"],
+        ),
+        ("copy", ["a b h", " c  c c"], ["", "a b", "a b c d", "a b i", "abc"]),
+        ("parity", ["1 2 3", "07"], ["", "17", "-1", "1.0", "x", "²", "99999999999"]),
+    ],
+)
+def test_invalid_sequences_do_not_change_the_valid_ones(task, valid, invalid):
+    parse = data.TASKS[task].parse
+    inputs, is_valid = parse(tf.constant([valid[0], *invalid, *valid[1:]]), 5)
+    assert is_valid.numpy().tolist() == [True, *[False] * len(invalid), *[True] * (len(valid) - 1)]
+    alone, _ = parse(tf.constant(valid), 5)
+    assert tf.ragged.boolean_mask(inputs, is_valid).to_list() == alone.to_list()
 
 
 def test_tested_sequences_are_always_the_same():
@@ -200,10 +221,13 @@ def test_biases_that_a_cell_does_not_have(options):
 
 
 @pytest.mark.rest
-def test_export_in_plain_tensorflow(solved, plain_tensorflow, tmp_path):
+def test_export_in_plain_tensorflow(solved, plain_tensorflow, check_rows, tmp_path):
     load(solved).export(tmp_path / "export")
     texts = ["7 1 0 3 2 2", "4 1 1 1 9 3"]
     assert plain_tensorflow(PLAIN, export=tmp_path / "export", texts=texts) == [["odd", "even"], []]
+    error = "not a sequence of the task parity: a sequence is digits with spaces between them"
+    texts = [texts[0], "", "1 x", b"1 \xff", "9" * 500, texts[1]]
+    check_rows(tmp_path / "export", "serving_default", {"text": texts}, ["", *[error] * 4, ""])
 
 
 def test_command_line(solved, capsys):

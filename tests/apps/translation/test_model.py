@@ -209,10 +209,11 @@ answers = []
 for batch in batches:
     text = tf.constant(batch, tf.string, shape=(len(batch),))
     answer = model.signatures["serving_default"](text=text)
-    assert set(answer) == {"text", "score"}
+    assert set(answer) == {"text", "score", "error"}
     answers.append([[text.decode() for text in answer["text"].numpy()], answer["score"].numpy().tolist()])
     nbest = {name: value.numpy() for name, value in model.signatures["nbest"](text=text).items()}
-    assert set(nbest) == {"texts", "scores", "lengths", "tokens", "source_tokens", "alignments"}
+    assert set(nbest) == {"texts", "scores", "lengths", "tokens", "source_tokens", "alignments", "error"}
+    assert nbest["error"].tolist() == answer["error"].numpy().tolist()
     assert nbest["texts"][:, :1].ravel().tolist() == answer["text"].numpy().tolist()
     assert (abs(nbest["scores"][:, :1].ravel() - answer["score"].numpy()) < 1e-4).all()
     assert nbest["alignments"].shape == (*nbest["tokens"].shape, nbest["source_tokens"].shape[1])
@@ -229,6 +230,26 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exp
         expected = translator.translate(batch)
         assert texts == [translation.text for translation in expected]
         assert scores == pytest.approx([translation.score for translation in expected], rel=1e-4)
+
+
+@pytest.mark.rest
+def test_unusable_texts_in_an_export(saved, exported, check_rows):
+    texts = [
+        "ein Hund rennt hier.",
+        b"\xffein Hund",
+        "",
+        " \n",
+        "Hund " * 30,
+        "Hund " * 1200,
+        "eine Katze schläft dort.",
+    ]
+    empty, long = "the text is empty", "the text has more than {} tokens, the maximum in training"
+    long, ignored = long.format(20), "the text has more than 1,000 tokens; the rest is ignored"
+    errors = ["", "the text is not UTF-8", empty, empty, long, ignored, ""]
+    for signature in ("serving_default", "nbest"):
+        outputs = check_rows(exported, signature, {"text": texts}, errors)
+    translations = load(saved).translate([*texts[:1], "", texts[4], "Hund " * 999])
+    assert outputs["texts"][[0, 2, 4, 5], 0].tolist() == [translation.text.encode() for translation in translations]
 
 
 @pytest.mark.rest

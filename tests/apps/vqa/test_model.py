@@ -183,7 +183,7 @@ def test_where_it_looked(config, eagerly, pairs, options, hops):
 def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exported, plain_tensorflow, pictures):
     answerer = load(saved)
     paths = sorted((pictures / "images").glob("val-*"))[:3]
-    questions = ["Which colour is it?", "", "Is there a unicorn?"]
+    questions = ["Which colour is it?", "Where is it?", "Is there a unicorn?"]
     encoded, pixels, none = plain_tensorflow(PLAIN, export=exported, paths=paths, questions=questions)
     expected = answerer.answer([path.read_bytes() for path in paths], questions)
     for texts, probabilities in (encoded, pixels):
@@ -191,6 +191,28 @@ def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exp
         wanted = [[answer.probability for answer in answers] for answers in expected]
         np.testing.assert_allclose(probabilities, wanted, rtol=1e-3, atol=1e-5)
     assert none == [[], []]
+
+
+@pytest.mark.rest
+def test_unusable_images_and_questions_in_an_export(exported, check_rows, pairs):
+    (image, other, *_), (question, *_), _ = pairs
+    long = "where is it " * 30
+    rows = [
+        (image, question, ""),
+        (b"no image", question, "neither a JPEG nor a PNG image"),
+        (image, "", "the question is empty"),
+        (image, b"\xfe", "the question is not UTF-8"),
+        (b"", "", "the image is empty"),
+        (image, long, "the question has more than 60 tokens; the rest is ignored"),
+        (other, question, ""),
+    ]
+    images, questions, errors = map(list, zip(*rows, strict=True))
+    inputs = {"image_bytes": images, "question": questions}
+    outputs = check_rows(exported, "serving_default", inputs, errors)
+    assert outputs["answers"][[0, 5, 6]].all()
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), "uint8")
+    inputs = {"pixels": pixels, "question": [question, "", question]}
+    check_rows(exported, "pixels", inputs, ["", "the question is empty", ""])
 
 
 @pytest.mark.rest
