@@ -18,12 +18,12 @@ import jsonargparse
 
 from .. import __version__
 from ..datasets import DataError
+from ..extras import MissingExtra
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
 from .shared.config import SearchConfig
 from .shared.console import import_tensorflow, note
 from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
-from .shared.extras import MissingExtra
 from .shared.models import folders, outputs
 from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
 

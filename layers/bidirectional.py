@@ -7,6 +7,7 @@ from keras import ops, tree
 
 from . import backprop
 from .cell import RecurrentCell
+from .loop import current_settings, loop_settings
 from .recurrent import mask_outputs, time_major
 from .types import Nest, Tensor
 
@@ -82,7 +83,7 @@ class Bidirectional(keras.layers.Bidirectional):
             raise ValueError("Argument `layer` must not be stateful, since the backward layer has no earlier state.")
 
     def call(self, sequences: Tensor, initial_state: Nest = None, mask: Any = None, training: bool = False) -> Nest:
-        if sequences.shape[1] == 0:
+        if sequences.shape[1] == 0 or current_settings().portable:
             return super().call(sequences, initial_state, mask, training)
         directions = (self.forward_layer, self.backward_layer)
         initial_states = self._split_states(sequences, initial_state)
@@ -91,7 +92,8 @@ class Bidirectional(keras.layers.Bidirectional):
         if mask is not None:
             mask = time_major(mask)
             mask = ops.stack([ops.flip(mask, 0) if layer.go_backwards else mask for layer in directions], axis=1)
-        outputs, states = self._run(sequences, initial_states, mask, training)
+        with loop_settings(unroll=self.forward_layer.unroll):
+            outputs, states = self._run(sequences, initial_states, mask, training)
         last = states[0]
         if mask is not None:
             last, outputs = mask_outputs(last, outputs, mask, self.return_sequences)

@@ -12,6 +12,7 @@ from .backprop import Nudge
 from .derivatives import get_activation, has_derivative
 from .dropout import check_rate, dropout
 from .keras_internals import DropoutMasks
+from .loop import current_settings
 from .types import Identifier, Nest, Shape, Tensor
 
 
@@ -307,6 +308,12 @@ class RecurrentCell(layers.Layer, DropoutMasks):
         Returns:
             `(last_output, outputs, states)`: `(batch, units)`, `(steps, batch, units)`, and the last states.
         """
+        settings = current_settings()
+        if settings.node is not None and mix is None:
+            result = settings.node(self, sequences, states, mask, settings.flipped)
+            if result is not None:
+                outputs, states = result
+                return states[0], outputs, states
         sequences = self.drop_inputs(sequences, training)
         outputs, states = backprop.run(
             self,

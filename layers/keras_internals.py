@@ -10,6 +10,7 @@ import keras
 # Private. `keras.layers.RNN` and `StackedRNNCells` draw and reset the dropout masks of instances of this class alone.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from .loop import current_settings
 from .types import Nest, Tensor
 
 
@@ -39,9 +40,13 @@ class RNN(keras.layers.RNN):
 
     def inner_loop(self, sequences: Tensor, initial_state: Nest, mask: Any, training: bool = False) -> tuple:
         # Undocumented hook of `keras.layers.RNN`: the loop over time.
-        if hasattr(self.cell, "run"):
-            return self.run_cell(sequences, initial_state, mask, training)
-        return super().inner_loop(sequences, initial_state, mask, training)
+        inner_loop = self.run_cell if hasattr(self.cell, "run") else super().inner_loop
+
+        def run(states: Nest) -> tuple[Tensor, Tensor, Nest]:
+            return inner_loop(sequences, states, mask, training)
+
+        run_layer = current_settings().layer
+        return run(initial_state) if run_layer is None else run_layer(self, run, initial_state)
 
     def _maybe_config_dropout_masks(self, cell, input_sequence, input_state):
         # Private hook of `keras.layers.RNN`: it draws the masks before the loop. A cell with `run` draws them itself.

@@ -1,11 +1,66 @@
 """The time loop on TensorFlow, JAX and PyTorch. No other file of the layers names a backend."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import keras
-from keras import tree
+from keras import ops, tree
 
 from .types import Nest, Tensor
+
+
+class LoopSettings(NamedTuple):
+    """How time loops run; see `loop_settings`.
+
+    Attributes:
+        unroll: Whether a loop over a known number of steps becomes a Python loop.
+        portable: Whether the loop is for the converters of an export.
+        dense: Whether a portable loop writes its outputs to plain tensors, and not to arrays of tensors, which LiteRT
+            does not have.
+        node: In an export, a function `(cell, sequences, states, mask, flipped) -> (outputs, states)` that runs a whole
+            layer in one operation of the format, or returns None for a layer that the format does not have. Arguments
+            and results are those of `RecurrentCell.run`; `flipped` is the setting below.
+        flipped: Whether a layer has reversed the order of the time steps.
+        layer: In an export of one step, a function `(layer, run, initial_state) -> (last_output, outputs, states)` that
+            calls `run` with the states of a layer.
+    """
+
+    unroll: bool = False
+    portable: bool = False
+    dense: bool = False
+    node: Callable | None = None
+    flipped: bool = False
+    layer: Callable | None = None
+
+
+_DEFAULTS = LoopSettings()
+_SETTINGS: ContextVar[LoopSettings] = ContextVar("loop_settings", default=_DEFAULTS)
+
+
+@contextlib.contextmanager
+def loop_settings(**changes: Any) -> Iterator[None]:
+    """Within this context, loops run with other `LoopSettings`.
+
+    Example:
+
+    >>> from keras_recurrent.layers import LSTM
+    >>> from keras_recurrent.layers.loop import loop_settings
+    >>> with loop_settings(unroll=True):
+    ...     LSTM(8)(ops.ones((2, 5, 3))).shape
+    (2, 8)
+    """
+    token = _SETTINGS.set(_SETTINGS.get()._replace(**changes))
+    try:
+        yield
+    finally:
+        _SETTINGS.reset(token)
+
+
+def current_settings() -> LoopSettings:
+    """Returns the settings of the innermost `loop_settings`."""
+    return _SETTINGS.get()
 
 
 def scan(step: Callable[[Nest, Nest], tuple[Nest, Nest]], carry: Nest, inputs: Nest, reverse: bool = False) -> tuple:
@@ -28,6 +83,11 @@ def scan(step: Callable[[Nest, Nest], tuple[Nest, Nest]], carry: Nest, inputs: N
     >>> [float(s) for s in sums]
     [1.0, 2.0, 3.0]
     """
+    settings = current_settings()
+    if settings.unroll and tree.flatten(inputs)[0].shape[0]:
+        return _scan_unrolled(step, carry, inputs, reverse)
+    if settings.portable:
+        return _scan_portable(step, carry, inputs, reverse, settings.dense)
     return _BACKENDS[keras.config.backend()][0](step, carry, inputs, reverse)
 
 
@@ -70,16 +130,36 @@ def gradients(function: Callable[..., Tensor], arguments: list[Tensor]) -> list[
     return _BACKENDS[keras.config.backend()][2](function, arguments)
 
 
-def _scan_tensorflow(step, carry, inputs, reverse):
+def _scan_unrolled(step, carry, inputs, reverse):
+    steps = tree.flatten(inputs)[0].shape[0]
+    if steps == 0:
+        example = tree.map_structure(
+            lambda x: ops.zeros(tuple(x.shape[1:]), keras.backend.standardize_dtype(x.dtype)), inputs
+        )
+        _, output = step(carry, example)
+        return carry, tree.map_structure(lambda x: ops.stack([x])[:0], output)
+    outputs = []
+    for time in reversed(range(steps)) if reverse else range(steps):
+        carry, output = step(carry, tree.map_structure(lambda x, time=time: x[time], inputs))
+        outputs.append(output)
+    if reverse:
+        outputs.reverse()
+    return carry, tree.map_structure(lambda *xs: ops.stack(xs), *outputs)
+
+
+def _scan_portable(step, carry, inputs, reverse, dense):
+    """Runs the loop of an export, from the first step to the last: a converter may ignore the index of a write."""
+    scan = _scan_dense if dense else _scan_tensorflow
+    if not reverse:
+        return scan(step, carry, inputs)
+    carry, outputs = scan(step, carry, tree.map_structure(lambda x: ops.flip(x, 0), inputs))
+    return carry, tree.map_structure(lambda x: ops.flip(x, 0), outputs)
+
+
+def _scan_tensorflow(step, carry, inputs, reverse=False):
     import tensorflow as tf
 
-    # For the shapes of the outputs, also if there are no steps. A graph prunes it, since nothing reads its values.
-    example = tree.map_structure(lambda x: tf.zeros(tf.shape(x)[1:], x.dtype), inputs)
-    example = tree.map_structure(lambda x, y: tf.ensure_shape(x, y.shape[1:]), example, inputs)
-    _, outputs = step(carry, example)
-
-    first = tree.flatten(inputs)[0]
-    steps = first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
+    outputs, steps = _example_tensorflow(step, carry, inputs)
     reads = tree.map_structure(lambda x: tf.TensorArray(x.dtype, steps).unstack(x), inputs)
     writes = [tf.TensorArray(x.dtype, steps, element_shape=x.shape) for x in tree.flatten(outputs)]
 
@@ -95,6 +175,45 @@ def _scan_tensorflow(step, carry, inputs, reverse):
         lambda count, carry, writes: count < steps, body, (0, carry, writes), maximum_iterations=steps
     )
     return carry, tree.pack_sequence_as(outputs, [array.stack() for array in writes])
+
+
+def _scan_dense(step, carry, inputs):
+    """`_scan_tensorflow` without arrays of tensors. Each step copies the outputs of all steps."""
+    import tensorflow as tf
+
+    outputs, steps = _example_tensorflow(step, carry, inputs)
+    times = tf.range(steps)
+    writes = []
+    for x in tree.flatten(outputs):
+        write = tf.zeros(tf.concat([[steps], tf.shape(x)], 0), x.dtype)
+        write.set_shape([times.shape[0], *x.shape])
+        writes.append(write)
+
+    def body(count, carry, writes):
+        new_carry, output = step(carry, tree.map_structure(lambda x: tf.gather(x, count), inputs))
+        new_carry = tree.pack_sequence_as(carry, tree.flatten(new_carry))
+        # A comparison costs less in LiteRT than the indices of `tf.tensor_scatter_nd_update`.
+        writes = [
+            tf.where(tf.reshape(times == count, [-1] + [1] * x.shape.rank), x, write)
+            for write, x in zip(writes, tree.flatten(output), strict=True)
+        ]
+        return count + 1, new_carry, writes
+
+    _, carry, writes = tf.while_loop(lambda count, carry, writes: count < steps, body, (0, carry, writes))
+    return carry, tree.pack_sequence_as(outputs, writes)
+
+
+def _example_tensorflow(step, carry, inputs):
+    """Returns `(outputs, steps)`: tensors of the shapes of a step's outputs, and the number of steps."""
+    import tensorflow as tf
+
+    # For the shapes of the outputs, also if there are no steps. A graph prunes it, since nothing reads its values.
+    example = tree.map_structure(lambda x: tf.zeros(tf.shape(x)[1:], x.dtype), inputs)
+    for x, y in zip(tree.flatten(example), tree.flatten(inputs), strict=True):
+        x.set_shape(y.shape[1:])
+    _, outputs = step(carry, example)
+    first = tree.flatten(inputs)[0]
+    return outputs, first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
 
 
 def _with_gradient_tensorflow(forward, backward, *arguments):
@@ -140,23 +259,6 @@ def _gradients_jax(function, arguments):
     return list(jax.grad(function, argnums=tuple(range(len(arguments))))(*arguments))
 
 
-def _scan_torch(step, carry, inputs, reverse):
-    import torch
-
-    steps = tree.flatten(inputs)[0].shape[0]
-    if steps == 0:
-        example = tree.map_structure(lambda x: x.new_zeros(x.shape[1:]), inputs)
-        _, output = step(carry, example)
-        return carry, tree.map_structure(lambda x: x.new_zeros((0, *x.shape)), output)
-    outputs = []
-    for time in reversed(range(steps)) if reverse else range(steps):
-        carry, output = step(carry, tree.map_structure(lambda x, time=time: x[time], inputs))
-        outputs.append(output)
-    if reverse:
-        outputs.reverse()
-    return carry, tree.map_structure(lambda *xs: torch.stack(xs), *outputs)
-
-
 def _with_gradient_torch(forward, backward, *arguments):
     import torch
 
@@ -184,5 +286,5 @@ def _gradients_torch(function, arguments):
 _BACKENDS = {
     "tensorflow": (_scan_tensorflow, _with_gradient_tensorflow, _gradients_tensorflow),
     "jax": (_scan_jax, _with_gradient_jax, _gradients_jax),
-    "torch": (_scan_torch, _with_gradient_torch, _gradients_torch),
+    "torch": (_scan_unrolled, _with_gradient_torch, _gradients_torch),
 }

@@ -9,6 +9,7 @@ from keras import ops, tree
 from .backprop import current_nudge
 from .cell import RecurrentCell
 from .keras_internals import RNN, tracked_layer
+from .loop import current_settings, loop_settings
 from .stacked import StackedCells
 from .types import Nest, Shape, Tensor
 
@@ -143,15 +144,17 @@ class Recurrent(RNN):
     ) -> tuple[Tensor, Tensor, Nest]:
         """Runs a cell of this package over the time steps: `(last_output, outputs, states)`, batch first."""
         cell = self.cell
-        sequences = ops.transpose(ops.cast(sequences, cell.compute_dtype), (1, 0, 2))  # (steps, batch, features)
+        sequences = ops.cast(sequences, cell.compute_dtype)
+        if self.go_backwards:
+            sequences = ops.flip(sequences, 1)
+        sequences = ops.transpose(sequences, (1, 0, 2))  # (steps, batch, features)
         mask = tree.flatten(mask)[0]  # Keras passes a list if the initial state has a mask, too
         if mask is not None:
             mask = time_major(mask)
-        if self.go_backwards:
-            sequences = ops.flip(sequences, 0)
-            mask = None if mask is None else ops.flip(mask, 0)
+            mask = ops.flip(mask, 0) if self.go_backwards else mask
 
-        last, outputs, states = cell.run(sequences, initial_state, mask, training, nudge=current_nudge())
+        with loop_settings(unroll=self.unroll or current_settings().unroll, flipped=self.go_backwards):
+            last, outputs, states = cell.run(sequences, initial_state, mask, training, nudge=current_nudge())
         if mask is not None:
             last, outputs = mask_outputs(last, outputs, mask, self.zero_output_for_mask)
         return last, ops.transpose(outputs, (1, 0, 2)), states

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
-from .extras import import_extra
+from ...extras import import_extra
 
 
 def import_tensorflow() -> None:

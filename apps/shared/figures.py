@@ -16,9 +16,9 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from ...files import whole_file
 from .console import note
 from .errors import UsageError
-from .models.outputs import whole_file
 
 
 def draw_history(history: str | Path, path: str | Path) -> None:

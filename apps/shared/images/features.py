@@ -17,11 +17,11 @@ import keras
 import numpy as np
 
 from ....datasets.images import Image
+from ....files import whole_file
 from ..config import ImageConfig
 from ..console import note, progress
 from ..errors import TrainingError
 from ..locks import locked
-from ..models.outputs import whole_file
 from .pixels import Reader, pixel_reader
 
 BATCH = 32

@@ -12,13 +12,14 @@ import yaml
 
 from ....datasets import DataError
 from ....datasets.files import decode_text
+from ....files import whole_file
 from ..config import rename_attention
 from ..console import note
 from ..errors import ModelFolderError, UsageError
 from ..locks import locked
 from ..options import read_yaml
 from . import outputs
-from .outputs import STATES, whole_file
+from .outputs import STATES
 
 
 def read_config(folder: str | Path, app: str | None = None) -> dict[str, Any]:

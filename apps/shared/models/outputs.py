@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ....files import flush
 from ..errors import AlreadyLockedError, LockError, ModelFolderError
 from ..locks import locked
 
@@ -84,19 +85,6 @@ def check_new(folder: str | Path, overwrite: bool, mark: str) -> None:
 def _check_absent(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not overwrite:
         raise ModelFolderError(f"{folder} exists already; --overwrite replaces it")
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields the path of a temporary file that becomes `path` when the block ends and is deleted if it fails."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        _flush(partial)
-        os.replace(partial, path)
-        _flush(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -176,8 +164,8 @@ def replace(folder: Path, partial: Path) -> None:
         if STATES in subfolders:  # deleted below
             subfolders.remove(STATES)
         for name in names:
-            _flush(Path(path) / name)
-        _flush(Path(path))
+            flush(Path(path) / name)
+        flush(Path(path))
     partial.rename(beside(folder, "finished"))
     _put_into_place(folder)
 
@@ -195,7 +183,7 @@ def _put_into_place(folder: Path) -> None:
         if old.exists():
             old.rename(folder)
         raise
-    _flush(folder.parent)
+    flush(folder.parent)
     _delete_old(folder)
 
 
@@ -244,20 +232,3 @@ def find(folder: Path) -> Path:
                 break
             time.sleep(0.1)
     return folder
-
-
-def _flush(path: Path) -> None:
-    """Waits until a file or the entries of a folder are on the disk."""
-    try:
-        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows flushes what it may write
-    except OSError:  # Windows opens no folders
-        if path.is_file():
-            raise
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some network file systems flush no folders
-        if path.is_file():
-            raise
-    finally:
-        os.close(descriptor)

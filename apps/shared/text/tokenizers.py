@@ -12,10 +12,10 @@ from keras import layers
 
 from ....datasets import DataError
 from ....datasets.files import nfc
+from ....extras import import_extra
 from ....layers.types import Tensor
 from ..console import note
 from ..errors import ModelFolderError, first_line
-from ..extras import import_extra
 from ..models import folders
 from .normalization import normalize
 

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from ....files import whole_file
 from ..config import TrainingConfig
 from ..console import note
 from ..errors import TrainingError, first_line
-from ..models.outputs import whole_file
 
 
 class History:

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from ....extras import import_extra
 from ..config import TrainingConfig
 from ..console import note
 from ..errors import NotANumberError, TrainingError
-from ..extras import import_extra
 from ..figures import draw_history
 from ..models.outputs import STATES
 from .batches import EpochBatches

@@ -53,17 +53,6 @@ def test_check_new(tmp_path):
     outputs.check_new(tmp_path, True, "config.yaml")
 
 
-def test_a_file_is_whole_or_not_there(tmp_path):
-    path = tmp_path / "file"
-    with pytest.raises(Killed), outputs.whole_file(path) as partial:
-        partial.write_text("half")
-        raise Killed
-    assert not list(tmp_path.iterdir())
-    with outputs.whole_file(path) as partial:
-        partial.write_text("whole")
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
-
-
 def test_the_old_folder_stays_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     old = tmp_path / "model"
     old.mkdir()

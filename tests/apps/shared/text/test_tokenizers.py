@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps.shared.config import TokenizerName
-from keras_recurrent.apps.shared.extras import MissingExtra
 from keras_recurrent.apps.shared.text.batches import length_batches, pad
 from keras_recurrent.apps.shared.text.tokenizers import (
     END,
@@ -16,6 +15,7 @@ from keras_recurrent.apps.shared.text.tokenizers import (
     WordTokenizer,
 )
 from keras_recurrent.datasets import DataError
+from keras_recurrent.extras import MissingExtra
 
 TEXTS = [
     "a man , sleeping.",

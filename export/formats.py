@@ -1,0 +1,196 @@
+"""From a TensorFlow function to a file of each format."""
+
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from ..extras import import_extra
+from ..files import flush, whole_file, whole_folder
+from ..layers.loop import loop_settings
+from .nodes import RecurrentNodes
+from .onnx_loops import inline_invariants
+
+# A function from tensors to a dictionary of tensors.
+Function: TypeAlias = Callable[..., dict[str, Any]]
+
+# Of the operations in the files, which all runtimes of the last years support.
+_ONNX_OPSET = 17
+
+
+def write_saved_model(
+    path: Path, function: Function, signature: Sequence[tf.TensorSpec], tables: Iterable[Any] = ()
+) -> None:
+    """Writes a SavedModel with the signature `"serving_default"` and the method `serve`.
+
+    Args:
+        path: The folder to write.
+        function: Function of tensors.
+        signature: The specifications of its arguments, each with a name.
+        tables: The objects with the lookup tables of the function.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    module = tf.Module()
+    module.serve = tf.function(function, input_signature=signature, autograph=False)
+    module.tracked = [*module.serve.get_concrete_function().variables, *tables]
+    with whole_folder(path) as partial:
+        try:
+            tf.saved_model.save(module, partial, signatures={"serving_default": module.serve})
+        except tf.errors.OpError as error:  # such as a full disk
+            raise OSError(error.message) from error
+
+
+def write_onnx(
+    path: Path, function: Function, signature: Sequence[tf.TensorSpec], right_padded_masks: bool = False
+) -> None:
+    """Writes an ONNX file.
+
+    Args:
+        path: The file to write.
+        function, signature: As for `write_saved_model`.
+        right_padded_masks: Whether all masks of recurrent layers are True up to the length of a row and False after it.
+
+    Raises:
+        MissingExtra: If a converter is not installed.
+        ValueError: If the function has an operation that ONNX does not have.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(to_onnx(function, signature, RecurrentNodes(right_padded_masks)).SerializeToString())
+
+
+def to_onnx(function: Function, signature: Sequence[tf.TensorSpec], nodes: RecurrentNodes) -> Any:
+    """Returns a function as an ONNX model with the recurrent operations `nodes`; see `write_onnx`."""
+    onnx = import_extra("onnx", "onnx")
+    tf2onnx = import_extra("tf2onnx", "onnx")
+    logging.getLogger("tf2onnx.shape_inference").setLevel(logging.ERROR)  # it warns of each placeholder
+    traced = tf.function(function, autograph=False)
+    with loop_settings(portable=True, node=nodes.mark):
+        _check_stateless(traced.get_concrete_function(*signature))
+        model, _ = tf2onnx.convert.from_function(
+            traced, signature, opset=_ONNX_OPSET, custom_op_handlers=nodes.handlers
+        )
+    inline_invariants(model.graph)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        operation = re.search(r"No Op registered for (\w+)", str(error))
+        if operation is None:
+            raise
+        raise ValueError(f"ONNX has no operation for TensorFlow's {operation[1]}") from error
+    return model
+
+
+def write_openvino(
+    path: Path, function: Function, signature: Sequence[tf.TensorSpec], right_padded_masks: bool = False
+) -> None:
+    """Writes an OpenVINO model: `path`, which ends in `.xml`, and a file `.bin` with the weights beside it.
+
+    Args:
+        path: The `.xml` file to write.
+        function, signature, right_padded_masks: As for `write_onnx`.
+
+    Raises:
+        MissingExtra: If a converter is not installed.
+        ValueError: If the function has an operation that ONNX does not have.
+    """
+    openvino = import_extra("openvino", "openvino")
+    # From bytes: OpenVINO 2026.4 refuses the same loops if it reads them from a file.
+    nodes = RecurrentNodes(right_padded_masks, with_lengths=False)
+    model = openvino.Core().read_model(to_onnx(function, signature, nodes).SerializeToString())
+    _read_batch_first(model)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as partial:
+        model_file = Path(partial) / "model.xml"
+        openvino.save_model(model, model_file, compress_to_fp16=False)
+        for file in (model_file, model_file.with_suffix(".bin")):
+            flush(file)
+        # The new weights never stand beside an old model.
+        path.unlink(missing_ok=True)
+        model_file.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        model_file.replace(path)
+        flush(path.parent)
+
+
+def _read_batch_first(model: Any) -> None:
+    """Removes pairs of transpositions in front of the recurrent operations of an OpenVINO model.
+
+    Where operations share a transposed input, OpenVINO (2026.4) confuses its axes on a CPU.
+    """
+    for operation in model.get_ops():
+        if operation.get_type_name() in ("RNNSequence", "LSTMSequence", "GRUSequence"):
+            outer = operation.input_value(0).get_node()
+            if _swaps_batch(outer) and _swaps_batch(inner := outer.input_value(0).get_node()):
+                operation.input(0).replace_source_output(inner.input_value(0))
+
+
+def _swaps_batch(operation: Any) -> bool:
+    """Returns whether an operation of OpenVINO is a transposition of the first two of three axes."""
+    if operation.get_type_name() != "Transpose":
+        return False
+    order = operation.input_value(1).get_node()
+    return order.get_type_name() == "Constant" and order.data.tolist() == [1, 0, 2]
+
+
+def write_litert(path: Path, function: Function, signature: Sequence[tf.TensorSpec]) -> None:
+    """Writes a LiteRT file (`.tflite`) of LiteRT's own operations with the signature `"serving_default"`.
+
+    Args:
+        path: The file to write.
+        function, signature: As for `write_saved_model`.
+
+    Raises:
+        ValueError: If the function has an operation that LiteRT does not have.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(to_litert(function, signature))
+
+
+def to_litert(
+    function: Function, signature: Sequence[tf.TensorSpec], configure: Callable[[Any], None] | None = None
+) -> bytes:
+    """Returns a function as the content of a LiteRT file; see `write_litert`.
+
+    Args:
+        function, signature: As for `write_saved_model`.
+        configure: Function that sets further attributes of the `tf.lite.TFLiteConverter`.
+    """
+    with loop_settings(portable=True, dense=True):
+        concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
+    _check_stateless(concrete)
+    # The converter leaves variables in a loop.
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda *arguments: tf.nest.pack_sequence_as(concrete.structured_outputs, frozen(*arguments)),
+        input_signature=signature,
+        autograph=False,
+    )
+    with tempfile.TemporaryDirectory() as folder:  # from a concrete function, the file has no signature
+        tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if configure is not None:
+            configure(converter)
+        try:
+            return converter.convert()
+        except Exception as error:  # the converter has errors of its own and of its parts
+            operations = sorted(set(re.findall(r"tf\.(\w+)", str(error))))
+            if not operations:
+                raise
+            raise ValueError(f"LiteRT has no operation for TensorFlow's {', '.join(operations)}") from error
+
+
+def _check_stateless(concrete: Any) -> None:
+    """Raises a `ValueError` if a traced function changes variables."""
+    for operation in concrete.graph.get_operations():
+        if operation.type.startswith("Assign"):
+            raise ValueError(
+                f"The model changes variables in {operation.name.rpartition('/')[0]}, as stateful layers do, which "
+                "only a SavedModel can. `export_step` writes a model with its states as inputs and outputs"
+            )
