@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import docstring_parser
 import jsonargparse
@@ -95,12 +95,27 @@ def _make_absolute(options: dict[str, Any]) -> None:
             options[name] = os.path.abspath(os.path.expanduser(value))
 
 
-def _export(*, model: str, to: str | None, overwrite: bool) -> None:
-    """Exports a model as a SavedModel, which requires only TensorFlow."""
-    folder = outputs.output_folder(os.path.join(model, "export") if to is None else to)
-    outputs.check_new(folder, overwrite, "saved_model.pb")
-    load(model).export(folder, overwrite)
-    note(f"the SavedModel is in {folder if to is None else to}")
+def _export(*, model: str, format: str, quantize: str | None, to: str | None, overwrite: bool) -> None:
+    """Exports a model: a SavedModel for TensorFlow, or a folder with a model for another runtime and a program.
+
+    `python FOLDER/runner.py ARGUMENT...` runs an export in the format onnx, litert or openvino. It requires only NumPy,
+    the runtime, and Pillow for images.
+    """
+    if format == "saved_model" and quantize is not None:
+        raise UsageError("--quantize requires --format onnx, litert or openvino; a SavedModel stores float32")
+    if format == "openvino" and quantize == "int8":
+        raise UsageError("OpenVINO's files store no int8; choose --quantize float16, or the format onnx or litert")
+    default = "-".join(["export", *([format] if format != "saved_model" else []), *([quantize] if quantize else [])])
+    folder = outputs.output_folder(os.path.join(model, default) if to is None else to)
+    outputs.check_new(folder, overwrite, "saved_model.pb" if format == "saved_model" else "runner.py")
+    trained = load(model)
+    if format == "saved_model":
+        trained.export(folder, overwrite)
+        note(f"the SavedModel is in {folder if to is None else to}")
+        return
+    runtimes = importlib.import_module(".shared.models.runtimes", __package__)
+    runtimes.write_runtime(folder, trained, format, quantize, overwrite)
+    note(f"the export is in {folder if to is None else to}; run it with `python runner.py` there")
 
 
 def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
@@ -120,7 +135,21 @@ def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
 def _export_parser() -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(_export.__doc__ or ""))
     parser.add_argument("model", help="Folder of the model.")
-    parser.add_argument("--to", help="Folder to write the SavedModel to. The default is export/ in the model's folder.")
+    parser.add_argument(
+        "--format",
+        type=OptionType(Literal["saved_model", "onnx", "litert", "openvino"]),
+        default="saved_model",
+        help="Format. All but saved_model require the extra of that name.",
+    )
+    parser.add_argument(
+        "--quantize",
+        type=OptionType(Literal["float16", "int8"] | None),
+        default=None,
+        help="Type of the stored weights; the default is float32. float16 halves the file, int8 is a quarter of it.",
+    )
+    parser.add_argument(
+        "--to", help="Folder to write to. The default is export/ or export-FORMAT/ in the model's folder."
+    )
     parser.add_argument("--overwrite", action="store_true", help="Replace an existing folder.")
     return parser
 

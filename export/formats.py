@@ -1,9 +1,11 @@
 """From a TensorFlow function to a file of each format."""
 
+import contextlib
+import functools
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,6 +17,7 @@ from ..files import flush, whole_file, whole_folder
 from ..layers.loop import loop_settings
 from .nodes import RecurrentNodes
 from .onnx_loops import inline_invariants
+from .quantization import quantize_onnx
 
 # A function from tensors to a dictionary of tensors.
 Function: TypeAlias = Callable[..., dict[str, Any]]
@@ -48,7 +51,11 @@ def write_saved_model(
 
 
 def write_onnx(
-    path: Path, function: Function, signature: Sequence[tf.TensorSpec], right_padded_masks: bool = False
+    path: Path,
+    function: Function,
+    signature: Sequence[tf.TensorSpec],
+    right_padded_masks: bool = False,
+    quantize: str | None = None,
 ) -> None:
     """Writes an ONNX file.
 
@@ -56,13 +63,17 @@ def write_onnx(
         path: The file to write.
         function, signature: As for `write_saved_model`.
         right_padded_masks: Whether all masks of recurrent layers are True up to the length of a row and False after it.
+        quantize: `"float16"` or `"int8"`, the type of the stored weights, or None.
 
     Raises:
         MissingExtra: If a converter is not installed.
         ValueError: If the function has an operation that ONNX does not have.
     """
     with whole_file(path) as partial:
-        partial.write_bytes(to_onnx(function, signature, RecurrentNodes(right_padded_masks)).SerializeToString())
+        model = to_onnx(function, signature, RecurrentNodes(right_padded_masks))
+        if quantize is not None:
+            quantize_onnx(model, quantize)
+        partial.write_bytes(model.SerializeToString())
 
 
 def to_onnx(function: Function, signature: Sequence[tf.TensorSpec], nodes: RecurrentNodes) -> Any:
@@ -71,7 +82,7 @@ def to_onnx(function: Function, signature: Sequence[tf.TensorSpec], nodes: Recur
     tf2onnx = import_extra("tf2onnx", "onnx")
     logging.getLogger("tf2onnx.shape_inference").setLevel(logging.ERROR)  # it warns of each placeholder
     traced = tf.function(function, autograph=False)
-    with loop_settings(portable=True, node=nodes.mark):
+    with _quiet(), loop_settings(portable=True, node=nodes.mark):
         _check_stateless(traced.get_concrete_function(*signature))
         model, _ = tf2onnx.convert.from_function(
             traced, signature, opset=_ONNX_OPSET, custom_op_handlers=nodes.handlers
@@ -88,13 +99,18 @@ def to_onnx(function: Function, signature: Sequence[tf.TensorSpec], nodes: Recur
 
 
 def write_openvino(
-    path: Path, function: Function, signature: Sequence[tf.TensorSpec], right_padded_masks: bool = False
+    path: Path,
+    function: Function,
+    signature: Sequence[tf.TensorSpec],
+    right_padded_masks: bool = False,
+    quantize: str | None = None,
 ) -> None:
     """Writes an OpenVINO model: `path`, which ends in `.xml`, and a file `.bin` with the weights beside it.
 
     Args:
         path: The `.xml` file to write.
         function, signature, right_padded_masks: As for `write_onnx`.
+        quantize: `"float16"`, the type of the stored weights, or None.
 
     Raises:
         MissingExtra: If a converter is not installed.
@@ -105,9 +121,31 @@ def write_openvino(
     nodes = RecurrentNodes(right_padded_masks, with_lengths=False)
     model = openvino.Core().read_model(to_onnx(function, signature, nodes).SerializeToString())
     _read_batch_first(model)
+    _save_openvino(model, path, quantize)
+
+
+def write_openvino_loops(
+    path: Path, function: Function, signature: Sequence[tf.TensorSpec], quantize: str | None = None
+) -> None:
+    """Writes an OpenVINO model as `write_openvino` does, with loops in place of the operations for sequences.
+
+    It is made from TensorFlow's operations: OpenVINO (2026.4) does not read the loop of a search from ONNX.
+
+    Args:
+        path, function, signature, quantize: As for `write_openvino`.
+    """
+    openvino = import_extra("openvino", "openvino")
+    with _frozen_saved_model(function, signature) as folder:
+        _save_openvino(openvino.convert_model(folder), path, quantize)
+
+
+def _save_openvino(model: Any, path: Path, quantize: str | None) -> None:
+    if quantize not in (None, "float16"):
+        raise ValueError(f"OpenVINO's files store weights as float32 or float16, not as {quantize}")
+    openvino = import_extra("openvino", "openvino")
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as partial:
         model_file = Path(partial) / "model.xml"
-        openvino.save_model(model, model_file, compress_to_fp16=False)
+        openvino.save_model(model, model_file, compress_to_fp16=quantize == "float16")
         for file in (model_file, model_file.with_suffix(".bin")):
             flush(file)
         # The new weights never stand beside an old model.
@@ -137,18 +175,28 @@ def _swaps_batch(operation: Any) -> bool:
     return order.get_type_name() == "Constant" and order.data.tolist() == [1, 0, 2]
 
 
-def write_litert(path: Path, function: Function, signature: Sequence[tf.TensorSpec]) -> None:
+def write_litert(
+    path: Path, function: Function, signature: Sequence[tf.TensorSpec], quantize: str | None = None
+) -> None:
     """Writes a LiteRT file (`.tflite`) of LiteRT's own operations with the signature `"serving_default"`.
 
     Args:
         path: The file to write.
         function, signature: As for `write_saved_model`.
+        quantize: `"float16"` or `"int8"`, the type of the stored weights, or None.
 
     Raises:
         ValueError: If the function has an operation that LiteRT does not have.
     """
     with whole_file(path) as partial:
-        partial.write_bytes(to_litert(function, signature))
+        partial.write_bytes(to_litert(function, signature, functools.partial(_quantize_litert, dtype=quantize)))
+
+
+def _quantize_litert(converter: Any, dtype: str | None) -> None:
+    if dtype is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if dtype == "float16":
+        converter.target_spec.supported_types = [tf.float16]
 
 
 def to_litert(
@@ -160,19 +208,7 @@ def to_litert(
         function, signature: As for `write_saved_model`.
         configure: Function that sets further attributes of the `tf.lite.TFLiteConverter`.
     """
-    with loop_settings(portable=True, dense=True):
-        concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
-    _check_stateless(concrete)
-    # The converter leaves variables in a loop.
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    module = tf.Module()
-    module.serve = tf.function(
-        lambda *arguments: tf.nest.pack_sequence_as(concrete.structured_outputs, frozen(*arguments)),
-        input_signature=signature,
-        autograph=False,
-    )
-    with tempfile.TemporaryDirectory() as folder:  # from a concrete function, the file has no signature
-        tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+    with _frozen_saved_model(function, signature) as folder:  # from a concrete function, the file has no signature
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if configure is not None:
@@ -184,6 +220,37 @@ def to_litert(
             if not operations:
                 raise
             raise ValueError(f"LiteRT has no operation for TensorFlow's {', '.join(operations)}") from error
+
+
+@contextlib.contextmanager
+def _frozen_saved_model(function: Function, signature: Sequence[tf.TensorSpec]) -> Iterator[str]:
+    """Writes a function with dense loops and without variables as a SavedModel for a converter."""
+    with _quiet(), loop_settings(portable=True, dense=True):
+        concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
+    _check_stateless(concrete)
+    # The converter leaves variables in a loop.
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda *arguments: tf.nest.pack_sequence_as(concrete.structured_outputs, frozen(*arguments)),
+        input_signature=signature,
+        autograph=False,
+    )
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
+        yield folder
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides the warnings of TensorFlow's Python code about what a converter does not need, such as lookup tables."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _check_stateless(concrete: Any) -> None:

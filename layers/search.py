@@ -185,7 +185,8 @@ def sample(
         Fan, Lewis and Dauphin 2018, Hierarchical neural story generation, for `top_k`; Holtzman et al. 2020, The
         curious case of neural text degeneration, for `top_p`.
     """
-    *_, samples, max_length = draws.shape
+    samples = draws.shape[1]
+    max_length = ops.shape(draws)[2]  # in an export it may be unknown
     draws = ops.cast(draws, "float32")
     if isinstance(temperature, (int, float)) and temperature < 0:
         raise ValueError(f"The temperature must be 0 or more. Received: {temperature}")
@@ -285,7 +286,9 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
         def of_parents(x):
             return ops.take_along_axis(x, parents, axis=1)
 
-        tokens = ops.take_along_axis(running.tokens, ops.expand_dims(parents, -1), axis=1)
+        rows = ops.reshape(first_row + parents, (-1,))  # (batch * size,)
+        tokens = ops.take(ops.reshape(running.tokens, (-1, max_length)), rows, axis=0)
+        tokens = ops.reshape(tokens, (-1, size, max_length))
         running = _Running(
             last=last,
             tokens=ops.where(ops.arange(max_length) == time, ops.expand_dims(last, -1), tokens),
@@ -294,7 +297,6 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
             bonuses=of_parents(bonuses),
             finished=ops.logical_or(of_parents(running.finished), last == end),
         )
-        rows = ops.reshape(first_row + parents, (-1,))  # (batch * size,)
         return time + 1, running, tree.map_structure(lambda x: ops.take(x, rows, axis=0), state)
 
     shape = (batch, size)

@@ -110,6 +110,9 @@ class Captioner(ImageModel):
     def encoder(self) -> ImageEncoder:
         return self.model.encoder
 
+    def runner_options(self) -> dict[str, Any]:
+        return {"image_size": self.config.image_size}
+
     def best(self, pixels: Tensor) -> dict[str, Tensor]:
         """Computes the best captions of uint8 images `(batch, size, size, 3)`, in the graph.
 
@@ -122,9 +125,13 @@ class Captioner(ImageModel):
         """Computes all captions that the search finds for uint8 images `(batch, size, size, 3)`, in the graph.
 
         Returns:
-            Dictionary as `Writer.describe` returns it.
+            Dictionary as `Writer.with_texts` returns it.
         """
-        return self.writer.describe(pixels, self.writer.search(pixels))
+        return self.writer.with_texts(self.core(pixels))
+
+    def core(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Computes the hypotheses of the search for uint8 images `(batch, size, size, 3)`, as `Writer.numbers` does."""
+        return self.writer.numbers(pixels, self.writer.search(pixels))
 
     def caption(self, contents: Sequence[bytes]) -> list[Caption]:
         """Captions images.

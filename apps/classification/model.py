@@ -14,7 +14,7 @@ from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from ...layers.types import Tensor
 from ..shared.models.rows import answer_usable
-from ..shared.models.trained_model import TrainedModel
+from ..shared.models.trained_model import IDS, TrainedModel
 from ..shared.text.batches import map_by_length
 from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer, strings
 from ..shared.text.usable import encode_checked
@@ -98,6 +98,9 @@ class Classifier(TrainedModel):
     def sizes(model: keras.Model, assets: dict[str, Any]) -> dict[str, int]:
         return {"text": model.get_layer("encoder").vocabulary_size, "labels": model.output_shape[-1]}
 
+    def runner_options(self) -> dict[str, Any]:
+        return {"longest": self.config.max_length, "labels": self.labels}
+
     def signatures(self) -> dict[str, Any]:
         """Returns one signature from `text` `(batch,)` to the outputs of `answer` and `error` `(batch,)`.
 
@@ -121,6 +124,10 @@ class Classifier(TrainedModel):
             0 steps if the model has another pooling.
         """
         return self.core(self.tokenizer.encode_padded(text, self.config.max_length))
+
+    @property
+    def core_inputs(self) -> list[tf.TensorSpec]:
+        return [IDS]
 
     def core(self, ids: Tensor) -> dict[str, Tensor]:
         """Returns the outputs of `describe` for ids `(batch, steps)`."""

@@ -13,7 +13,7 @@ from ...layers.types import Tensor
 from ..shared.console import note
 from ..shared.errors import TrainingError, UsageError
 from ..shared.models.rows import answer_usable, first_error
-from ..shared.models.trained_model import TrainedModel
+from ..shared.models.trained_model import IDS, TrainedModel
 from ..shared.text.tokenizers import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, Tokenizer, strings
 from ..shared.text.usable import is_utf_8
 from ..shared.text.writing import Sampling
@@ -113,8 +113,7 @@ class Generator(TrainedModel):
         Raises:
             UsageError: If the model was trained with the feed zeros, and so has no prompt to continue.
         """
-        if self.config.feed == "zeros":
-            raise UsageError("a model that is fed zeros writes one text per first character and cannot be exported")
+        self._require_prompts()
         inputs = [PROMPT, SEED, *([LABEL] if self.labels else [])]
 
         def sample(prompt: Tensor, seed: Tensor, *others: Tensor) -> dict[str, Tensor]:
@@ -122,6 +121,20 @@ class Generator(TrainedModel):
             return self.answer(prompt, seed, label[0] if label else None, temperature, top_p)
 
         return {"serving_default": (self.answer, inputs), "sample": (sample, [*inputs, *SAMPLING])}
+
+    def _require_prompts(self) -> None:
+        if self.config.feed == "zeros":
+            raise UsageError("a model that is fed zeros writes one text per first character and cannot be exported")
+
+    def runner_options(self) -> dict[str, Any]:
+        self._require_prompts()
+        probabilities = self._label_probabilities().tolist() if self.labels else []
+        return {
+            "max_length": self.config.max_length,
+            "has_end": self.has_end,
+            "labels": self.labels,
+            "label_probabilities": probabilities,
+        }
 
     @property
     def has_end(self) -> bool:
@@ -145,6 +158,24 @@ class Generator(TrainedModel):
         """
         arguments = {"start": start, "ends": self.has_end, "reads": reads, "tokens": len(self.tokenizer)}
         return self.model.sample(prompt, draws, **arguments, **token_arguments).tokens
+
+    @property
+    def core_inputs(self) -> list[tf.TensorSpec]:
+        draws = tf.TensorSpec([None, 1, None], tf.float32, name="draws")
+        return [IDS, draws, *SAMPLING]
+
+    def core(self, ids: Tensor, draws: Tensor, temperature: Tensor, top_p: Tensor) -> dict[str, Tensor]:
+        """Samples continuations of prompts, in the graph.
+
+        Args:
+            ids: int32 tensor `(batch, positions)`, the labels and prompts, padded with 0.
+            draws: Float tensor `(batch, 1, steps)`, uniform in [0, 1).
+            temperature, top_p: As in `layers.sample`.
+
+        Returns:
+            Dictionary of `tokens` `(batch, steps)`, the ids of the texts, with 0 after an end token.
+        """
+        return {"tokens": self.sample(ids, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]}
 
     def texts_of(self, tokens: Tensor) -> Tensor:
         """Converts ids `(batch, steps)` to strings `(batch,)` without labels, in the graph."""
@@ -226,11 +257,15 @@ class Generator(TrainedModel):
         if label is not None:
             indices = np.full(sampling.num_samples, self.labels.index(label))
         else:
-            logits, _ = self.read(np.array([[START]], "int32"), self.model.initial_state(1))
-            probabilities = tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
+            probabilities = self._label_probabilities()
             generator = np.random.default_rng([1, *np.atleast_1d(sampling.seed)])
             indices = generator.choice(len(probabilities), sampling.num_samples, p=probabilities)
         return len(self.tokenizer) + indices[:, np.newaxis]
+
+    def _label_probabilities(self) -> np.ndarray:
+        """The probability of each label at the start of a text, float64."""
+        logits, _ = self.read(np.array([[START]], "int32"), self.model.initial_state(1))
+        return tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
 
     def _require_label(self, label: str | None) -> None:
         if self.labels and label is None:

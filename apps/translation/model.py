@@ -12,7 +12,7 @@ from ...layers import ConditionalLM, Decoder, Hypotheses, TextEncoder
 from ...layers.types import Tensor
 from ..shared.errors import TrainingError, UsageError
 from ..shared.models.rows import answer_usable
-from ..shared.models.trained_model import TrainedModel
+from ..shared.models.trained_model import IDS, TrainedModel
 from ..shared.text.batches import map_by_length
 from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
 from ..shared.text.usable import encode_checked
@@ -116,6 +116,9 @@ class Translator(TrainedModel):
     def sizes(model: ConditionalLM, assets: dict[str, Any]) -> dict[str, int]:
         return {"source": model.encoder.vocabulary_size, "target": model.decoder.vocabulary_size}
 
+    def runner_options(self) -> dict[str, Any]:
+        return {"longest": None}
+
     def signatures(self) -> dict[str, Any]:
         """Returns two signatures that take strings `text` `(batch,)`.
 
@@ -156,7 +159,7 @@ class Translator(TrainedModel):
             prefix: String tensor `(batch,)`, the beginnings of the translations, or None.
 
         Returns:
-            The dictionary of `Writer.describe`, with `source_tokens` `(batch, positions)`.
+            The dictionary of `Writer.with_texts`, with `source_tokens` `(batch, positions)`.
         """
         ids = self.source.encode_padded(text)
         prefix = None if prefix is None else self._prefix_ids(prefix)
@@ -181,9 +184,19 @@ class Translator(TrainedModel):
     def _prefix_ids(self, prefix: Tensor) -> Tensor:
         return self.target.ids_of(prefix).to_tensor()
 
+    @property
+    def core_inputs(self) -> list[tf.TensorSpec]:
+        return [IDS]
+
+    def core(self, ids: Tensor) -> dict[str, Tensor]:
+        """Returns the hypotheses of the beam search for ids `(batch, steps)`, as `Writer.numbers` does."""
+        return self._numbers(ids, self.writer.search(ids))
+
+    def _numbers(self, ids: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
+        return _replace_where(ids[:, :1] == END, {"scores": 0.0, "lengths": 0}, self.writer.numbers(ids, hypotheses))
+
     def _describe(self, ids: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
-        empty = {"texts": "", "scores": 0.0, "lengths": 0}
-        description = _replace_where(ids[:, :1] == END, empty, self.writer.describe(ids, hypotheses))
+        description = self.writer.with_texts(self._numbers(ids, hypotheses))
         return {**description, "source_tokens": self.source.tokens_of(ids)}
 
     def translate(self, texts: Sequence[str]) -> list[Translation]:

@@ -20,6 +20,7 @@ from ..shared.images.features import image_readers
 from ..shared.images.image_model import ImageModel, copy_without_backbone
 from ..shared.images.pixels import decode_batch
 from ..shared.models.rows import answer_usable, first_error
+from ..shared.models.trained_model import IDS
 from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
 from ..shared.text.usable import encode_checked
 from ..shared.training.fit import fit
@@ -175,13 +176,40 @@ class Answerer(ImageModel):
 
     def _describe_ids(self, pixels: Tensor, owners: Tensor, ids: Tensor) -> dict[str, Tensor]:
         """Returns the outputs of `describe` for questions as ids `(questions, steps)`."""
-        logits, *inputs = self._forward([pixels, owners, ids])
-        probabilities, best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), min(TOP, len(self.answers)))
+        numbers = self._numbers(pixels, owners, ids)
+        probabilities, best = tf.math.top_k(numbers["probabilities"], min(TOP, len(self.answers)))
         is_word = tf.logical_and(ids > 0, tf.gather(self._is_word, ids))
         return {
             "answers": tf.gather(tf.constant(self.answers), best),
             "probabilities": probabilities,
             "is_unknown": tf.reduce_all(tf.logical_or(ids == UNKNOWN, tf.logical_not(is_word)), axis=1),
+            "attention": numbers["attention"],
+        }
+
+    def runner_options(self) -> dict[str, Any]:
+        config = self.config
+        return {"image_size": config.image_size, "longest": config.max_length, "answers": self.answers}
+
+    def core(self, pixels: Tensor, ids: Tensor) -> dict[str, Tensor]:
+        """Answers questions, one per image, in the graph.
+
+        Args:
+            pixels: uint8 tensor `(batch, size, size, 3)`.
+            ids: int32 tensor `(batch, steps)`, the questions.
+
+        Returns:
+            Dictionary of `probabilities` `(batch, answers)` and `attention` `(batch, hops, cells)`.
+        """
+        return self._numbers(pixels, tf.range(tf.shape(ids)[0]), ids)
+
+    @property
+    def core_inputs(self) -> list[tf.TensorSpec]:
+        return [self.squares, IDS]
+
+    def _numbers(self, pixels: Tensor, owners: Tensor, ids: Tensor) -> dict[str, Tensor]:
+        logits, *inputs = self._forward([pixels, owners, ids])
+        return {
+            "probabilities": tf.nn.softmax(tf.cast(logits, tf.float32)),
             "attention": self._attention(Memory(*inputs[:3]), Memory(*inputs[3:6]), owners),
         }
 

@@ -50,6 +50,10 @@ class ImageModel(TrainedModel):
         return tf.TensorSpec([None, self.config.image_size, self.config.image_size, 3], tf.uint8, name="pixels")
 
     @property
+    def core_inputs(self) -> list[tf.TensorSpec]:
+        return [self.squares]
+
+    @property
     def grid(self) -> tuple[int, int]:
         """The rows and columns of the feature map."""
         return feature_grid(self.encoder.backbone, self.config.image_size)

@@ -4,11 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from ..errors import ModelFolderError, first_line
+import tensorflow as tf
+
+from ....layers.types import Tensor
+from ..errors import ModelFolderError, UsageError, first_line
 from ..text.tokenizers import TOKENIZERS, Tokenizer
 from . import folders
 from .export import write_saved_model
 from .loading import parse_config, read_keras_model, readable
+
+IDS = tf.TensorSpec([None, None], tf.int32, name="ids")  # of tokens `(batch, steps)`, padded with 0
 
 
 class TrainedModel:
@@ -44,6 +49,23 @@ class TrainedModel:
         A model of another app may raise an `AttributeError` or a `ValueError`.
         """
         return {}
+
+    @property
+    def core_inputs(self) -> list[tf.TensorSpec]:
+        """The signature of `core`."""
+        raise NotImplementedError
+
+    def core(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """Computes the outputs from numbers, in the graph. Exports for other runtimes than TensorFlow consist of it."""
+        raise NotImplementedError
+
+    def runner_options(self) -> dict[str, Any]:
+        """Returns what `runner.py` needs beside the tokenizers: its `config.json`.
+
+        Raises:
+            UsageError: If the model cannot be exported for other runtimes.
+        """
+        raise UsageError(f"models of the app {self.config.app} are exported as saved_model only")
 
     def signatures(self) -> dict[str, tuple[Callable, list[Any]]]:
         """Returns the signatures of the SavedModel: from each name to `(function, input_signature)`.

@@ -105,29 +105,33 @@ class Writer:
         batch, beam, steps = tf.unstack(tf.shape(tokens))
         return tf.reshape(self.tokenizer.decode(tf.reshape(tokens, [-1, steps])), [batch, beam])
 
-    def describe(self, source: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
-        """Returns texts, scores, tokens and attention weights of hypotheses.
+    def numbers(self, source: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
+        """Returns ids, scores and attention weights of hypotheses.
 
         Returns:
-            Dictionary of `texts` and `scores` `(batch, beam)`, the best first; `tokens`, strings `(batch, beam,
-            steps)`; `lengths` `(batch, beam)`, their number; and `alignments` `(batch, beam, steps, positions)`, the
-            attention weights of each token, with 0 positions if the model has no attention. If there are fewer
-            hypotheses than the beam size, the others have an empty text, length 0 and a score below -1e7.
+            Dictionary of `tokens` `(batch, beam, steps)`, the ids; their `scores` and `lengths` `(batch, beam)`, the
+            best first; and `alignments` `(batch, beam, steps, positions)`, the attention weights of each token, with 0
+            positions if the model has no attention. If there are fewer hypotheses than the beam size, the others have
+            the length 0 and a score below -1e7.
         """
-        lengths = tf.where(hypotheses.scores < IMPOSSIBLE / 100, 0, hypotheses.lengths)
         steps = tf.reduce_max(tf.pad(hypotheses.lengths, [[0, 1], [0, 0]], constant_values=1))
         tokens = hypotheses.tokens[:, :, :steps]
         return {
-            "texts": tf.where(lengths == 0, "", self._texts(tokens)),
+            "tokens": tokens,
             "scores": hypotheses.scores,
-            "lengths": lengths,
-            "tokens": self.tokenizer.tokens_of(tokens),
+            "lengths": tf.where(hypotheses.scores < IMPOSSIBLE / 100, 0, hypotheses.lengths),
             "alignments": self.model.align(source, tokens),
         }
 
+    def with_texts(self, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Converts the ids of `numbers` to strings, and adds `texts` `(batch, beam)`, empty for the length 0."""
+        tokens = numbers["tokens"]
+        texts = tf.where(numbers["lengths"] == 0, "", self._texts(tokens))
+        return {**numbers, "texts": texts, "tokens": self.tokenizer.tokens_of(tokens)}
+
 
 def unpack(description: dict[str, Tensor], positions: Sequence[int | None] | None = None) -> list[list[dict[str, Any]]]:
-    """Converts the result of `Writer.describe` to plain lists without padding.
+    """Converts the result of `Writer.with_texts` to plain lists without padding.
 
     Args:
         description: Dictionary of tensors.

@@ -1,0 +1,468 @@
+"""Runs the model in the folder of this file, without Keras and TensorFlow.
+
+    python runner.py ARGUMENT...     prints one line of JSON per answer; --help lists the arguments
+
+It needs numpy, the runtime of the model's file, and Pillow for images:
+
+    model.onnx      pip install numpy onnxruntime
+    model.tflite    pip install numpy ai-edge-litert
+    model.xml       pip install numpy openvino
+
+A program can use it as a module: `Runner(folder).predict(arguments)`.
+"""
+
+import argparse
+import functools
+import itertools
+import json
+import re
+import struct
+import sys
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+
+PADDING, UNKNOWN, START, END = range(4)
+SPECIAL = ["", "[UNK]", "<start>", "<end>"]
+JOINER = "￭"  # marks the side of a punctuation token that had no space
+IMPOSSIBLE = -1e7  # scores of hypotheses that do not exist are below
+TOP_ANSWERS = 5
+
+
+class InputError(Exception):
+    """Something is wrong with an argument. The message is one line."""
+
+
+# Tokenizers: texts to token ids and back.
+
+
+def clean(text, lowercase):
+    """Unicode's form NFC, single spaces, and lower case if the model was trained so."""
+    text = re.sub(r"[\s\x00\x1c-\x1f\x85\ufeff]+", " ", unicodedata.normalize("NFC", text)).strip(" ")
+    return text.lower() if lowercase else text
+
+
+class Words:
+    """Words and punctuation marks, one vocabulary entry per line of the file."""
+
+    def __init__(self, path, lowercase):
+        entries = path.read_text(encoding="utf-8").split("\n")[:-1]
+        self.tokens = SPECIAL + entries
+        self.lowercase = lowercase
+        self.ids = {token: index for index, token in enumerate(self.tokens) if index >= START}
+
+    def split(self, text):
+        """The tokens of a text. A punctuation mark has a joiner on each side that had no space."""
+        text = clean(text, self.lowercase).replace(JOINER, "")
+        marked = "".join(
+            f"\x01{character}\x02" if unicodedata.category(character)[0] in "PS" else character for character in text
+        )
+        marked = marked.replace("\x02\x01", f" {JOINER}").removeprefix("\x01").removesuffix("\x02")
+        marked = marked.replace("\x02 ", " ").replace(" \x01", " ")
+        return marked.replace("\x01", f" {JOINER}").replace("\x02", f"{JOINER} ").split()
+
+    def encode(self, text):
+        return [self.ids.get(token, UNKNOWN) for token in self.split(text)]
+
+    def unknown(self, text):
+        return [token for token in self.split(text) if token not in self.ids]
+
+    def decode(self, ids):
+        text = " ".join(self.tokens[index] for index in ids if index not in (PADDING, START, END))
+        return re.sub(f" ?{JOINER} ?", "", text)
+
+
+class Characters(Words):
+    """Characters, spaces included."""
+
+    def split(self, text):
+        return list(clean(text, self.lowercase))
+
+    def decode(self, ids):
+        return "".join(self.tokens[index] for index in ids if index not in (PADDING, START, END))
+
+
+class LiteralCharacters(Characters):
+    """Characters as they are, line breaks included, in a file of JSON."""
+
+    def __init__(self, path, lowercase):
+        self.tokens = SPECIAL + json.loads(path.read_text(encoding="utf-8"))
+        self.lowercase = lowercase
+        self.ids = {token: index for index, token in enumerate(self.tokens) if index >= START}
+
+    def split(self, text):
+        text = text.replace("\0", "")
+        return list(text.lower() if self.lowercase else text)
+
+
+class Subwords(Words):
+    """Byte-pair encoding from the model file of SentencePiece.
+
+    The file is a message of Protocol Buffers: field 1 has the pieces with their scores, field 3 the normalizer.
+    """
+
+    def __init__(self, path, lowercase):
+        self.lowercase = lowercase
+        self.tokens, self.scores, characters = [], {}, b""
+        for field, value in _fields(path.read_bytes()):
+            if field == 1:
+                piece = dict(_fields(value))
+                token = piece[1].decode()
+                if piece.get(3, 1) == 1:  # a normal piece: neither unknown nor a control symbol
+                    self.scores[token] = struct.unpack("<f", piece[2])[0]
+                self.tokens.append(token)
+            elif field == 3:
+                characters = dict(_fields(value)).get(2, b"")
+        self.ids = {token: index for index, token in enumerate(self.tokens)}
+        self.trie = np.frombuffer(characters[4 : 4 + int.from_bytes(characters[:4], "little")], "<u4").tolist()
+        self.replacements = characters[4 + 4 * len(self.trie) :]
+
+    def split(self, text):
+        """The pieces of a text: the best pair of neighbours is merged until no pair is a piece."""
+        text = re.sub(" +", " ", self._normalize(clean(text, self.lowercase))).strip(" ")
+        pieces = list(f"▁{text.replace(' ', '▁')}") if text else []
+        while True:
+            pairs = [first + second for first, second in itertools.pairwise(pieces)]
+            best = max(pairs, key=lambda pair: self.scores.get(pair, -np.inf), default=None)
+            if best not in self.scores:
+                break
+            index = pairs.index(best)
+            pieces[index : index + 2] = [best]
+        return pieces
+
+    def _normalize(self, text):
+        """Replaces the longest sequences of bytes that the normalizer's trie has."""
+        if not self.trie:
+            return text
+        content, result, position = text.encode(), b"", 0
+        while position < len(content):
+            length, replacement = self._longest_match(content[position:])
+            if not length:
+                length = len(content[position : position + 4].decode(errors="ignore")[:1].encode())
+                replacement = content[position : position + length]
+            result += replacement
+            position += length
+        return result.decode()
+
+    def _longest_match(self, content):
+        """The length of the longest key at the beginning, and its replacement; the trie is a double array."""
+        node = _offset(self.trie[0])
+        length, replacement = 0, b""
+        for count, byte in enumerate(content, 1):
+            node ^= byte
+            unit = self.trie[node]
+            if unit & (1 << 31 | 0xFF) != byte:
+                break
+            node ^= _offset(unit)
+            if unit >> 8 & 1:
+                start = self.trie[node] & ~(1 << 31)
+                length, replacement = count, self.replacements[start : self.replacements.index(0, start)]
+        return length, replacement
+
+    def encode(self, text):
+        ids = []
+        for piece in self.split(text):
+            index = self.ids.get(piece, UNKNOWN)
+            if index != UNKNOWN or ids[-1:] != [UNKNOWN]:  # a run of unknown pieces is one
+                ids.append(index)
+        return ids
+
+    def decode(self, ids):
+        pieces = (" ⁇ " if index == UNKNOWN else self.tokens[index] for index in ids if index > END or index == UNKNOWN)
+        return "".join(pieces).replace("▁", " ").removeprefix(" ")
+
+
+def _offset(unit):
+    return unit >> 10 << ((unit & 1 << 9) >> 6)
+
+
+def _fields(content):
+    """Yields `(number, value)` of a message of Protocol Buffers; numbers are integers, other values bytes."""
+    position = 0
+
+    def number():
+        nonlocal position
+        result = shift = 0
+        while True:
+            byte = content[position]
+            position += 1
+            result |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return result
+
+    while position < len(content):
+        field, kind = divmod(number(), 8)
+        if kind == 0:
+            yield field, number()
+        else:
+            length = {1: 8, 2: None, 5: 4}[kind] or number()
+            yield field, content[position : position + length]
+            position += length
+
+
+TOKENIZERS = {"words": Words, "characters": Characters, "literal": LiteralCharacters, "subwords": Subwords}
+
+
+# Images.
+
+
+def read_image(path, size):
+    """Reads an image file as uint8 RGB `(size, size, 3)`: rotated by its EXIF orientation, blended with white."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")) as image:
+            image = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I"):  # 16 bits
+                pixels = np.repeat((np.asarray(image).astype("uint32") >> 8).astype("uint8")[:, :, None], 3, axis=2)
+            elif image.has_transparency_data:
+                rgba = np.asarray(image.convert("RGBA")).astype("uint32")
+                pixels = ((rgba[..., :3] * rgba[..., 3:] + 255 * (255 - rgba[..., 3:]) + 127) // 255).astype("uint8")
+            else:
+                pixels = np.asarray(image.convert("RGB"))
+    except Exception as error:  # Pillow does not document what it raises
+        raise InputError(f"{path}: not a readable image ({error})") from error
+    return resize(pixels, size)
+
+
+def resize(pixels, size):
+    """Bilinear interpolation with antialiasing to a square, as `tf.image.resize` computes it."""
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    for axis in (0, 1):
+        weights = _resize_weights(pixels.shape[axis], size)
+        pixels = np.moveaxis(np.tensordot(weights, pixels.astype("float32"), (1, axis)), 0, axis)
+    return np.clip(np.round(pixels), 0, 255).astype("uint8")
+
+
+@functools.lru_cache(64)
+def _resize_weights(before, after):
+    """The weights `(after, before)` of a triangle around the centre of each new pixel, at least one old pixel wide."""
+    scale = before / after
+    radius = max(scale, 1.0)
+    centres = (np.arange(after) + 0.5) * scale
+    distances = np.abs(np.arange(before) + 0.5 - centres[:, None]) / radius
+    weights = np.maximum(0, 1 - distances)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
+
+
+# The model, in the runtime of its file.
+
+
+def open_model(folder):
+    """Returns a function from arrays, by name, to the model's outputs, a dictionary of arrays."""
+    if (folder / "model.onnx").exists():
+        return _open_onnx(folder / "model.onnx")
+    if (folder / "model.tflite").exists():
+        return _open_litert(folder / "model.tflite")
+    return _open_openvino(folder / "model.xml")
+
+
+def _open_onnx(path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda **inputs: dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def _open_litert(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    (name,) = interpreter.get_signature_list()
+
+    def run(**inputs):
+        runner = interpreter.get_signature_runner(name)
+        return runner(**inputs)
+
+    return run
+
+
+def _open_openvino(path):
+    import openvino
+
+    model = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(**inputs):
+        outputs = model(inputs)
+        return {output.any_name: outputs[output] for output in model.outputs}
+
+    return run
+
+
+# The applications.
+
+
+class Runner:
+    """An exported model with what surrounds it.
+
+    Args:
+        folder: The folder of the export.
+    """
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        self.config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        self.run = open_model(folder)
+        self.tokenizers = {
+            name: TOKENIZERS[self.config["tokenizer"]](folder / file, self.config["lowercase"])
+            for name, file in self.config["tokenizers"].items()
+        }
+
+    def predict(self, arguments, **options):
+        """Yields a dictionary for each line that `keras-recurrent APP predict --json` prints.
+
+        Args:
+            arguments: Texts, image files, pairs of an image file and a question, or prompts.
+            **options: Of `generation`.
+
+        Raises:
+            InputError: If an argument is wrong.
+        """
+        return getattr(self, self.config["app"])(arguments, **options)
+
+    def ids(self, name, text):
+        """The ids of a text, with the end token, cut to the length that the model takes: `(1, steps)`."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # an argument with other bytes
+            raise InputError(f"{text!a}: not UTF-8") from error
+        tokenizer, longest = self.tokenizers[name], self.config["longest"]
+        ids = tokenizer.encode(text)
+        if UNKNOWN in ids:
+            warn(f"{text}: has unknown words: {' '.join(tokenizer.unknown(text))}")
+        if longest is not None and len(ids) >= longest:
+            warn(f"{text}: cut to {longest - 1} tokens")
+            ids = ids[: longest - 1]
+        return np.array([[*ids, END]], "int32")
+
+    def translation(self, texts):
+        for text in texts:
+            ids = self.ids("source", text)
+            outputs = self.run(ids=ids)
+            tokens = [self.tokenizers["source"].tokens[index] for index in ids[0]]
+            yield {"source_tokens": tokens, "translations": self._hypotheses("target", outputs, len(tokens))}
+
+    def captioning(self, files):
+        for file in files:
+            outputs = self.run(pixels=read_image(file, self.config["image_size"])[None])
+            yield {"image": str(file), "captions": self._hypotheses("captions", outputs, None)}
+
+    def _hypotheses(self, name, outputs, positions):
+        tokenizer, results = self.tokenizers[name], []
+        arrays = (outputs[key][0] for key in ("tokens", "lengths", "scores", "alignments"))
+        for tokens, length, score, alignment in zip(*arrays, strict=True):
+            if score > IMPOSSIBLE:
+                results.append(
+                    {
+                        "text": tokenizer.decode(tokens[:length]),
+                        "score": float(score),
+                        "tokens": [tokenizer.tokens[index] for index in tokens[:length]],
+                        "alignment": alignment[:length, :positions].astype(float).round(4).tolist(),
+                    }
+                )
+        return results
+
+    def vqa(self, pairs):
+        for file, question in zip(pairs[::2], pairs[1::2], strict=True):
+            ids = self.ids("questions", question)
+            outputs = self.run(pixels=read_image(file, self.config["image_size"])[None], ids=ids)
+            best = np.argsort(-outputs["probabilities"][0], kind="stable")[:TOP_ANSWERS]
+            known = [index for index in ids[0] if index > END and self._is_word("questions", index)]
+            yield {
+                "image": str(file),
+                "question": question,
+                "answers": [
+                    {"text": self.config["answers"][index], "probability": float(outputs["probabilities"][0][index])}
+                    for index in best
+                ],
+                "is_unknown": not known,
+                "looks": outputs["attention"][0].astype(float).round(4).tolist(),
+            }
+
+    def _is_word(self, name, index):
+        return any(unicodedata.category(character)[0] in "LN" for character in self.tokenizers[name].tokens[index])
+
+    def classification(self, texts):
+        labels = self.config["labels"]
+        for text in texts:
+            ids = self.ids("text", text)
+            outputs = self.run(ids=ids)
+            probabilities, weights = outputs["probabilities"][0], outputs["weights"][0]
+            pieces = self.tokenizers["text"].split(text)[: self.config["longest"] - 1]
+            yield {
+                "text": text,
+                "label": labels[probabilities.argmax()],
+                "probabilities": dict(zip(labels, probabilities.astype(float).tolist(), strict=True)),
+                "tokens": [*pieces, SPECIAL[END]],
+                "weights": weights[: ids.shape[1]].astype(float).round(4).tolist(),
+            }
+
+    def generation(self, prompts, label=None, samples=1, length=None, temperature=1.0, top_p=1.0, seed=0):
+        """Continues prompts. The texts are those of `keras-recurrent generation generate` with the same seed."""
+        labels, tokenizer = self.config["labels"], self.tokenizers["text"]
+        if label is not None and label not in labels:
+            raise InputError(f"no label {label!r}" + (f"; the labels are {', '.join(labels)}" if labels else ""))
+        for prompt in prompts:
+            if unknown := sorted(set(tokenizer.unknown(prompt))):
+                raise InputError(f"the model has never seen the characters {''.join(unknown)!r}")
+            ids = np.tile(np.array([tokenizer.encode(prompt)], "int32"), (samples, 1))
+            if labels:
+                generator = np.random.default_rng([1, seed])
+                chosen = generator.choice(len(labels), samples, p=self.config["label_probabilities"])
+                chosen = chosen if label is None else np.full(samples, labels.index(label))
+                ids = np.concatenate([len(tokenizer.tokens) + chosen[:, None].astype("int32"), ids], axis=1)
+            steps = ids.shape[1] + (length or self.config["max_length"])
+            draws = np.random.default_rng(seed).random((samples, 1, steps + self.config["has_end"]), "float32")
+            outputs = self.run(
+                ids=np.pad(ids, [(0, 0), (0, 1)]),  # at least one position; 0 is free
+                draws=draws,
+                temperature=np.array(temperature, "float32"),
+                top_p=np.array(top_p, "float32"),
+            )
+            for tokens in outputs["tokens"][:, :steps]:
+                yield {"text": tokenizer.decode(index for index in tokens if index < len(tokenizer.tokens))}
+
+
+def warn(message):
+    print(f"runner.py: {message}", file=sys.stderr)
+
+
+def main():
+    runner = Runner(Path(__file__).parent)
+    app = runner.config["app"]
+    names = {"captioning": "IMAGE", "vqa": "IMAGE_AND_QUESTION", "generation": "PROMPT"}
+    parser = argparse.ArgumentParser(description="Runs the model in this folder. Prints one line of JSON per answer.")
+    parser.add_argument(
+        "arguments", nargs="*", metavar=names.get(app, "TEXT"), help="none reads lines of standard input"
+    )
+    if app == "generation":
+        parser.add_argument("--label", help="label of the texts")
+        parser.add_argument("--samples", type=int, default=1, help="number of texts per prompt (default: 1)")
+        parser.add_argument("--length", type=int, help="maximum number of characters after the prompt")
+        parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most probable character")
+        parser.add_argument("--top-p", type=float, default=1.0, help="total probability of the characters to draw from")
+        parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
+    options = vars(parser.parse_args())
+    arguments = options.pop("arguments")
+    if not arguments:
+        arguments = [""] if app == "generation" else [line.rstrip("\r\n") for line in sys.stdin]
+    width = 2 if app == "vqa" else 1
+    if len(arguments) % width:
+        parser.error("give pairs of an image file and a question")
+    status = 0
+    for first in range(0, len(arguments), width):
+        try:
+            for answer in runner.predict(arguments[first : first + width], **options):
+                print(json.dumps(answer, ensure_ascii=False), flush=True)
+        except InputError as error:
+            warn(error)
+            status = 2
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Exports for other runtimes than TensorFlow: the model, its tokenizers, and a program that runs them."""
+
+import functools
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ....export import formats
+from ..text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer
+from . import runner
+from .outputs import whole
+
+_write_onnx = functools.partial(formats.write_onnx, right_padded_masks=True)  # as the tokenizers pad
+FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
+WRITERS = {"onnx": _write_onnx, "litert": formats.write_litert, "openvino": formats.write_openvino_loops}
+# The names of the tokenizers in `runner.py`.
+KINDS = {**{tokenizer: name for name, tokenizer in TOKENIZERS.items()}, LiteralCharacterTokenizer: "literal"}
+
+
+def write_runtime(
+    folder: str | Path, trained: Any, format: str, quantize: str | None = None, overwrite: bool = True
+) -> None:
+    """Writes a folder with the model's `core`, its tokenizers, `config.json`, and `runner.py`.
+
+    Args:
+        folder: The folder to write. It appears complete or not at all.
+        trained: A `TrainedModel`.
+        format: A key of `FILES`.
+        quantize: `"float16"` or `"int8"`, the type of the stored weights. None keeps float32.
+        overwrite: Whether an existing folder is replaced.
+
+    Raises:
+        MissingExtra: If the format's converter is not installed.
+        ModelFolderError: If another process writes the folder.
+        UsageError: If the model cannot be exported.
+        ValueError: If the format lacks an operation or the type of the weights.
+    """
+    options = trained.runner_options()  # before the long work, which some models do not allow
+    with whole(folder, overwrite) as partial:
+        WRITERS[format](partial / FILES[format], trained.core, trained.core_inputs, quantize=quantize)
+        files = {}
+        for name in trained.tokenizers:
+            tokenizer = trained.assets[name]
+            files[name] = f"{name}.{tokenizer.file}"
+            tokenizer.save(partial / files[name])
+            options |= {"tokenizer": KINDS[type(tokenizer)], "lowercase": tokenizer.lowercase}
+        config = {"app": trained.config.app, "tokenizers": files, **options}
+        text = json.dumps(config, ensure_ascii=False, indent=1)
+        (partial / "config.json").write_text(f"{text}\n", encoding="utf-8")
+        shutil.copyfile(runner.__file__, partial / "runner.py")

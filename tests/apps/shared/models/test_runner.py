@@ -1,0 +1,47 @@
+"""The program of an export splits texts and resizes pictures as the model's training does."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras_recurrent.apps.shared.images.pixels import resize
+from keras_recurrent.apps.shared.models import runner
+from keras_recurrent.apps.shared.models.runtimes import KINDS
+from keras_recurrent.apps.shared.text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer, strings
+
+# Newer characters may be no punctuation yet for an older version of Python.
+AGES = st.characters(codec="utf-8", categories=("L", "M", "N", "P", "S", "Z", "Cc"), max_codepoint=0x1F5FF)
+PIECES = st.sampled_from([*"aéßİςﬁ½각 ￭▁,.", "e\u0301", "Σς", "\u1100\u1161", "\u202f"])
+TEXTS = st.lists(st.text(AGES, max_size=8) | st.lists(PIECES, max_size=12).map("".join), max_size=12)
+
+
+@pytest.fixture(scope="module", params=[*TOKENIZERS.values(), LiteralCharacterTokenizer])
+def tokenizers(request, tmp_path_factory):
+    """A tokenizer of the training and that of the runner, with and without lower case."""
+    texts = [text.encode() for text in ["Straße, (né) ½ ﬁ! 각 Σς", "a-b e.f İx ▁", "aa ab ßß éé"] * 3]
+    pairs = []
+    for lowercase in (False, True):
+        tokenizer = request.param.fit(texts, 60, lowercase)
+        path = tmp_path_factory.mktemp("tokenizer") / f"text.{tokenizer.file}"
+        tokenizer.save(path)
+        pairs.append((tokenizer, runner.TOKENIZERS[KINDS[request.param]](path, lowercase)))
+    return pairs
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(texts=TEXTS)
+def test_ids_and_texts_are_those_of_the_training(tokenizers, texts):
+    for tokenizer, ours in tokenizers:
+        ids = tokenizer.ids_of(strings(texts)).to_list()
+        assert [ours.encode(text) for text in texts] == ids
+        decoded = [text.decode() for text in tokenizer.decode(tf.ragged.constant(ids, tf.int32, 1).to_tensor()).numpy()]
+        assert [ours.decode(row) for row in ids] == decoded
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (7, 50), (16, 16), (1, 3)])
+def test_pictures_are_resized_as_in_training(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), "uint8")
+    difference = runner.resize(pixels, 16).astype(int) - resize(pixels, 16).numpy()
+    # A value just between two integers may be rounded to the other one.
+    assert np.abs(difference).max() <= 1 and np.mean(difference != 0) < 0.005
