@@ -3,17 +3,23 @@
 import functools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ....export import formats
+from ..errors import UsageError, first_line
 from ..text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer
 from . import runner
 from .outputs import whole
 
 _write_onnx = functools.partial(formats.write_onnx, right_padded_masks=True)  # as the tokenizers pad
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml"}
-WRITERS = {"onnx": _write_onnx, "litert": formats.write_litert, "openvino": formats.write_openvino_loops}
+WRITERS: dict[str, Callable] = {
+    "onnx": _write_onnx,
+    "litert": formats.write_litert,
+    "openvino": formats.write_openvino_loops,
+}
 # The names of the tokenizers in `runner.py`.
 KINDS = {**{tokenizer: name for name, tokenizer in TOKENIZERS.items()}, LiteralCharacterTokenizer: "literal"}
 
@@ -33,12 +39,14 @@ def write_runtime(
     Raises:
         MissingExtra: If the format's converter is not installed.
         ModelFolderError: If another process writes the folder.
-        UsageError: If the model cannot be exported.
-        ValueError: If the format lacks an operation or the type of the weights.
+        UsageError: If the model cannot be exported, or the format lacks an operation or the type of the weights.
     """
     options = trained.runner_options()  # before the long work, which some models do not allow
     with whole(folder, overwrite) as partial:
-        WRITERS[format](partial / FILES[format], trained.core, trained.core_inputs, quantize=quantize)
+        try:
+            WRITERS[format](partial / FILES[format], trained.core, trained.core_inputs, quantize=quantize)
+        except ValueError as error:  # the format lacks an operation
+            raise UsageError(first_line(error)) from error
         files = {}
         for name in trained.tokenizers:
             tokenizer = trained.assets[name]
