@@ -95,7 +95,7 @@ def _make_absolute(options: dict[str, Any]) -> None:
             options[name] = os.path.abspath(os.path.expanduser(value))
 
 
-def _export(*, model: str, format: str, quantize: str | None, to: str | None, overwrite: bool) -> None:
+def _export(*, model: str, format: str, quantize: str | None, to: str | None, overwrite: bool, **search: Any) -> None:
     """Exports a model: a SavedModel for TensorFlow, or a folder with a model for another runtime and a program.
 
     `python FOLDER/runner.py ARGUMENT...` runs an export in the format onnx, litert or openvino. It requires only NumPy,
@@ -108,7 +108,7 @@ def _export(*, model: str, format: str, quantize: str | None, to: str | None, ov
     default = "-".join(["export", *([format] if format != "saved_model" else []), *([quantize] if quantize else [])])
     folder = outputs.output_folder(os.path.join(model, default) if to is None else to)
     outputs.check_new(folder, overwrite, "saved_model.pb" if format == "saved_model" else "runner.py")
-    trained = load(model)
+    trained = load(model, **search)
     if format == "saved_model":
         trained.export(folder, overwrite)
         note(f"the SavedModel is in {folder if to is None else to}")
@@ -132,7 +132,7 @@ def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     return parser
 
 
-def _export_parser() -> jsonargparse.ArgumentParser:
+def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(_export.__doc__ or ""))
     parser.add_argument("model", help="Folder of the model.")
     parser.add_argument(
@@ -151,6 +151,8 @@ def _export_parser() -> jsonargparse.ArgumentParser:
         "--to", help="Folder to write to. The default is export/ or export-FORMAT/ in the model's folder."
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace an existing folder.")
+    if issubclass(config_class, SearchConfig):
+        _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
     return parser
 
 
@@ -338,7 +340,7 @@ def _parse_verb(
     for function in commands.VERBS:
         summary = docstring_parser.parse(function.__doc__).short_description
         parsers[function.__name__] = _function_parser(function), summary
-    parsers["export"] = _export_parser(), _export.__doc__
+    parsers["export"] = _export_parser(config_class), _export.__doc__
     for verb, (verb_parser, summary) in parsers.items():
         verbs.add_subcommand(verb, verb_parser, help=summary)
     if not arguments[0].startswith("-"):
