@@ -16,7 +16,7 @@ from keras import ops
 from keras_recurrent import layers
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ["layers", "datasets", "apps"] if keras.config.backend() == "tensorflow" else ["layers"]
+FOLDERS = ["layers", "export", "datasets", "apps"] if keras.config.backend() == "tensorflow" else ["layers"]
 
 SHAPE = re.compile(r"\b(?:TensorShape|torch\.Size)\(\[([^]]*)\]\)")
 FLOAT = re.compile(r"(?<![\w.])-?(?:\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+)(?![\w.])")

@@ -1,10 +1,14 @@
 """Models in all formats, each in its own runtime."""
 
+import functools
+import sys
+
 import keras
 import numpy as np
 import pytest
 from keras_recurrent import layers
 from keras_recurrent.export import export_model, to_keras
+from keras_recurrent.extras import MissingExtra
 
 FORMATS = ["saved_model", "onnx", "litert", "openvino"]
 STEPS, FEATURES, UNITS = 7, 5, 4
@@ -38,6 +42,14 @@ def variants():
     }
 
 
+MASKS = {
+    "right_padded": np.arange(STEPS) < np.array([STEPS, 3, 0, 1])[:, None],
+    "all_true": np.ones((4, STEPS), bool),
+    "any": np.random.default_rng(2).random((4, STEPS)) < 0.5,
+}
+SEQUENCE = np.random.default_rng(3).normal(size=(4, STEPS, FEATURES)).astype("float32")
+
+
 def build(cases, static, masked):
     """A model with one output per output of each layer."""
     batch, steps = (4, STEPS) if static else (None, None)
@@ -57,18 +69,26 @@ def build(cases, static, masked):
     return model
 
 
-def compare(model, path, format, run, inputs, atol=1e-6):
-    outputs = run(path, format, inputs)
-    expected = model(list(inputs.values()))
-    assert set(outputs) >= set(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(outputs[name], value, atol=atol, rtol=0, err_msg=f"{format} {name}")
+@functools.cache
+def models(static, masked, with_variants):
+    """`[(model, {name of the mask: outputs})]`: a few layers in each model, as tf2onnx takes long for many."""
+    cases = list((plain() | variants() if with_variants else plain()).items())
+    built = [build(dict(cases[start : start + 5]), static, masked) for start in range(0, len(cases), 5)]
+    masks = list(MASKS) if masked else [None]
+    return [(model, {mask: model(list(inputs(mask).values())) for mask in masks}) for model in built]
 
 
-MASKS = {
-    "right_padded": np.arange(STEPS) < np.array([STEPS, 3, 0, 1])[:, None],
-    "any": np.random.default_rng(2).random((4, STEPS)) < 0.5,
-}
+def inputs(mask):
+    return {"sequences": SEQUENCE} | ({} if mask is None else {"mask": MASKS[mask]})
+
+
+def check(models, path, format, run, masks, **options):
+    for model, expected in models:
+        export_model(model, path(format), format, **options)
+        for mask in masks:
+            outputs = run(path(format), format, inputs(mask))
+            for name, value in expected[mask].items():
+                np.testing.assert_allclose(outputs[name], value, atol=1e-6, rtol=0, err_msg=f"{mask} {name}")
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -82,40 +102,173 @@ def test_a_small_model(format, path, run, rng):
 @pytest.mark.rest
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
-def test_without_masks(static, format, path, run, rng):
-    model = build(plain() | variants(), static, masked=False)
-    export_model(model, path(format), format)
-    inputs = {"sequences": rng.normal(size=(4, STEPS, FEATURES)).astype("float32")}
-    compare(model, path(format), format, run, inputs)
+def test_without_masks(static, format, path, run):
+    check(models(static, False, with_variants=not static), path, format, run, [None])
 
 
 @pytest.mark.rest
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
-def test_any_mask(static, format, path, run, rng):
-    model = build(plain() | variants(), static, masked=True)
-    export_model(model, path(format), format)
-    for mask in MASKS.values():
-        inputs = {"sequences": rng.normal(size=(4, STEPS, FEATURES)).astype("float32"), "mask": mask}
-        compare(model, path(format), format, run, inputs)
+def test_masks(static, format, path, run):
+    check(models(static, True, with_variants=not static), path, format, run, MASKS)
 
 
 @pytest.mark.rest
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
-def test_right_padded_masks_become_operations(static, format, path, run, rng):
-    model = build(plain(), static, masked=True)
-    export_model(model, path(format), format, right_padded_masks=True)
-    for mask in (MASKS["right_padded"], np.ones((4, STEPS), bool)):
-        inputs = {"sequences": rng.normal(size=(4, STEPS, FEATURES)).astype("float32"), "mask": mask}
-        compare(model, path(format), format, run, inputs)
+def test_right_padded_masks(static, format, path, run):
+    check(
+        models(static, True, with_variants=False),
+        path,
+        format,
+        run,
+        ["right_padded", "all_true"],
+        right_padded_masks=True,
+    )
 
 
 @pytest.mark.rest
-@pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
-def test_outputs_are_those_of_keras(masked, rng):
-    model = build(plain(), static=False, masked=masked)
-    inputs = [rng.normal(size=(4, STEPS, FEATURES)).astype("float32"), MASKS["any"]][: 1 + masked]
-    expected = to_keras(model)(inputs)
-    for name, output in model(inputs).items():
-        np.testing.assert_allclose(output, expected[name], atol=1e-6, err_msg=name)
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_static_variants(format, path, run):
+    model = build(variants(), True, True)
+    expected = {mask: model(list(inputs(mask).values())) for mask in MASKS}
+    check([(model, expected)], path, format, run, MASKS)
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize("mask", [None, *MASKS])
+def test_outputs_are_those_of_keras(mask):
+    for model, expected in models(False, mask is not None, with_variants=False):
+        twin = to_keras(model)(list(inputs(mask).values()))
+        for name, output in expected[mask].items():
+            np.testing.assert_allclose(output, twin[name], atol=1e-6, rtol=0, err_msg=name)
+
+
+def operations(path, format):
+    """The types of the operations in an ONNX or OpenVINO file."""
+    if format == "onnx":
+        return [node.op_type for node in pytest.importorskip("onnx").load(path).graph.node]
+    return [op.get_type_name() for op in pytest.importorskip("openvino").Core().read_model(path).get_ops()]
+
+
+@pytest.mark.parametrize(
+    ("format", "ending"), [("onnx", ""), pytest.param("openvino", "Sequence", marks=pytest.mark.rest)]
+)
+def test_plain_layers_are_one_operation(format, ending, path, rng):
+    x = keras.Input((None, 3))
+    mask = keras.Input((None,), dtype="bool")
+    outputs = [
+        layers.SimpleRNN(4)(x),
+        layers.GRU(4, reset_after=False)(x, mask=mask),
+        keras.layers.Bidirectional(layers.LSTM(4, return_sequences=True))(x, mask=mask),
+    ]
+    export_model(keras.Model([x, mask], outputs), path(format), format, right_padded_masks=True)
+    found = operations(path(format), format)
+    assert [found.count(name + ending) for name in ("RNN", "GRU", "LSTM", "Loop")] == [1, 1, 2, 0]
+
+
+def test_a_mask_of_any_pattern_is_a_loop(path):
+    x, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
+    export_model(keras.Model([x, mask], layers.GRU(4)(x, mask=mask)), path("onnx"), "onnx")
+    assert "GRU" not in operations(path("onnx"), "onnx")
+
+
+@pytest.mark.rest
+def test_a_loop_reads_its_weights_from_outside(path):
+    model = keras.Sequential([keras.Input((None, 3)), layers.Recurrent(layers.PeepholeLSTMCell(4))])
+    export_model(model, path("onnx"), "onnx")
+    (loop,) = [node for node in pytest.importorskip("onnx").load(path("onnx")).graph.node if node.op_type == "Loop"]
+    # The number of trips, the condition, the count of Keras's loop and the two states.
+    assert len(loop.input) <= 6
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize("format", FORMATS)
+def test_nested_inputs_and_the_mask_of_an_embedding(format, path, run):
+    ids, size = keras.Input((None,), dtype="int32", name="ids"), keras.Input((2,), name="size")
+    x = layers.GRU(4)(keras.layers.Embedding(9, 3, mask_zero=True)(ids))
+    model = keras.Model({"ids": ids, "sizes": [size]}, {"scores": keras.layers.Concatenate()([x, size])})
+    export_model(model, path(format), format, right_padded_masks=True)
+    values = {"ids": np.array([[4, 5, 0], [6, 0, 0]], "int32"), "size": np.ones((2, 2), "float32")}
+    outputs = run(path(format), format, values)
+    expected = model({"ids": values["ids"], "sizes": [values["size"]]})["scores"]
+    np.testing.assert_allclose(outputs["scores"], expected, atol=1e-6)
+
+
+@pytest.mark.rest
+def test_input_signature(path, run):
+    model = keras.Sequential([keras.Input((None, 3), name="x"), layers.LSTM(4)])
+    signature = [keras.layers.InputSpec(shape=(1, 6, 3), dtype="float32")]
+    export_model(model, path("litert"), "litert", input_signature=signature)
+    outputs = run(path("litert"), "litert", {"x": np.ones((1, 6, 3), "float32")})
+    np.testing.assert_allclose(outputs["output_0"], model(np.ones((1, 6, 3))), atol=1e-6)
+
+
+@pytest.mark.rest
+def test_a_subclassed_model(path, run):
+    model = layers.LanguageModel(vocabulary_size=9, units=4, embedding_dim=3)
+    ids = np.array([[2, 5, 6]], "int32")
+    expected = model(ids)
+    with pytest.raises(ValueError, match="`input_signature` must be given for 'language_model"):
+        export_model(model, path("onnx"), "onnx")
+    signature = [keras.layers.InputSpec(shape=(None, None), dtype="int32")]
+    export_model(model, path("onnx"), "onnx", input_signature=signature)
+    np.testing.assert_allclose(run(path("onnx"), "onnx", {"input_0": ids})["output_0"], expected, atol=1e-6)
+
+
+@pytest.mark.rest
+def test_unrolled_layers_of_a_known_length_have_no_loop(path, run):
+    model = keras.Sequential([keras.Input((6, 3), name="x"), layers.LSTM(4, unroll=True)])
+    model.export(path("litert"), format="litert", verbose=False)
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path("litert")))
+    assert "WHILE" not in {details["op_name"] for details in interpreter._get_ops_details()}
+    x = np.ones((1, 6, 3), "float32")
+    np.testing.assert_allclose(run(path("litert"), "litert", {"x": x})["output_0"], model(x), atol=1e-6)
+
+
+@pytest.mark.rest
+def test_files_are_replaced_or_kept(path, monkeypatch):
+    model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4)])
+    for format in FORMATS:
+        export_model(model, path(format), format)
+        export_model(model, path(format), format)
+    entries = sorted(entry.name for entry in path("onnx").parent.iterdir())
+    assert entries == ["model", "model.bin", "model.onnx", "model.tflite", "model.xml"]
+    before = path("onnx").read_bytes()
+    stateful = keras.Sequential([keras.Input(batch_shape=(1, 5, 3)), layers.LSTM(4, stateful=True)])
+    for format in ("onnx", "litert", "openvino"):
+        with pytest.raises(ValueError, match="as stateful layers do, which only a SavedModel can"):
+            export_model(stateful, path(format), format)
+    export_model(stateful, path("saved_model"), "saved_model")
+    assert path("onnx").read_bytes() == before
+    assert sorted(entry.name for entry in path("onnx").parent.iterdir()) == entries
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("model.onnx", {"format": "tensorrt"}, "must be one of saved_model, onnx, litert, openvino"),
+        ("model.pb", {"format": "onnx"}, "must end in .onnx"),
+        ("file", {"format": "saved_model"}, "must not be a file"),
+        ("x.onnx", {"format": "onnx", "input_signature": []}, "one specification per input, 1. Received: 0"),
+    ],
+)
+def test_wrong_arguments(name, options, message, tmp_path):
+    (tmp_path / "file").write_text("")
+    model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4)])
+    with pytest.raises(ValueError, match=message):
+        export_model(model, tmp_path / name, **options)
+
+
+@pytest.mark.parametrize(("format", "extra"), [("onnx", "onnx"), ("openvino", "openvino")])
+def test_a_missing_converter_is_one_line(format, extra, path, monkeypatch):
+    monkeypatch.setitem(sys.modules, {"onnx": "tf2onnx"}.get(format, format), None)
+    model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4)])
+    with pytest.raises(MissingExtra, match=rf"install it with `pip install 'keras-recurrent\[{extra}\]'`"):
+        export_model(model, path(format), format)
+
+
+def test_an_operation_that_litert_lacks(path):
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(4)])
+    with pytest.raises(ValueError, match=r"LiteRT has no operation for TensorFlow's .*TensorListReserve"):
+        export_model(model, path("litert"), "litert")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_recurrent.layers.loop import scan, with_gradient
+from keras_recurrent.layers.loop import current_settings, loop_settings, scan, with_gradient
 
 
 class Carry(NamedTuple):
@@ -124,3 +124,34 @@ def test_compiled_with_an_unknown_number_of_steps(jit_compile, rng):
     for steps in (3, 6, 1):
         inputs = rng.normal(size=(4, steps, 2)).astype("float32")
         np.testing.assert_allclose(model.predict_on_batch(inputs), np.cumsum(inputs, axis=1), atol=1e-5)
+
+
+def test_unrolled(rng):
+    inputs = ops.convert_to_tensor(rng.normal(size=(4, 2)).astype("float32"))
+    for reverse in (False, True):
+        expected = scan(cumulative, ops.zeros(2), inputs, reverse)
+        with loop_settings(unroll=True):
+            total, sums = scan(cumulative, ops.zeros(2), inputs, reverse)
+        np.testing.assert_allclose(total, expected[0], atol=1e-6)
+        np.testing.assert_allclose(sums, expected[1], atol=1e-6)
+    assert not current_settings().unroll
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="exports require TensorFlow")
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_loop_of_an_export(steps, reverse, dense, rng):
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2))])
+    def run(inputs):
+        return scan(lambda total, x: (total + x, (total, x[None] > 0)), tf.ones(2), inputs, reverse)
+
+    inputs = rng.normal(size=(steps, 2)).astype("float32")
+    expected = keras.tree.flatten(run(inputs))
+    with loop_settings(portable=True, dense=dense):
+        outputs = keras.tree.flatten(tf.function(run.python_function, run.input_signature)(inputs))
+    for output, value in zip(outputs, expected, strict=True):
+        assert output.dtype == value.dtype
+        np.testing.assert_allclose(output, value, atol=1e-6)
