@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import itertools
 import logging
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -135,7 +137,7 @@ def write_openvino_loops(
         path, function, signature, quantize: As for `write_openvino`.
     """
     openvino = import_extra("openvino", "openvino")
-    with _frozen_saved_model(function, signature) as folder:
+    with _frozen_saved_model(_trace_dense(function, signature), signature) as folder:
         _save_openvino(openvino.convert_model(folder), path, quantize)
 
 
@@ -176,7 +178,11 @@ def _swaps_batch(operation: Any) -> bool:
 
 
 def write_litert(
-    path: Path, function: Function, signature: Sequence[tf.TensorSpec], quantize: str | None = None
+    path: Path,
+    function: Function,
+    signature: Sequence[tf.TensorSpec],
+    quantize: str | None = None,
+    representative_data: Iterable[dict[str, Any]] | None = None,
 ) -> None:
     """Writes a LiteRT file (`.tflite`) of LiteRT's own operations with the signature `"serving_default"`.
 
@@ -184,19 +190,24 @@ def write_litert(
         path: The file to write.
         function, signature: As for `write_saved_model`.
         quantize: `"float16"` or `"int8"`, the type of the stored weights, or None.
+        representative_data: Examples of the inputs, by name. With them, int8 is also the type of the computation.
 
     Raises:
-        ValueError: If the function has an operation that LiteRT does not have.
+        ValueError: If the function has an operation that LiteRT does not have, or a loop in int8.
     """
+    configure = functools.partial(_quantize_litert, dtype=quantize, representative_data=representative_data)
     with whole_file(path) as partial:
-        partial.write_bytes(to_litert(function, signature, functools.partial(_quantize_litert, dtype=quantize)))
+        partial.write_bytes(to_litert(function, signature, configure))
 
 
-def _quantize_litert(converter: Any, dtype: str | None) -> None:
+def _quantize_litert(converter: Any, dtype: str | None, representative_data: Iterable[dict[str, Any]] | None) -> None:
     if dtype is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if dtype == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if representative_data is not None:
+        converter.representative_dataset = lambda: representative_data
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
 
 def to_litert(
@@ -208,11 +219,15 @@ def to_litert(
         function, signature: As for `write_saved_model`.
         configure: Function that sets further attributes of the `tf.lite.TFLiteConverter`.
     """
-    with _frozen_saved_model(function, signature) as folder:  # from a concrete function, the file has no signature
+    concrete = _trace_dense(function, signature)
+    # From a concrete function, the file has no signature.
+    with _frozen_saved_model(concrete, signature) as folder:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if configure is not None:
             configure(converter)
+        if converter.representative_dataset is not None:
+            _check_no_loops(concrete)
         try:
             return converter.convert()
         except Exception as error:  # the converter has errors of its own and of its parts
@@ -222,12 +237,17 @@ def to_litert(
             raise ValueError(f"LiteRT has no operation for TensorFlow's {', '.join(operations)}") from error
 
 
-@contextlib.contextmanager
-def _frozen_saved_model(function: Function, signature: Sequence[tf.TensorSpec]) -> Iterator[str]:
-    """Writes a function with dense loops and without variables as a SavedModel for a converter."""
+def _trace_dense(function: Function, signature: Sequence[tf.TensorSpec]) -> Any:
+    """Returns a concrete function with dense loops."""
     with _quiet(), loop_settings(portable=True, dense=True):
         concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
     _check_stateless(concrete)
+    return concrete
+
+
+@contextlib.contextmanager
+def _frozen_saved_model(concrete: Any, signature: Sequence[tf.TensorSpec]) -> Iterator[str]:
+    """Writes a concrete function without its variables as a SavedModel for a converter."""
     # The converter leaves variables in a loop.
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     module = tf.Module()
@@ -248,7 +268,8 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of the converter's own old interpreter
+            yield
     finally:
         logger.setLevel(level)
 
@@ -261,3 +282,14 @@ def _check_stateless(concrete: Any) -> None:
                 f"The model changes variables in {operation.name.rpartition('/')[0]}, as stateful layers do, which "
                 "only a SavedModel can. `export_step` writes a model with its states as inputs and outputs"
             )
+
+
+def _check_no_loops(concrete: Any) -> None:
+    """Raises a `ValueError` if a traced function has a loop. LiteRT's calibration of one ends the process."""
+    graph = concrete.graph.as_graph_def()
+    nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+    if any(node.op.endswith("While") for node in nodes):
+        raise ValueError(
+            "LiteRT computes no loops in int8. `export_step` writes one time step, which needs no loop; so do layers "
+            "with unroll=True and a fixed number of steps"
+        )

@@ -1,11 +1,12 @@
 """Export of a Keras model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import tree
 
@@ -15,6 +16,14 @@ from .formats import Function
 # The names of the formats and the endings of their files.
 FORMATS = {"saved_model": "", "onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}
 
+# The types of stored weights that each format has besides float32.
+QUANTIZATIONS = {
+    "saved_model": (),
+    "onnx": ("float16", "int8"),
+    "litert": ("float16", "int8"),
+    "openvino": ("float16",),
+}
+
 
 def export_model(
     model: Any,
@@ -22,6 +31,8 @@ def export_model(
     format: str = "saved_model",
     input_signature: Sequence[Any] | None = None,
     right_padded_masks: bool = False,
+    quantize: str | None = None,
+    representative_data: Any = None,
 ) -> None:
     """Writes a Keras model in a format for deployment. The file or folder appears complete or not at all.
 
@@ -45,11 +56,18 @@ def export_model(
         right_padded_masks: Whether all masks that reach recurrent layers are True up to the length of a row and False
             after it, as those of padded texts are. Used by ONNX and OpenVINO. The results for other masks are then
             wrong.
+        quantize: `"float16"` or `"int8"`, the type of the stored weights; None keeps float32. A SavedModel has float32
+            only, OpenVINO no int8. ONNX converts the weights back and computes in float32. LiteRT multiplies int8
+            weights by activations that it quantizes while it runs.
+        representative_data: Example inputs, an array with one row per example or a list of arrays in the order of
+            `model.inputs`; a hundred examples suffice. With `quantize="int8"` in LiteRT, their ranges determine the
+            scales with which the file computes in int8 throughout, as LiteRT for Microcontrollers requires. Its inputs
+            and outputs stay float32. It can have no loop: use `export_step`.
 
     Raises:
         ValueError: If the backend is not TensorFlow, the format does not exist, `path` has another ending, the inputs
             of the model are not known, a layer is stateful in a format other than the SavedModel, or the format lacks
-            an operation.
+            an operation or the type of the weights.
         MissingExtra: If the format's converter is not installed.
 
     Example:
@@ -59,17 +77,28 @@ def export_model(
     >>> model = keras.Sequential([keras.Input((None, 3)), GRU(8)])
     >>> export_model(model, "gru.tflite", format="litert")
     """
-    path = check_arguments(path, format)
+    path = check_arguments(path, format, quantize, representative_data)
     function, signature = serving_function(model, input_signature)
-    write(path, format, function, signature, right_padded_masks)
+    examples = None
+    if representative_data is not None:
+        arrays = example_arrays(representative_data, signature)
+        examples = list(batches(arrays, signature[0].shape[0] or 1))
+    write(path, format, function, signature, right_padded_masks, quantize, examples)
 
 
-def check_arguments(path: str | Path, format: str) -> Path:
+def check_arguments(path: str | Path, format: str, quantize: str | None, representative_data: Any) -> Path:
     """Checks the arguments of an export and returns the absolute path. Raises a `ValueError` if they do not fit."""
     if keras.config.backend() != "tensorflow":
         raise ValueError(f"Exports require the backend TensorFlow. The backend is {keras.config.backend()}")
     if format not in FORMATS:
         raise ValueError(f"Argument `format` must be one of {', '.join(FORMATS)}. Received: format={format!r}")
+    if quantize not in (None, *QUANTIZATIONS[format]):
+        raise ValueError(
+            f"Argument `quantize` must be one of {', '.join(map(repr, (*QUANTIZATIONS[format], None)))} for "
+            f"format={format!r}. Received: quantize={quantize!r}"
+        )
+    if representative_data is not None and (format, quantize) != ("litert", "int8"):
+        raise ValueError("Argument `representative_data` requires format='litert' and quantize='int8'")
     path = Path(path).absolute()
     if FORMATS[format] and path.suffix != FORMATS[format]:
         raise ValueError(f"Argument `path` must end in {FORMATS[format]} for format={format!r}. Received: {path}")
@@ -85,17 +114,38 @@ def write(
     function: Function,
     signature: Sequence[tf.TensorSpec],
     right_padded_masks: bool = False,
+    quantize: str | None = None,
+    examples: Iterable[dict[str, Any]] | None = None,
 ) -> None:
     """Writes a function of tensors in one of the `FORMATS`; see `formats.py`."""
     match format:
         case "saved_model":
             formats.write_saved_model(path, function, signature)
         case "onnx":
-            formats.write_onnx(path, function, signature, right_padded_masks)
+            formats.write_onnx(path, function, signature, right_padded_masks, quantize)
         case "openvino":
-            formats.write_openvino(path, function, signature, right_padded_masks)
+            formats.write_openvino(path, function, signature, right_padded_masks, quantize)
         case "litert":
-            formats.write_litert(path, function, signature)
+            formats.write_litert(path, function, signature, quantize, examples)
+
+
+def example_arrays(representative_data: Any, signature: Sequence[tf.TensorSpec]) -> dict[str, np.ndarray]:
+    """Returns example inputs as arrays by the names of the inputs. Raises a `ValueError` if they do not fit."""
+    data = representative_data if isinstance(representative_data, (list, tuple)) else [representative_data]
+    shapes = [np.shape(x) for x in data]
+    is_valid = len(shapes) == len(signature) and all(shapes) and len({shape[0] for shape in shapes}) == 1
+    if not is_valid or not all(s.shape[1:].is_compatible_with(x[1:]) for s, x in zip(signature, shapes, strict=True)):
+        raise ValueError(
+            "Argument `representative_data` must have one array per input, with one row per example, of the shapes "
+            f"{[tuple(spec.shape) for spec in signature]}. Received: the shapes {shapes}"
+        )
+    return {spec.name: np.asarray(x, spec.dtype.as_numpy_dtype) for spec, x in zip(signature, data, strict=True)}
+
+
+def batches(arrays: dict[str, np.ndarray], batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """Yields as many rows of all arrays as the file takes at a time; the last rows may be left out."""
+    for index in range(batch_size, len(next(iter(arrays.values()))) + 1, batch_size):
+        yield {name: array[index - batch_size : index] for name, array in arrays.items()}
 
 
 def serving_function(model: Any, input_signature: Sequence[Any] | None) -> tuple[Function, list[tf.TensorSpec]]:

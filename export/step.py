@@ -1,6 +1,6 @@
 """Export of one time step of a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,16 @@ import tensorflow as tf
 from keras import tree
 
 from ..layers.loop import loop_settings
-from .model import check_arguments, serving_function, write
+from .model import batches, check_arguments, example_arrays, serving_function, write
 
 
 def export_step(
-    model: Any, path: str | Path, format: str = "saved_model", batch_size: int | None = 1
+    model: Any,
+    path: str | Path,
+    format: str = "saved_model",
+    batch_size: int | None = 1,
+    quantize: str | None = None,
+    representative_data: Any = None,
 ) -> dict[str, np.ndarray]:
     """Writes one time step of a model, with the states of its recurrent layers as inputs and outputs.
 
@@ -31,6 +36,8 @@ def export_step(
             are those of this package. All other layers treat each time step alone, such as `Dense`.
         path, format: As for `export_model`.
         batch_size: The batch size of the file; None for any.
+        quantize: As for `export_model`.
+        representative_data: As for `export_model`: example sequences `(examples, steps, ...)`.
 
     Returns:
         The initial states `(1, units)` by the names of the inputs: zeros, except those of a `LearnedInitialStateCell`.
@@ -48,7 +55,7 @@ def export_step(
     >>> {name: state.shape for name, state in states.items()}
     {'gru_h': (1, 8)}
     """
-    path = check_arguments(path, format)
+    path = check_arguments(path, format, quantize, representative_data)
     function, signature = serving_function(model, None)
     for spec in signature:
         if len(spec.shape) < 2 or spec.shape[1] is not None:
@@ -63,7 +70,11 @@ def export_step(
     state_specs = [
         tf.TensorSpec([batch_size, state.shape[-1]], state.dtype, name) for name, state in initial_states.items()
     ]
-    write(path, format, step, [*specs, *state_specs])
+    examples = None
+    if representative_data is not None:
+        sequences = example_arrays(representative_data, signature)
+        examples = list(_examples(step, sequences, initial_states, batch_size or 1))
+    write(path, format, step, [*specs, *state_specs], quantize=quantize, examples=examples)
     return initial_states
 
 
@@ -116,6 +127,19 @@ def _step_function(function: Callable, specs: Sequence[tf.TensorSpec], names: li
         return outputs | {f"next_{name}": state for name, state in zip(names, new_states, strict=True)}
 
     return step
+
+
+def _examples(
+    step: Callable, sequences: dict[str, np.ndarray], initial_states: dict[str, np.ndarray], batch_size: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the inputs and states of all time steps of sequences."""
+    examples, steps = next(iter(sequences.values())).shape[:2]
+    states = {name: np.repeat(state, examples, axis=0) for name, state in initial_states.items()}
+    for time in range(steps):
+        inputs = {name: x[:, time] for name, x in sequences.items()} | states
+        yield from batches(inputs, batch_size)
+        outputs = step(*map(tf.constant, inputs.values()))
+        states = {name: outputs[f"next_{name}"].numpy() for name in states}
 
 
 def _check(
