@@ -92,6 +92,16 @@ def exported(saved, shared_folder):
     return shared_folder(f"{saved.name}-export", export) / "export"
 
 
+def run_in_session(export, name, inputs):
+    """The outputs of a signature in a session, as TensorFlow Serving and the C API run it."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        content = tf.compat.v1.saved_model.load(session, ["serve"], str(export))
+        signature = content.signature_def[name]
+        assert signature.outputs["error"].dtype == tf.string.as_datatype_enum
+        feeds = {signature.inputs[key].name: value.numpy() for key, value in inputs.items()}
+        return session.run({key: output.name for key, output in signature.outputs.items()}, feeds)
+
+
 @pytest.fixture
 def check_rows():
     """`check_rows(export, signature, inputs, errors, scalars)`: checks the answer to a batch with unusable rows.
@@ -109,11 +119,18 @@ def check_rows():
             assert re.fullmatch(expected, error)
         usable = np.array([re.fullmatch("|.*(rest is ignored|in training)", error) is not None for error in found])
         assert usable.any() and not usable.all()
+        served = run_in_session(export, name, {**inputs, **(scalars or {})})
+        assert served.pop("error").tolist() == [error.encode() for error in found]
+        assert served.keys() == outputs.keys()
         alone = signature(**{key: tf.boolean_mask(value, usable) for key, value in inputs.items()}, **(scalars or {}))
         for key, value in outputs.items():
             if key != "labels":
                 np.testing.assert_array_equal(value[usable], alone[key].numpy())  # bit for bit
                 assert not any(value[~usable].ravel())
+                if value.dtype.kind == "f":
+                    np.testing.assert_allclose(served[key], value, rtol=1e-4, atol=1e-6)
+                else:
+                    np.testing.assert_array_equal(served[key], value)
         return outputs
 
     return check_rows

@@ -1,10 +1,11 @@
 /* Translates with an exported model through TensorFlow's C API: without Python, without this package.
  *
- *     serve EXPORT_FOLDER INPUT TEXT SCORE
+ *     serve EXPORT_FOLDER INPUT TEXT SCORE ERROR
  *
- * reads sentences, one a line, and prints `score<TAB>text` for each. INPUT, TEXT and SCORE are the names of the
- * signature's tensors, such as `serving_default_text:0`; `saved_model_cli show --dir EXPORT_FOLDER --all` tells them.
- * They are arguments because the C API gives the signature as a serialized protobuf only.
+ * reads sentences, one per line, and prints `score<TAB>text` for each. What is wrong with a line goes to standard error.
+ * INPUT, TEXT, SCORE and ERROR are the names of the signature's tensors, such as `serving_default_text:0`;
+ * `saved_model_cli show --dir EXPORT_FOLDER --all` prints them. They are arguments because the C API returns the
+ * signature only as a serialized protobuf.
  */
 #define _POSIX_C_SOURCE 200809L /* for getline */
 
@@ -92,19 +93,29 @@ static TF_Tensor *read_lines(FILE *file) {
     return tensor;
 }
 
-static void print_translations(const TF_Tensor *text, const TF_Tensor *score, int64_t count) {
-    if (TF_TensorType(text) != TF_STRING || TF_TensorElementCount(text) != count) {
-        fail("TEXT", "not a string for each line");
+static void print_string(const TF_TString *string, FILE *file) {
+    fwrite(TF_StringGetDataPointer(string), 1, TF_StringGetSize(string), file);
+    putc('\n', file);
+}
+
+static const void *data_of(const TF_Tensor *tensor, const char *name, TF_DataType type, int64_t count) {
+    if (TF_TensorType(tensor) != type || TF_TensorElementCount(tensor) != count) {
+        fail(name, type == TF_FLOAT ? "not a float32 for each line" : "not a string for each line");
     }
-    if (TF_TensorType(score) != TF_FLOAT || TF_TensorElementCount(score) != count) {
-        fail("SCORE", "not a float32 for each line");
-    }
-    const TF_TString *texts = TF_TensorData(text);
-    const float *scores = TF_TensorData(score);
+    return TF_TensorData(tensor);
+}
+
+static void print_translations(TF_Tensor *const answers[], int64_t count) {
+    const TF_TString *texts = data_of(answers[0], "TEXT", TF_STRING, count);
+    const float *scores = data_of(answers[1], "SCORE", TF_FLOAT, count);
+    const TF_TString *errors = data_of(answers[2], "ERROR", TF_STRING, count);
     for (int64_t i = 0; i < count; i++) {
         printf("%.9g\t", scores[i]); /* 9 digits tell any two floats apart */
-        fwrite(TF_StringGetDataPointer(&texts[i]), 1, TF_StringGetSize(&texts[i]), stdout);
-        putchar('\n');
+        print_string(&texts[i], stdout);
+        if (TF_StringGetSize(&errors[i]) > 0) {
+            fprintf(stderr, "serve: line %lld: ", (long long)i + 1);
+            print_string(&errors[i], stderr);
+        }
     }
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fail("standard output", strerror(errno));
@@ -112,8 +123,8 @@ static void print_translations(const TF_Tensor *text, const TF_Tensor *score, in
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) {
-        fail("usage", "serve EXPORT_FOLDER INPUT TEXT SCORE");
+    if (argc != 6) {
+        fail("usage", "serve EXPORT_FOLDER INPUT TEXT SCORE ERROR");
     }
     TF_Status *status = TF_NewStatus();
     TF_SessionOptions *options = TF_NewSessionOptions();
@@ -123,17 +134,18 @@ int main(int argc, char **argv) {
     TF_Session *session = TF_LoadSessionFromSavedModel(options, NULL, argv[1], tags, 1, graph, NULL, status);
     check(status, argv[1]);
     TF_Output input = find_tensor(graph, argv[2]);
-    TF_Output outputs[] = {find_tensor(graph, argv[3]), find_tensor(graph, argv[4])};
+    TF_Output outputs[] = {find_tensor(graph, argv[3]), find_tensor(graph, argv[4]), find_tensor(graph, argv[5])};
 
     TF_Tensor *sentences = read_lines(stdin);
-    TF_Tensor *answers[2];
-    TF_SessionRun(session, NULL, &input, &sentences, 1, outputs, answers, 2, NULL, 0, NULL, status);
+    TF_Tensor *answers[3];
+    TF_SessionRun(session, NULL, &input, &sentences, 1, outputs, answers, 3, NULL, 0, NULL, status);
     check(status, "translation");
-    print_translations(answers[0], answers[1], TF_TensorElementCount(sentences));
+    print_translations(answers, TF_TensorElementCount(sentences));
 
     /* The strings of the answers are TensorFlow's own, which frees them with their tensor. */
-    TF_DeleteTensor(answers[0]);
-    TF_DeleteTensor(answers[1]);
+    for (int i = 0; i < 3; i++) {
+        TF_DeleteTensor(answers[i]);
+    }
     TF_DeleteTensor(sentences);
     TF_CloseSession(session, status);
     check(status, "session");
