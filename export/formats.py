@@ -234,6 +234,11 @@ def to_litert(
             operations = sorted(set(re.findall(r"tf\.(\w+)", str(error))))
             if not operations:
                 raise
+            if any(operation.startswith("TensorList") for operation in operations):
+                raise ValueError(
+                    "LiteRT has no operations for the loop of Keras's recurrent layers and cells. Those of "
+                    "keras_recurrent.layers take the same weights"
+                ) from error
             raise ValueError(f"LiteRT has no operation for TensorFlow's {', '.join(operations)}") from error
 
 

@@ -114,8 +114,9 @@ class RecurrentNodes:
         Returns:
             `(outputs, states)`: `(steps, batch, units)`, in the order of `sequences`, and the last states.
         """
-        keeps = padding is not None and len(states) == 2
-        if keeps:
+        keeps = False
+        if padding is not None and len(states) == 2:
+            keeps = True
             column = tf.cast(~padding[..., None], sequences.dtype)
             sequences = _time_major(tf.concat([_time_major(sequences), column], -1))
         inputs = [sequences, *(state[None] for state in states), *([] if lengths is None else [lengths])]

@@ -268,7 +268,21 @@ def test_a_missing_converter_is_one_line(format, extra, path, monkeypatch):
         export_model(model, path(format), format)
 
 
-def test_an_operation_that_litert_lacks(path):
-    model = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(4)])
-    with pytest.raises(ValueError, match=r"LiteRT has no operation for TensorFlow's .*TensorListReserve"):
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (keras.layers.LSTM(4), "the loop of Keras's recurrent layers"),
+        (layers.Recurrent(keras.layers.LSTMCell(4)), "the loop of Keras's recurrent layers"),
+        (keras.layers.Lambda(lambda x: keras.ops.cholesky(x)), "no operation for TensorFlow's .*Cholesky"),
+    ],
+)
+def test_operations_that_litert_lacks(layer, message, path):
+    model = keras.Sequential([keras.Input((3, 3)), layer])
+    with pytest.raises(ValueError, match=message):
         export_model(model, path("litert"), "litert")
+
+
+def test_operations_that_onnx_lacks(path):
+    model = keras.Sequential([keras.Input((3, 3)), keras.layers.Lambda(lambda x: keras.ops.cholesky(x))])
+    with pytest.raises(ValueError, match="ONNX has no operation for TensorFlow's Cholesky"):
+        export_model(model, path("onnx"), "onnx")
