@@ -128,11 +128,13 @@ class Translator(TrainedModel):
         of more than `MAX_SOURCE_TOKENS` the first ones.
         """
 
+        search = tf.function(self.writer.search, input_signature=[IDS], autograph=False)  # stored once for both
+
         def answer(text: Tensor) -> dict[str, Tensor]:
-            return self._answer_usable(self._best, text)
+            return self._answer_usable(lambda ids: self.writer.best_of(search(ids)), text)
 
         def nbest(text: Tensor) -> dict[str, Tensor]:
-            return self._answer_usable(lambda ids: self._describe(ids, self.writer.search(ids)), text)
+            return self._answer_usable(lambda ids: self._describe(ids, search(ids)), text)
 
         return {"serving_default": (answer, TEXTS), "nbest": (nbest, TEXTS)}
 
@@ -146,9 +148,7 @@ class Translator(TrainedModel):
 
     def answer(self, text: Tensor) -> dict[str, Tensor]:
         """Returns the `text` and the `score` of the best translations of strings `(batch,)`, in the graph."""
-        return self._best(self.source.encode_padded(text))
-
-    def _best(self, ids: Tensor) -> dict[str, Tensor]:
+        ids = self.source.encode_padded(text)
         return _replace_where(ids[:, 0] == END, {"text": "", "score": 0.0}, self.writer.best(ids))
 
     def nbest(self, text: Tensor, prefix: Tensor = None) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from .backbones import feature_grid
 from .graph import decode_in_graph, pad_empty_batch, resize_in_graph
 
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, name="image_bytes")
+ERROR = tf.TensorSpec([None], tf.string, name="error")
 PIXELS = tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")
 
 
@@ -31,6 +32,10 @@ class ImageModel(TrainedModel):
         side = backbone.input_shape[1] if backbone is not None else None
         if side not in (None, config.image_size):
             raise ValueError(f"image_size is {config.image_size}, but the model reads images of {side} pixels")
+        # A function of its own, so that an export stores it once for both signatures.
+        self._predict_usable = tf.function(
+            self.predict_usable, input_signature=[self.squares, ERROR, *self.further_inputs], autograph=False
+        )
 
     @property
     def encoder(self) -> ImageEncoder:
@@ -73,12 +78,12 @@ class ImageModel(TrainedModel):
 
     def predict_bytes(self, image_bytes: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes the best outputs for the contents of JPEG and PNG files `(batch,)`, in the graph."""
-        return self.predict_usable(*decode_in_graph(image_bytes, self.config.image_size), *inputs)
+        return self._predict_usable(*decode_in_graph(image_bytes, self.config.image_size), *inputs)
 
     def predict_pixels(self, pixels: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes the best outputs for images `(batch, height, width, 3)` in 0 to 255, in the graph."""
         error = tf.fill(tf.shape(pixels)[:1], "")
-        return self.predict_usable(resize_in_graph(pixels, self.config.image_size), error, *inputs)
+        return self._predict_usable(resize_in_graph(pixels, self.config.image_size), error, *inputs)
 
     def predict_usable(self, pixels: Tensor, error: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes the best outputs for the images `(batch, size, size, 3)` without an error `(batch,)`."""

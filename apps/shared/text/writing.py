@@ -93,7 +93,10 @@ class Writer:
 
     def best(self, source: Tensor) -> dict[str, Tensor]:
         """Returns the `text` and the `score` of the best hypothesis for each source, both `(batch,)`."""
-        hypotheses = self.search(source)
+        return self.best_of(self.search(source))
+
+    def best_of(self, hypotheses: Hypotheses) -> dict[str, Tensor]:
+        """Returns the outputs of `best` for the result of `search`."""
         return {"text": self.tokenizer.decode(hypotheses.tokens[:, 0]), "score": hypotheses.scores[:, 0]}
 
     def candidates(self, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
