@@ -91,7 +91,10 @@ def check(models, path, format, run, masks, **options):
                 np.testing.assert_allclose(outputs[name], value, atol=1e-6, rtol=0, err_msg=f"{mask} {name}")
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "format",
+    ["onnx", "litert", *(pytest.param(format, marks=pytest.mark.rest) for format in ("saved_model", "openvino"))],
+)
 def test_a_small_model(format, path, run, rng):
     model = keras.Sequential([keras.Input((None, 3), name="x"), layers.LSTM(4), keras.layers.Dense(2)])
     export_model(model, path(format), format)
@@ -154,6 +157,7 @@ def operations(path, format):
 @pytest.mark.parametrize(
     ("format", "ending"), [("onnx", ""), pytest.param("openvino", "Sequence", marks=pytest.mark.rest)]
 )
+@pytest.mark.rest
 def test_plain_layers_are_one_operation(format, ending, path, rng):
     x = keras.Input((None, 3))
     mask = keras.Input((None,), dtype="bool")
@@ -167,6 +171,7 @@ def test_plain_layers_are_one_operation(format, ending, path, rng):
     assert [found.count(name + ending) for name in ("RNN", "GRU", "LSTM", "Loop")] == [1, 1, 2, 0]
 
 
+@pytest.mark.rest
 def test_a_mask_of_any_pattern_is_a_loop(path):
     x, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
     export_model(keras.Model([x, mask], layers.GRU(4)(x, mask=mask)), path("onnx"), "onnx")
@@ -276,6 +281,7 @@ def test_a_missing_converter_is_one_line(format, extra, path, monkeypatch):
         (keras.layers.Lambda(lambda x: keras.ops.cholesky(x)), "no operation for TensorFlow's .*Cholesky"),
     ],
 )
+@pytest.mark.rest
 def test_operations_that_litert_lacks(layer, message, path):
     model = keras.Sequential([keras.Input((3, 3)), layer])
     with pytest.raises(ValueError, match=message):

@@ -31,6 +31,7 @@ def test_steps_compute_what_the_model_does(format, path, run):
         np.testing.assert_allclose(outputs["output_0"], expected, atol=1e-6)
 
 
+@pytest.mark.rest
 def test_outputs_lose_the_axis_of_the_steps(path, run):
     x = keras.Input((None, 3), name="x")
     y = layers.GRU(4, return_sequences=True, name="gru")(x)
