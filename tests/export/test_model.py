@@ -22,10 +22,8 @@ def plain():
         "lstm": layers.LSTM(UNITS, **SEQUENCES),
         "gru": layers.GRU(UNITS, **SEQUENCES),
         "gru_reset_before": layers.GRU(UNITS, reset_after=False, **SEQUENCES),
-        "backwards": layers.LSTM(UNITS, go_backwards=True, **SEQUENCES),
         "bidirectional_of_keras": keras.layers.Bidirectional(layers.LSTM(UNITS, **SEQUENCES)),
         "bidirectional": layers.Bidirectional(layers.LSTM(UNITS, **SEQUENCES)),
-        "bidirectional_last": layers.Bidirectional(layers.GRU(UNITS), merge_mode="sum"),
         "stack": layers.Recurrent([layers.GRUCell(3), layers.LSTMCell(UNITS)], **SEQUENCES),
     }
 
@@ -38,7 +36,6 @@ def variants():
         "projected": layers.Recurrent(layers.ProjectedLSTMCell(UNITS, projection_units=3), return_sequences=True),
         "zoneout": layers.Recurrent(layers.ZoneoutCell(layers.LSTMCell(UNITS), rates=[0.1, 0.5]), **SEQUENCES),
         "residual": layers.Recurrent(layers.ResidualCell(layers.GRUCell(FEATURES)), **SEQUENCES),
-        "learned_state": layers.Recurrent(layers.LearnedInitialStateCell(layers.GRUCell(UNITS), "ones"), **SEQUENCES),
     }
 
 
