@@ -6,6 +6,8 @@ from PIL import Image
 from ..models.rows import first_error
 from .pixels import blend_with_white, resize
 
+PARALLEL_IMAGES = 8  # of a batch that are decoded at the same time; each may have Pillow's limit of pixels
+
 
 def resize_in_graph(pixels: tf.Tensor, size: int) -> tf.Tensor:
     """Resizes a batch of images `(batch, height, width, 3)` to uint8 squares `(batch, size, size, 3)`."""
@@ -62,7 +64,8 @@ def decode_in_graph(image_bytes: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Te
         return index, tf.cond(error == "", decode, lambda: black), error
 
     # TensorFlow's decoders raise errors. Of a data set, the elements that raise one can be left out.
-    images = tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes)).map(decode_square).ignore_errors()
+    images = tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
+    images = images.map(decode_square, num_parallel_calls=PARALLEL_IMAGES).ignore_errors()
     end = tf.data.Dataset.from_tensors((count, black, ""))  # a data set without elements has no batch
     batch = images.concatenate(end).batch(tf.cast(count, tf.int64) + 1).get_single_element()
     indices, squares, errors = (value[:-1] for value in batch)
