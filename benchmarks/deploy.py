@@ -8,7 +8,7 @@ Runtime, OpenVINO (float32) and LiteRT, from the files of `export_model`. Keras'
 `tf.function`, with and without XLA. The last column is the time in ONNX Runtime divided by the better of these two.
 
 Before anything is timed, the outputs of all are compared. In each of `--runs` turns, each side makes `--calls` calls
-in a row; the time of a turn is the median call, and figures are medians of the turns in milliseconds. All runtimes use
+in a row; the time of a turn is the median call, and figures are the shortest turns in milliseconds. All runtimes use
 `--threads` threads.
 """
 
@@ -93,12 +93,12 @@ def calls(cell, shape, mask, threads, folder):
 
 
 def interleaved(functions, turns, calls):
-    """Returns the median milliseconds of a call of each function; see above."""
+    """Returns the milliseconds of a call of each function; see above."""
     times = [
         [1000 * statistics.median(timeit.repeat(function, number=1, repeat=calls)) for function in functions]
         for _ in range(turns)
     ]
-    return [statistics.median(of) for of in zip(*times, strict=True)]
+    return [min(of) for of in zip(*times, strict=True)]
 
 
 def layers_table(options):

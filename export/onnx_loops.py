@@ -24,10 +24,13 @@ def inline_invariants(graph: Any) -> None:
 
 def _inline(graph: Any, loop: Any, body: Any) -> None:
     defined = {name for node in body.node for name in node.output} | {value.name for value in body.input}
+    results = {value.name for value in graph.output}
     states = len(body.input) - _COUNT_AND_CONDITION
     for index in reversed(range(states)):
         inside, outside = body.input[index + _COUNT_AND_CONDITION].name, loop.input[index + _TRIPS_AND_CONDITION]
-        if _source(body, body.output[index + _CONDITION].name) != inside or outside in defined:
+        new = body.output[index + _CONDITION].name
+        others = [output.name for position, output in enumerate(body.output) if position != index + _CONDITION]
+        if _source(body, new) != inside or inside in others or outside in defined or loop.output[index] in results:
             continue
         _rename(body, inside, outside)
         if loop.output[index]:
