@@ -1,0 +1,119 @@
+"""Serves an exported SavedModel over HTTP with LitServe. Requests that arrive together share a batch.
+
+    pip install tensorflow litserve
+    python server.py saved_models/de-en/export
+    curl localhost:8000/predict -H "Content-Type: application/json" -d '{"text": "Ein Mann schläft."}'
+
+A request has a string for each input of the signature `serving_default`: a text, or an image file in Base64 for
+`image_bytes`. The answer has the outputs of the signature. A request that the model cannot use gets the status 400 and
+what is wrong with it, and the others of its batch get their answers.
+"""
+
+import argparse
+import base64
+import functools
+import os
+import signal
+
+import litserve
+import numpy as np
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+
+class SavedModelAPI(litserve.LitAPI):
+    """An exception in one of these methods would fail a whole batch: errors are values of their requests."""
+
+    def __init__(self, folder, **options):
+        super().__init__(**options)
+        self.folder = folder
+
+    def setup(self, device):
+        import tensorflow as tf  # in the process of the model alone
+
+        self.constant = tf.constant
+        self.model = tf.saved_model.load(self.folder)
+        self.signature = self.model.signatures["serving_default"]
+        self.inputs = sorted(self.signature.structured_input_signature[1])
+        self.predict([dict.fromkeys(self.inputs, b"")])  # the first call takes longest
+
+    def decode_request(self, request: dict[str, str]):
+        """Returns the inputs as bytes, or an error."""
+        if sorted(request) != self.inputs:
+            return ValueError(f"a request has the keys {', '.join(self.inputs)}")
+        try:
+            return {
+                # A text that is not Unicode becomes bytes that are not UTF-8, which the model rejects.
+                name: base64.b64decode(value, validate=True)
+                if name.endswith("_bytes")
+                else value.encode(errors="surrogatepass")
+                for name, value in request.items()
+            }
+        except ValueError as error:
+            return ValueError(f"not Base64: {error}")
+
+    def predict(self, requests):
+        """Returns the outputs of each request, or its error."""
+        valid = [request for request in requests if isinstance(request, dict)]
+        rows = iter([])
+        if valid:
+            batch = {name: self.constant([request[name] for request in valid]) for name in self.inputs}
+            outputs = {name: value.numpy() for name, value in self.signature(**batch).items()}
+            rows = ({name: value[index] for name, value in outputs.items()} for index in range(len(valid)))
+        return [next(rows) if isinstance(request, dict) else request for request in requests]
+
+    def encode_response(self, output):
+        if isinstance(output, ValueError):
+            return bad_request(str(output))
+        # All outputs of a row that cannot be used are empty or 0, except the list of the labels.
+        is_usable = any(np.any(value) for name, value in output.items() if name not in ("error", "labels"))
+        if output["error"] and not is_usable:
+            return bad_request(output["error"].decode())
+        return {name: as_json(value) for name, value in output.items()}
+
+
+def as_json(value):
+    """Returns an output as numbers, strings and lists of them."""
+    if isinstance(value, np.ndarray):
+        return [as_json(item) for item in value]
+    return value.decode() if isinstance(value, bytes) else value.item()
+
+
+def bad_request(error):
+    return JSONResponse({"error": error}, status_code=400)
+
+
+def refuse(request, error):
+    """Answers a body that is not JSON, or not an object with strings."""
+    return bad_request("; ".join(detail["msg"] for detail in error.errors()))
+
+
+def interrupt(process, *signal_and_frame):
+    """Stops the server as Ctrl+C does. On SIGTERM alone, LitServe 0.2.19 leaves its other processes behind."""
+    if os.getpid() == process:  # these inherit the handler
+        raise KeyboardInterrupt
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Serves an exported SavedModel over HTTP.")
+    parser.add_argument("folder", help="folder of the SavedModel")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    parser.add_argument("--max-batch-size", type=int, default=32, help="requests per batch (default: 32)")
+    parser.add_argument(
+        "--batch-timeout", type=float, default=0.005, help="seconds to wait for others (default: 0.005)"
+    )
+    arguments = parser.parse_args()
+    api = SavedModelAPI(
+        arguments.folder, max_batch_size=arguments.max_batch_size, batch_timeout=arguments.batch_timeout
+    )
+    server = litserve.LitServer(api, accelerator="cpu")
+    server.app.add_exception_handler(RequestValidationError, refuse)
+    signal.signal(signal.SIGTERM, functools.partial(interrupt, os.getpid()))
+    server.run(arguments.host, arguments.port, generate_client_file=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
