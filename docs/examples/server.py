@@ -20,6 +20,8 @@ import numpy as np
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+SHARED = ["labels"]  # outputs that are not rows of the batch
+
 
 class SavedModelAPI(litserve.LitAPI):
     """An exception in one of these methods would fail a whole batch: errors are values of their requests."""
@@ -55,18 +57,22 @@ class SavedModelAPI(litserve.LitAPI):
     def predict(self, requests):
         """Returns the outputs of each request, or its error."""
         valid = [request for request in requests if isinstance(request, dict)]
-        rows = iter([])
-        if valid:
-            batch = {name: self.constant([request[name] for request in valid]) for name in self.inputs}
-            outputs = {name: value.numpy() for name, value in self.signature(**batch).items()}
-            rows = ({name: value[index] for name, value in outputs.items()} for index in range(len(valid)))
+        rows = iter(self.answer(valid) if valid else [])
         return [next(rows) if isinstance(request, dict) else request for request in requests]
+
+    def answer(self, requests):
+        outputs = self.signature(
+            **{name: self.constant([request[name] for request in requests]) for name in self.inputs}
+        )
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        shared = {name: arrays.pop(name) for name in SHARED if name in arrays}
+        return [{name: x[row] for name, x in arrays.items()} | shared for row in range(len(requests))]
 
     def encode_response(self, output):
         if isinstance(output, ValueError):
             return bad_request(str(output))
-        # All outputs of a row that cannot be used are empty or 0, except the list of the labels.
-        is_usable = any(np.any(value) for name, value in output.items() if name not in ("error", "labels"))
+        # All other outputs of a row that cannot be used are empty or 0.
+        is_usable = any(np.any(value) for name, value in output.items() if name not in ("error", *SHARED))
         if output["error"] and not is_usable:
             return bad_request(output["error"].decode())
         return {name: as_json(value) for name, value in output.items()}

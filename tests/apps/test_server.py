@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import http.client
+import importlib.util
 import itertools
 import json
 import signal
@@ -22,6 +23,7 @@ from .data import write
 pytest.importorskip("litserve")
 pytestmark = pytest.mark.rest
 
+MODELS = Path(write.__file__).parent
 SERVER = Path(__file__).parents[2] / "docs/examples/server.py"
 CLIENTS, SECONDS = 16, 5
 
@@ -156,18 +158,47 @@ def test_a_batch_with_bad_requests(exported, tmp_path):
     assert seconds < 15  # else a batch was smaller
 
 
-def test_pictures_are_sent_in_base64(tmp_path):
-    model, export = Path(write.__file__).parent / "vqa", tmp_path / "export"
-    assert cli.main(["vqa", "export", str(model), "--to", str(export)]) == 0
-    picture = write.image()
-    expected = load(model).answer([picture], ["Which colour is it?"])[0]
-    with serving(export, tmp_path / "log") as (port, _):
-        body = {"image_bytes": base64.b64encode(picture).decode(), "question": "Which colour is it?"}
-        status, answer = post(port, body)
-        assert status == 200
-        assert answer["answers"][0] == expected[0].text
-        assert answer["probabilities"][0] == pytest.approx(expected[0].probability, abs=1e-5)
-        broken = base64.b64encode(picture[: len(picture) // 2]).decode()
-        assert post(port, {**body, "image_bytes": broken}) == (400, {"error": "a broken or truncated image"})
-        status, answer = post(port, {**body, "image_bytes": "?"})
-        assert (status, answer["error"][:12]) == (400, "not Base64: ")
+@pytest.fixture
+def answer():
+    """`answer(export, requests)`: the answers to a batch of requests, without a server."""
+
+    def answer(export, requests):
+        spec = importlib.util.spec_from_file_location("server", SERVER)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        api = module.SavedModelAPI(str(export), max_batch_size=8)
+        api.setup("cpu")
+        return [api.encode_response(output) for output in api.predict([api.decode_request(x) for x in requests])]
+
+    return answer
+
+
+def export_of(app, folder):
+    assert cli.main([app, "export", str(MODELS / app), "--to", str(folder)]) == 0
+    return folder
+
+
+def test_pictures_are_sent_in_base64(answer, tmp_path):
+    picture, question = write.image(), "Which colour is it?"
+    body = {"image_bytes": base64.b64encode(picture).decode(), "question": question}
+    broken = {**body, "image_bytes": base64.b64encode(picture[: len(picture) // 2]).decode()}
+    wrong = {**body, "image_bytes": "?"}
+    *errors, right = answer(export_of("vqa", tmp_path / "export"), [broken, wrong, body])
+    expected = load(MODELS / "vqa").answer([picture], [question])[0]
+    assert right["answers"] == [prediction.text for prediction in expected]
+    assert right["probabilities"] == pytest.approx([prediction.probability for prediction in expected], abs=1e-5)
+    assert [error.status_code for error in errors] == [400, 400]
+    messages = [json.loads(error.body)["error"] for error in errors]
+    assert messages[0] == "a broken or truncated image"
+    assert messages[1].startswith("not Base64: ")
+
+
+def test_labels_are_in_each_answer(answer, tmp_path):
+    texts = ["ein Hund schläft.", "eine Katze rennt", "", "ein Hund"]
+    answers = answer(export_of("classification", tmp_path / "export"), [{"text": text} for text in texts])
+    assert answers.pop(2).status_code == 400
+    model = load(MODELS / "classification")
+    for actual, expected in zip(answers, model.classify([text for text in texts if text]), strict=True):
+        assert actual["label"] == expected.label
+        assert actual["labels"] == model.labels
+        assert json.dumps(actual)
