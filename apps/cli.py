@@ -95,27 +95,41 @@ def _make_absolute(options: dict[str, Any]) -> None:
             options[name] = os.path.abspath(os.path.expanduser(value))
 
 
-def _export(*, model: str, format: str, quantize: str | None, to: str | None, overwrite: bool, **search: Any) -> None:
+def _export(
+    *,
+    model: str,
+    format: str,
+    quantize: str | None,
+    runtime: str | None,
+    to: str | None,
+    overwrite: bool,
+    **search: Any,
+) -> None:
     """Exports a model: a SavedModel for TensorFlow, or a folder with a model for another runtime and a program.
 
     `python FOLDER/runner.py ARGUMENT...` runs an export in the format onnx, litert or openvino. It requires only NumPy,
-    the runtime, and Pillow for images.
+    the runtime, and Pillow for images. The format web is a page for browsers; `python -m http.server -d FOLDER` or any
+    other file server serves it.
     """
     if format == "saved_model" and quantize is not None:
-        raise UsageError("--quantize requires --format onnx, litert or openvino; a SavedModel stores float32")
+        raise UsageError("--quantize requires --format onnx, litert, openvino or web; a SavedModel stores float32")
+    if format != "web" and runtime is not None:
+        raise UsageError("--runtime requires --format web")
     if format == "openvino" and quantize == "int8":
         raise UsageError("OpenVINO's files store no int8; choose --quantize float16, or the format onnx or litert")
     default = "-".join(["export", *([format] if format != "saved_model" else []), *([quantize] if quantize else [])])
     folder = outputs.output_folder(os.path.join(model, default) if to is None else to)
-    outputs.check_new(folder, overwrite, "saved_model.pb" if format == "saved_model" else "runner.py")
+    mark = {"saved_model": "saved_model.pb", "web": "runner.js"}.get(format, "runner.py")
+    outputs.check_new(folder, overwrite, mark)
     trained = load(model, **search)
     if format == "saved_model":
         trained.export(folder, overwrite)
         note(f"the SavedModel is in {folder if to is None else to}")
         return
     runtimes = importlib.import_module(".shared.models.runtimes", __package__)
-    runtimes.write_runtime(folder, trained, format, quantize, overwrite)
-    note(f"the export is in {folder if to is None else to}; run it with `python runner.py` there")
+    runtimes.write_runtime(folder, trained, format, quantize, overwrite, runtime)
+    command = "serve it with `python -m http.server`" if format == "web" else "run it with `python runner.py`"
+    note(f"the export is in {folder if to is None else to}; {command} there")
 
 
 def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
@@ -137,15 +151,20 @@ def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     parser.add_argument("model", help="Folder of the model.")
     parser.add_argument(
         "--format",
-        type=OptionType(Literal["saved_model", "onnx", "litert", "openvino"]),
+        type=OptionType(Literal["saved_model", "onnx", "litert", "openvino", "web"]),
         default="saved_model",
-        help="Format. All but saved_model require the extra of that name.",
+        help="Format. onnx, litert and openvino require the extra of that name, web requires onnx.",
     )
     parser.add_argument(
         "--quantize",
         type=OptionType(Literal["float16", "int8"] | None),
         default=None,
         help="Type of the stored weights; the default is float32. float16 halves the file, int8 is a quarter of it.",
+    )
+    parser.add_argument(
+        "--runtime",
+        help="Folder of the npm package onnxruntime-web. The format web copies its files, so that the page works "
+        "offline. The default loads them from a public server.",
     )
     parser.add_argument(
         "--to", help="Folder to write to. The default is export/ or export-FORMAT/ in the model's folder."

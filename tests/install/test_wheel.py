@@ -33,7 +33,8 @@ def test_the_wheel_holds_every_module_and_recipe(files):
     modules = [path for folder in ("apps", "datasets", "layers") for path in (ROOT / folder).rglob("*.py")]
     recipes = list((ROOT / "apps").rglob("*.yaml"))
     assert modules and recipes
-    expected = [*modules, *recipes, ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
+    page = (ROOT / "apps" / "shared" / "models" / "web").iterdir()
+    expected = [*modules, *recipes, *page, ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
     assert {Path("keras_recurrent") / path.relative_to(ROOT) for path in expected} <= set(files)
     assert not [path for path in files if {"tests", "benchmarks", "docs"} & set(path.parts)]
 
