@@ -1,7 +1,10 @@
-"""Times exported layers against `keras.layers` in TensorFlow, one sequence per call, in turns in one process.
+"""Times exported layers against `keras.layers` in TensorFlow, and a translator in each format.
 
     python benchmarks/deploy.py
     python benchmarks/deploy.py --cells gru --shapes 1x50x128 --mask --json table.json
+    python benchmarks/deploy.py --translator saved_models/de-en --texts test.de --beam-size 1 --threads 1
+
+Layers, one sequence per call, in turns in one process:
 
 A layer runs over a sequence of `steps` vectors of `units` numbers and returns its last output. Our layers run in ONNX
 Runtime, OpenVINO (float32) and LiteRT, from the files of `export_model`. Keras's layer has the same weights and runs in
@@ -10,11 +13,18 @@ Runtime, OpenVINO (float32) and LiteRT, from the files of `export_model`. Keras'
 Before anything is timed, the outputs of all are compared. In each of `--runs` turns, each side makes `--calls` calls
 in a row; the time of a turn is the median call, and figures are the shortest turns in milliseconds. All runtimes use
 `--threads` threads.
+
+With `--translator`, a process of its own per format translates the texts, one per call, with alignments: TensorFlow
+from the SavedModel's signature `nbest`, the others with `runner.py`. `load` is the time from the start of the process
+to the loaded model, with all imports, and `memory` the peak of the process (Linux only).
 """
 
 import itertools
+import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import timeit
 from pathlib import Path
@@ -24,6 +34,8 @@ import numpy as np
 import tensorflow as tf
 import timing
 from keras_recurrent import layers
+from keras_recurrent.apps import load
+from keras_recurrent.apps.shared.models.runtimes import write_runtime
 from keras_recurrent.export import export_model
 
 CELLS = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
@@ -116,6 +128,69 @@ def layers_table(options):
     return rows
 
 
+# Each format is timed in a process that imports nothing else.
+TRANSLATE = """
+import json, sys, time
+begin = time.perf_counter()
+folder, texts = sys.argv[1], open(sys.argv[2], encoding="utf-8").read().splitlines()
+if folder.endswith("saved_model"):
+    import tensorflow as tf
+    tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[3]))
+    model = tf.saved_model.load(folder)
+    translate = lambda text: model.signatures["nbest"](text=tf.constant([text]))["texts"][0, 0].numpy().decode()
+else:
+    sys.path.insert(0, folder)
+    from runner import Runner
+    model = Runner(folder)
+    translate = lambda text: next(model.predict([text]))["translations"][0]["text"]
+times, results = [time.perf_counter() - begin], []
+for text in texts:
+    start = time.perf_counter()
+    results.append(translate(text))
+    times.append(time.perf_counter() - start)
+# `getrusage` would count the memory of the parent.
+(memory,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps([results, times, int(memory)]))
+"""
+EXPORTS = ("saved_model", "onnx", "onnx-float16", "onnx-int8", "openvino", "litert", "litert-float16", "litert-int8")
+
+
+def translator_table(options):
+    """Prints the table of the translator and returns its rows."""
+    translator = load(options.translator, beam_size=options.beam_size)
+    columns = "file, MB | load, s | first, ms | median, ms | texts per second | memory, MB | texts as the first"
+    print(f"\n| format | {columns} |\n|---|---|---|---|---|---|---|---|")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in EXPORTS:
+            export = Path(folder) / name
+            format, _, quantize = name.partition("-")
+            if format == "saved_model":
+                translator.export(export)
+            else:
+                write_runtime(export, translator, format, quantize or None)
+            command = [sys.executable, "-c", TRANSLATE, str(export), options.texts, str(options.threads)]
+            environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
+            output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+            texts, (start, first, *times), memory = json.loads(output.splitlines()[-1])
+            size = sum(file.stat().st_size for file in export.rglob("*") if not file.name.startswith("runner."))
+            row = {
+                "format": name,
+                "megabytes": size / 1e6,
+                "load": start,
+                "first": 1000 * first,
+                "median": 1000 * statistics.median(times),
+                "per_second": len(times) / sum(times),
+                "memory": memory / 1000,
+                "texts": texts,
+            }
+            rows.append(row)
+            same = sum(map(str.__eq__, texts, rows[0]["texts"]))
+            figures = [f"{row[key]:.1f}" for key in ("megabytes", "load", "first", "median", "per_second", "memory")]
+            print(f"| {name} | {' | '.join(figures)} | {same} of {len(texts)} |", flush=True)
+    return rows
+
+
 def main():
     parser = timing.parser(__doc__)
     parser.add_argument("--calls", type=int, default=20, help="calls per turn and side")
@@ -123,10 +198,18 @@ def main():
     parser.add_argument("--shapes", nargs="+", default=["1x50x128", "1x50x512"], help="batch x steps x units")
     parser.add_argument("--mask", action="store_true", help="with a mask of right padding, a fifth of the steps")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--translator", metavar="MODEL", help="folder of a translator, which is timed instead")
+    parser.add_argument("--texts", metavar="FILE", help="texts to translate, one per line")
+    parser.add_argument("--beam-size", type=int, default=5)
     options = parser.parse_args()
+    if (options.translator is None) != (options.texts is None):
+        parser.error("--translator and --texts go together")
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     timing.setup()
-    timing.write_json(options, {"layers": layers_table(options)})
+    if options.translator:
+        timing.write_json(options, {"translator": translator_table(options)})
+    else:
+        timing.write_json(options, {"layers": layers_table(options)})
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class Subwords(Words):
             elif field == 3:
                 characters = dict(_fields(value)).get(2, b"")
         self.ids = {token: index for index, token in enumerate(self.tokens)}
-        self.trie = np.frombuffer(characters[4 : 4 + int.from_bytes(characters[:4], "little")], "<u4").tolist()
+        self.trie = np.frombuffer(characters[4 : 4 + int.from_bytes(characters[:4], "little")], "<u4")
         self.replacements = characters[4 + 4 * len(self.trie) :]
 
     def split(self, text):
@@ -133,7 +133,7 @@ class Subwords(Words):
 
     def _normalize(self, text):
         """Replaces the longest sequences of bytes that the normalizer's trie has."""
-        if not self.trie:
+        if not len(self.trie):
             return text
         content, result, position = text.encode(), b"", 0
         while position < len(content):
@@ -147,16 +147,16 @@ class Subwords(Words):
 
     def _longest_match(self, content):
         """The length of the longest key at the beginning, and its replacement; the trie is a double array."""
-        node = _offset(self.trie[0])
+        node = _offset(int(self.trie[0]))
         length, replacement = 0, b""
         for count, byte in enumerate(content, 1):
             node ^= byte
-            unit = self.trie[node]
+            unit = int(self.trie[node])
             if unit & (1 << 31 | 0xFF) != byte:
                 break
             node ^= _offset(unit)
             if unit >> 8 & 1:
-                start = self.trie[node] & ~(1 << 31)
+                start = int(self.trie[node]) & ~(1 << 31)
                 length, replacement = count, self.replacements[start : self.replacements.index(0, start)]
         return length, replacement
 
