@@ -2,6 +2,10 @@
 
 import gc
 import os
+import shutil
+import subprocess
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Small tensors gain nothing from threads, and the processes of `pytest -n` share the cores.
@@ -14,3 +18,20 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+
+
+@pytest.fixture(scope="session")
+def compile_c(tmp_path_factory):
+    """`compile_c(source, *arguments)`: the program of a C file, compiled without warnings."""
+    compiler = next(filter(None, map(shutil.which, [os.environ.get("CC", ""), "cc", "gcc"])), None)
+    if compiler is None:
+        pytest.skip("no C compiler: no cc, no gcc, no $CC")
+
+    def compile_c(source, *arguments):
+        output = tmp_path_factory.mktemp("program") / source.stem
+        warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+        result = subprocess.run([compiler, *warnings, source, *arguments, "-o", output], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return output
+
+    return compile_c

@@ -1,5 +1,3 @@
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,25 +10,16 @@ pytestmark = pytest.mark.rest  # the export itself is run by the tests of the mo
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def program(compile_c):
     """`serve.c`, compiled with TensorFlow's headers and libraries as pip installed them."""
-    compiler = next(filter(None, map(shutil.which, [os.environ.get("CC", ""), "cc", "gcc"])), None)
-    if compiler is None:
-        pytest.skip("no C compiler: no cc, no gcc, no $CC")
     include, library = Path(tf.sysconfig.get_include()), Path(tf.sysconfig.get_lib())
     if not (include / "tensorflow/c/c_api.h").exists():
         pytest.skip(f"no headers of TensorFlow's C API in {include}")
     libraries = [path for name in ("cc", "framework") for path in library.glob(f"libtensorflow_{name}.*")]
     if len(libraries) != 2:
         pytest.skip(f"no libraries of TensorFlow's C API in {library}")
-    output = tmp_path_factory.mktemp("program") / "serve"
-    source = Path(__file__).with_name("serve.c")
-    warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     # As system headers, TensorFlow's own are not warned about.
-    arguments = ["-isystem", include, source, *libraries, f"-Wl,-rpath,{library}", "-o", output]
-    result = subprocess.run([compiler, *warnings, *arguments], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return output
+    return compile_c(Path(__file__).with_name("serve.c"), "-isystem", include, *libraries, f"-Wl,-rpath,{library}")
 
 
 def run(program, *arguments, lines=()):
