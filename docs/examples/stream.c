@@ -5,7 +5,7 @@
  * reads one time step per line, the numbers of all inputs but the states, and prints the numbers of all outputs but the
  * states. The states start at zero. All tensors are float32.
  *
- * The library libLiteRt.so is part of the Python package `ai-edge-litert`; it needs nothing of Python:
+ * The library libLiteRt.so is part of the Python package `ai-edge-litert`, at least version 2.2, but does not need Python:
  *
  *     cc stream.c -o stream path/to/ai_edge_litert/libLiteRt.so -Wl,-rpath,path/to/ai_edge_litert
  */
