@@ -11,6 +11,7 @@ what is wrong with it, and the others of its batch get their answers.
 
 import argparse
 import base64
+import contextlib
 import functools
 import os
 import signal
@@ -32,6 +33,9 @@ class SavedModelAPI(litserve.LitAPI):
 
     def setup(self, device):
         import tensorflow as tf  # in the process of the model alone
+
+        with contextlib.suppress(ImportError):
+            import tensorflow_text  # noqa: F401 (the operations of subwords)
 
         self.constant = tf.constant
         self.model = tf.saved_model.load(self.folder)

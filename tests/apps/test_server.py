@@ -25,7 +25,7 @@ pytestmark = pytest.mark.rest
 
 MODELS = Path(write.__file__).parent
 SERVER = Path(__file__).parents[2] / "docs/examples/server.py"
-CLIENTS, SECONDS = 16, 5
+CLIENTS, SECONDS = 16, 3
 
 
 def post(port, body):
