@@ -26,7 +26,7 @@ def snippets(path):
     for number, snippet in enumerate(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)):
         # One that names a model's folder needs a model that takes minutes to train; the apps' tests run its like.
         if "saved_models/" not in snippet:
-            marks = [pytest.mark.rest] if path.name == "edge.md" else []  # exports take seconds
+            marks = [pytest.mark.deploy] if path.name == "edge.md" else []  # exports take seconds
             yield pytest.param(snippet, id=f"{name_of(path)}-{number}", marks=marks)
 
 

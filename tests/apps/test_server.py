@@ -21,7 +21,7 @@ from keras_recurrent.apps import cli, load
 from .data import write
 
 pytest.importorskip("litserve")
-pytestmark = pytest.mark.rest
+pytestmark = pytest.mark.deploy
 
 MODELS = Path(write.__file__).parent
 SERVER = Path(__file__).parents[2] / "docs/examples/server.py"

@@ -13,7 +13,7 @@ from keras_recurrent.apps import cli
 from .conftest import run_in_session
 from .data import write
 
-pytestmark = pytest.mark.rest
+pytestmark = pytest.mark.deploy
 
 MODELS = Path(write.__file__).parent
 PAGE = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 from keras_recurrent import layers
 from keras_recurrent.export import export_step
 
-pytestmark = pytest.mark.rest
+pytestmark = pytest.mark.deploy
 
 SOURCE = Path(__file__).parents[2] / "docs/examples/stream.c"
 

@@ -8,7 +8,7 @@ from keras_recurrent.export import to_keras
 
 
 @pytest.mark.filterwarnings("ignore:Layer 'sequential'")
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_to_keras(rng):
     x = keras.Input((None, 5))
     y = layers.LSTM(4, return_sequences=True, bias_initializer=layers.Chrono("lstm", 9), unit_forget_bias=False)(

@@ -33,7 +33,7 @@ def trained(example):
     return trained
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize(("layer", "accuracy", "agreement"), [(layers.GRU, 0.98, 0.98), (layers.LSTM, 0.7, 0.9)])
 def test_a_step_in_int8_classifies_as_keras_does(layer, accuracy, agreement, example, trained, tmp_path):
     model, (x, labels) = trained(layer(16))
@@ -66,7 +66,7 @@ def dtypes(content):
     return {name: names.count(name) for name in names}
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_streaming_equals_the_whole_sequence(example, trained, tmp_path):
     model, (x, _) = trained(layers.GRU(16, name="gru"))
     path = tmp_path / "step.tflite"
@@ -76,7 +76,7 @@ def test_streaming_equals_the_whole_sequence(example, trained, tmp_path):
     np.testing.assert_allclose(outputs, model(x[:20])["probabilities"], atol=1e-6)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_an_unrolled_sequence_in_int8(tmp_path, run, rng):
     x = rng.normal(size=(101, 5, 3)).astype("float32")
     inputs = keras.Input((5, 3), batch_size=2, name="x")
@@ -110,7 +110,7 @@ def test_a_quantization_that_cannot_be(export, format, arguments, message, path)
     assert not path(format).exists()
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_a_loop_in_int8_is_refused(tmp_path):
     path = tmp_path / "loop.tflite"
     with pytest.raises(ValueError, match="no loops in int8"):
@@ -118,7 +118,7 @@ def test_a_loop_in_int8_is_refused(tmp_path):
     assert not path.exists()
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
 @pytest.mark.parametrize("export", [export_model, export_step])
 def test_weights_in_float16(export, format, path):

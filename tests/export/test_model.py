@@ -90,7 +90,7 @@ def check(models, path, format, run, masks, **options):
 
 @pytest.mark.parametrize(
     "format",
-    ["onnx", "litert", *(pytest.param(format, marks=pytest.mark.rest) for format in ("saved_model", "openvino"))],
+    ["onnx", "litert", *(pytest.param(format, marks=pytest.mark.deploy) for format in ("saved_model", "openvino"))],
 )
 def test_a_small_model(format, path, run, rng):
     model = keras.Sequential([keras.Input((None, 3), name="x"), layers.LSTM(4), keras.layers.Dense(2)])
@@ -99,21 +99,21 @@ def test_a_small_model(format, path, run, rng):
     np.testing.assert_allclose(run(path(format), format, {"x": x})["output_0"], model(x), atol=1e-6)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
 def test_without_masks(static, format, path, run):
     check(models(static, False, with_variants=not static), path, format, run, [None])
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
 def test_masks(static, format, path, run):
     check(models(static, True, with_variants=not static), path, format, run, MASKS)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
 def test_right_padded_masks(static, format, path, run):
@@ -127,7 +127,7 @@ def test_right_padded_masks(static, format, path, run):
     )
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 def test_static_variants(format, path, run):
     model = build(variants(), True, True)
@@ -135,7 +135,7 @@ def test_static_variants(format, path, run):
     check([(model, expected)], path, format, run, MASKS)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("mask", [None, *MASKS])
 def test_outputs_are_those_of_keras(mask):
     for model, expected in models(False, mask is not None, with_variants=False):
@@ -152,9 +152,9 @@ def operations(path, format):
 
 
 @pytest.mark.parametrize(
-    ("format", "ending"), [("onnx", ""), pytest.param("openvino", "Sequence", marks=pytest.mark.rest)]
+    ("format", "ending"), [("onnx", ""), pytest.param("openvino", "Sequence", marks=pytest.mark.deploy)]
 )
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_plain_layers_are_one_operation(format, ending, path, rng):
     x = keras.Input((None, 3))
     mask = keras.Input((None,), dtype="bool")
@@ -168,14 +168,14 @@ def test_plain_layers_are_one_operation(format, ending, path, rng):
     assert [found.count(name + ending) for name in ("RNN", "GRU", "LSTM", "Loop")] == [1, 1, 2, 0]
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_a_mask_of_any_pattern_is_a_loop(path):
     x, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
     export_model(keras.Model([x, mask], layers.GRU(4)(x, mask=mask)), path("onnx"), "onnx")
     assert "GRU" not in operations(path("onnx"), "onnx")
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_a_loop_reads_its_weights_from_outside(path):
     model = keras.Sequential([keras.Input((None, 3)), layers.Recurrent(layers.PeepholeLSTMCell(4))])
     export_model(model, path("onnx"), "onnx")
@@ -184,7 +184,7 @@ def test_a_loop_reads_its_weights_from_outside(path):
     assert len(loop.input) <= 6
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("format", FORMATS)
 def test_nested_inputs_and_the_mask_of_an_embedding(format, path, run):
     ids, size = keras.Input((None,), dtype="int32", name="ids"), keras.Input((2,), name="size")
@@ -197,7 +197,7 @@ def test_nested_inputs_and_the_mask_of_an_embedding(format, path, run):
     np.testing.assert_allclose(outputs["scores"], expected, atol=1e-6)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_input_signature(path, run):
     model = keras.Sequential([keras.Input((None, 3), name="x"), layers.LSTM(4)])
     signature = [keras.layers.InputSpec(shape=(1, 6, 3), dtype="float32")]
@@ -206,7 +206,7 @@ def test_input_signature(path, run):
     np.testing.assert_allclose(outputs["output_0"], model(np.ones((1, 6, 3))), atol=1e-6)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_a_subclassed_model(path, run):
     model = layers.LanguageModel(vocabulary_size=9, units=4, embedding_dim=3)
     ids = np.array([[2, 5, 6]], "int32")
@@ -218,7 +218,7 @@ def test_a_subclassed_model(path, run):
     np.testing.assert_allclose(run(path("onnx"), "onnx", {"input_0": ids})["output_0"], expected, atol=1e-6)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_unrolled_layers_of_a_known_length_have_no_loop(path, run):
     model = keras.Sequential([keras.Input((6, 3), name="x"), layers.LSTM(4, unroll=True)])
     model.export(path("litert"), format="litert", verbose=False)
@@ -228,7 +228,7 @@ def test_unrolled_layers_of_a_known_length_have_no_loop(path, run):
     np.testing.assert_allclose(run(path("litert"), "litert", {"x": x})["output_0"], model(x), atol=1e-6)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_files_are_replaced_or_kept(path, monkeypatch):
     model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4)])
     for format in FORMATS:
@@ -278,7 +278,7 @@ def test_a_missing_converter_is_one_line(format, extra, path, monkeypatch):
         (keras.layers.Lambda(lambda x: keras.ops.cholesky(x)), "no operation for TensorFlow's .*Cholesky"),
     ],
 )
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_operations_that_litert_lacks(layer, message, path):
     model = keras.Sequential([keras.Input((3, 3)), layer])
     with pytest.raises(ValueError, match=message):

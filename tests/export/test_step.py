@@ -7,7 +7,7 @@ from keras_recurrent import layers
 from keras_recurrent.export import export_step
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize("format", ["saved_model", "onnx", "litert", "openvino"])
 def test_steps_compute_what_the_model_does(format, path, run):
     model = keras.Sequential(
@@ -31,7 +31,7 @@ def test_steps_compute_what_the_model_does(format, path, run):
         np.testing.assert_allclose(outputs["output_0"], expected, atol=1e-6)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_outputs_lose_the_axis_of_the_steps(path, run):
     x = keras.Input((None, 3), name="x")
     y = layers.GRU(4, return_sequences=True, name="gru")(x)

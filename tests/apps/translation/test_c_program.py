@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_recurrent.apps import load
 from tensorflow.core.protobuf import saved_model_pb2
 
-pytestmark = pytest.mark.rest  # the export itself is run by the tests of the model
+pytestmark = pytest.mark.deploy  # the export itself is run by the tests of the model
 
 
 @pytest.fixture(scope="module")

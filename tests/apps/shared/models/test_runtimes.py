@@ -60,7 +60,7 @@ def assert_same(lines, answers):
                 assert actual == expected, path
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 @pytest.mark.parametrize(
     ("app", "format"),
     [
@@ -79,7 +79,7 @@ def test_the_runner_prints_what_predict_prints(app, format, picture, tmp_path, c
     assert_same(result.stdout.splitlines(), answers)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_mistakes_are_one_line_and_the_others_are_answered(tmp_path, picture):
     folder = tmp_path / "export"
     export = ["captioning", "export", str(MODELS / "captioning"), "--format", "litert"]

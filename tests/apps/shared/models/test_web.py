@@ -25,7 +25,7 @@ from ...data import write
 from .test_runner import TEXTS
 from .test_runtimes import MODELS, arguments_and_answers, assert_same
 
-pytestmark = pytest.mark.rest
+pytestmark = pytest.mark.deploy
 APPS = ["translation", "captioning", "vqa", "classification", "generation"]
 
 
