@@ -106,7 +106,7 @@ class Subwords extends Words {
     super(content, lowercase);
     this.tokens = [];
     this.scores = new Map();
-    let characters = new Uint8Array(4);
+    let characters = new Uint8Array(4); // no trie
     for (const [field, value] of fields(new Uint8Array(content))) {
       if (field === 1) {
         const piece = new Map(fields(value));
@@ -115,13 +115,15 @@ class Subwords extends Words {
         if ((piece.get(3) ?? 1) === 1) this.scores.set(token, view(piece.get(2)).getFloat32(0, true));
         this.tokens.push(token);
       } else if (field === 3) {
-        characters = new Map(fields(value)).get(2) ?? characters;
+        const map = new Map(fields(value)).get(2);
+        if (map?.length) characters = map;
       }
     }
     this.ids = new Map(this.tokens.map((token, index) => [token, index]));
-    const end = 4 + (characters.length ? view(characters).getUint32(0, true) : 0);
+    const units = view(characters);
+    const end = 4 + units.getUint32(0, true);
     this.trie = [];
-    for (let position = 4; position < end; position += 4) this.trie.push(view(characters).getUint32(position, true));
+    for (let position = 4; position < end; position += 4) this.trie.push(units.getUint32(position, true));
     this.replacements = characters.subarray(end);
   }
 
@@ -332,15 +334,12 @@ async function fetchFile(url) {
 /** Returns a function from `[type, values, shape]`, by name, to the model's outputs, which have `data` and `dims`. */
 async function openModel(folder, runtime) {
   const urls = Object.fromEntries(Object.entries(runtime).map(([name, file]) => [name, new URL(file, folder).href]));
-  const [ort, model] = await Promise.all([
-    import(urls.module).catch(() => {
-      throw new Error(`ONNX Runtime Web cannot be loaded from ${urls.module}`);
-    }),
-    fetchFile(new URL("model.onnx", folder)),
-  ]);
+  const ort = await import(urls.module).catch(() => {
+    throw new Error(`ONNX Runtime Web cannot be loaded from ${urls.module}`);
+  });
   ort.env.wasm.wasmPaths = { mjs: urls.mjs, wasm: urls.wasm };
   ort.env.wasm.numThreads = 1; // several need headers that plain file servers do not send
-  const session = await ort.InferenceSession.create(model, {
+  const session = await ort.InferenceSession.create(new URL("model.onnx", folder).href, {
     executionProviders: ["wasm"],
     extra: { session: { disable_quant_qdq: "1" } }, // weights in int8 are converted once, on loading
   });

@@ -5,6 +5,7 @@ import functools
 import http.server
 import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -184,6 +185,20 @@ def test_the_answers_are_those_of_the_python_object(app, open_page, picture):
     for question, expected in zip(questions, answers, strict=True):
         if "" not in question:
             assert shown(*question) == best(expected)
+            check_attention(page, expected)
+
+
+def check_attention(page, answer):
+    """Checks what the page draws: darker cells of a picture, or words with their shares."""
+    if "image" in answer:
+        weights = np.array(answer["captions"][0]["alignment"][0] if "captions" in answer else answer["looks"][0])
+        page.locator("#details .buttons").last.locator("button").first.click()
+        script = "[...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+        shade = page.evaluate(f"{{ const canvas = document.querySelector('canvas'); {script} }}")[3::4]
+        np.testing.assert_allclose(shade, 200 * (1 - weights / weights.max()), atol=1)
+    elif "weights" in answer:
+        shares = [int(share) / 100 for share in page.locator(".words small").all_text_contents()]
+        np.testing.assert_allclose(shares, answer["weights"], atol=0.0051)
 
 
 def best(answer):
@@ -263,12 +278,21 @@ def test_mistakes_are_one_line_and_the_page_goes_on(open_page, picture, tmp_path
     assert line(page, "warning").endswith("The model knows no word of the question.")
 
 
-def test_a_missing_runtime_is_one_line(page, site, export):
-    name = export(MODELS / "translation")
-    page.route("**/runtime/*", lambda route: route.abort())
-    page.goto(f"{site[1]}{name}/")
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("runtime/ort.wasm.min.js", "ONNX Runtime Web cannot be loaded from "),
+        ("model.onnx", ".*"),
+        ("target.vocabulary.txt", ""),
+    ],
+)
+def test_a_missing_file_is_one_line(file, message, page, site, export):
+    address = f"{site[1]}{export(MODELS / 'translation')}/"
+    page.route(f"**/{file}", lambda route: route.fulfill(status=404))
+    page.goto(address)
     page.wait_for_selector("#error:not(:empty)")
-    assert line(page, "error") == f"ONNX Runtime Web cannot be loaded from {site[1]}{name}/runtime/ort.wasm.min.js"
+    assert re.match(f"{message}{address}{file}", line(page, "error"))
+    assert not page.locator("form").count()
 
 
 def test_without_a_copy_the_runtime_has_a_pinned_address(tmp_path):
