@@ -370,6 +370,8 @@ class Runner:
 
     def vqa(self, pairs):
         for file, question in zip(pairs[::2], pairs[1::2], strict=True):
+            if not question.strip():
+                raise InputError("the question is empty")
             ids = self.ids("questions", question)
             outputs = self.run(pixels=read_image(file, self.config["image_size"])[None], ids=ids)
             best = np.argsort(-outputs["probabilities"][0], kind="stable")[:TOP_ANSWERS]
@@ -433,6 +435,13 @@ def warn(message):
     print(f"runner.py: {message}", file=sys.stderr)
 
 
+def positive(text):
+    """A positive integer, for argparse."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
 def main():
     runner = Runner(Path(__file__).parent)
     app = runner.config["app"]
@@ -443,8 +452,8 @@ def main():
     )
     if app == "generation":
         parser.add_argument("--label", help="label of the texts")
-        parser.add_argument("--samples", type=int, default=1, help="number of texts per prompt (default: 1)")
-        parser.add_argument("--length", type=int, help="maximum number of characters after the prompt")
+        parser.add_argument("--samples", type=positive, default=1, help="number of texts per prompt (default: 1)")
+        parser.add_argument("--length", type=positive, help="maximum number of characters after the prompt")
         parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most probable character")
         parser.add_argument("--top-p", type=float, default=1.0, help="total probability of the characters to draw from")
         parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
