@@ -135,6 +135,10 @@ begin = time.perf_counter()
 folder, texts = sys.argv[1], open(sys.argv[2], encoding="utf-8").read().splitlines()
 if folder.endswith("saved_model"):
     import tensorflow as tf
+    try:
+        import tensorflow_text  # the operations of subwords
+    except ImportError:
+        pass
     tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[3]))
     model = tf.saved_model.load(folder)
     translate = lambda text: model.signatures["nbest"](text=tf.constant([text]))["texts"][0, 0].numpy().decode()
