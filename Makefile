@@ -36,9 +36,10 @@ test-backends: .venv-backends/installed
 		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/layers -m "not rest and not slow_on_jax"
 	KERAS_BACKEND=torch .venv-backends/bin/$(PYTEST) tests/layers
 
-# Kills at any moment of a training and malformed input.
+# Kills at any moment of a training and malformed input, in forked processes; then signals to processes of their own.
 test-faults: .venv/test
-	.venv/bin/pytest -n 2 --dist worksteal tests/faults tests/apps/test_cli.py -m faults
+	.venv/bin/pytest -n 2 --dist worksteal tests/faults -m faults
+	.venv/bin/$(PYTEST) tests/apps tests/datasets -m faults
 
 # Exports in other runtimes, in servers, in C programs, on a microcontroller and in a browser.
 test-deploy: .venv/test

@@ -194,7 +194,7 @@ def test_a_folder_that_is_no_model_is_never_replaced(data, tmp_path, capsys):
     assert (data / "train.de").exists()
 
 
-@pytest.mark.rest
+@pytest.mark.faults
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 1.2, 2.4])
 def test_an_interrupt_during_the_imports(seconds, tmp_path):
     command = [sys.executable, "-P", "-m", "keras_recurrent", *TRAIN]

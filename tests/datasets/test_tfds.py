@@ -73,7 +73,7 @@ print(sum(1 for _ in tfds_examples(builder, "train")))
 """
 
 
-@pytest.mark.rest
+@pytest.mark.faults
 def test_two_processes_with_one_seed(tmp_path):
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path)}
     processes = [

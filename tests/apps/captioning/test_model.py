@@ -185,7 +185,7 @@ def test_many_images_are_captioned_as_each_alone(saved):
         assert alone.score == pytest.approx(caption.score, rel=1e-4)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_export_answers_in_plain_tensorflow_as_the_python_object_does(
     saved, exported, plain_tensorflow, pictures, tmp_path
 ):

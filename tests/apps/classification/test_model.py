@@ -171,7 +171,7 @@ def test_rare_labels_count_alike(config, tmp_path, class_weights, rare):
     assert told["probabilities"]["rare"] == pytest.approx(rare / 100, abs=0.04)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_export_in_plain_tensorflow(saved, exported, plain_tensorflow):
     classifier = load(saved)
     texts = ["the cook sings here .", "my aunt sobs .", "unknown words"]

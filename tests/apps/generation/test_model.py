@@ -240,8 +240,8 @@ def test_a_long_text_is_encoded_in_parts(monkeypatch):
     np.testing.assert_array_equal(data.text_ids("abcdabcd", tokenizer), [4, 5, 6, 7, 4, 5, 6, 7])
 
 
-@pytest.mark.parametrize("which", [pytest.param("verse", marks=pytest.mark.rest), "names"])
-@pytest.mark.rest
+@pytest.mark.parametrize("which", ["verse", "names"])
+@pytest.mark.deploy
 def test_export_in_plain_tensorflow(which, request, plain_tensorflow, check_rows, tmp_path):
     generator = load(request.getfixturevalue(which))
     generator.export(tmp_path / "export")

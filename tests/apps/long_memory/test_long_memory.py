@@ -220,7 +220,7 @@ def test_biases_that_a_cell_does_not_have(options):
         model.build(Config(**options))
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_export_in_plain_tensorflow(solved, plain_tensorflow, check_rows, tmp_path):
     load(solved).export(tmp_path / "export")
     texts = ["7 1 0 3 2 2", "4 1 1 1 9 3"]
@@ -313,7 +313,7 @@ def test_new_sequences_that_are_a_little_harder_are_no_divergence(tmp_path, monk
     assert not report.run(PARITY, tmp_path / "run.json")["diverged"]
 
 
-@pytest.mark.rest
+@pytest.mark.faults
 def test_a_report_that_is_stopped_goes_on_where_it_was(tmp_path):
     """A process that is ended in the middle of long trainings ends at once, and leaves what was trained."""
     code = f"""

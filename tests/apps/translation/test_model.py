@@ -252,7 +252,7 @@ def test_unusable_texts_in_an_export(saved, exported, check_rows):
     assert outputs["texts"][[0, 2, 4, 5], 0].tolist() == [translation.text.encode() for translation in translations]
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_export_with_subwords_needs_tensorflow_text_alone(config, tmp_path, plain_tensorflow):
     # Sentences that differ with the slightest mistake: the target's pieces must not be the source's, for one.
     options = {"tokenizer": "subwords", "vocabulary_size": 40, "epochs": 10}

@@ -179,7 +179,7 @@ def test_where_it_looked(config, eagerly, pairs, options, hops):
         np.testing.assert_allclose(looks.sum(axis=1), 1, atol=0.01)
 
 
-@pytest.mark.rest
+@pytest.mark.deploy
 def test_export_answers_in_plain_tensorflow_as_the_python_object_does(saved, exported, plain_tensorflow, pictures):
     answerer = load(saved)
     paths = sorted((pictures / "images").glob("val-*"))[:3]
