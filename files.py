@@ -30,19 +30,31 @@ def whole_folder(path: Path) -> Iterator[Path]:
         partial, old = Path(temporary) / "new", Path(temporary) / "old"
         partial.mkdir()
         yield partial
-        for folder, _, names in os.walk(partial):
-            for name in names:
-                flush(Path(folder) / name)
-            flush(Path(folder))
-        if path.exists():
-            path.rename(old)
-        try:
-            partial.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        flush(path.parent)
+        flush_folder(partial)
+        put_into_place(partial, path, old)
+
+
+def put_into_place(new: Path, path: Path, old: Path) -> None:
+    """Renames the folder `new` to `path`, and an existing `path` to `old`, which is renamed back if that fails."""
+    if path.exists():
+        path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    flush(path.parent)
+
+
+def flush_folder(folder: Path, excluded: str | None = None) -> None:
+    """Flushes all files and folders below a folder, without the subfolders of the name `excluded`."""
+    for path, subfolders, names in os.walk(folder):
+        if excluded in subfolders:
+            subfolders.remove(excluded)
+        for name in names:
+            flush(Path(path) / name)
+        flush(Path(path))
 
 
 def flush(path: Path) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ....files import flush
+from ....files import flush_folder, put_into_place
 from ..errors import AlreadyLockedError, LockError, ModelFolderError
 from ..locks import locked
 
@@ -160,12 +160,7 @@ def replace(folder: Path, partial: Path) -> None:
 
     A process that is killed leaves what `repair` puts into place.
     """
-    for path, subfolders, names in os.walk(partial):
-        if STATES in subfolders:  # deleted below
-            subfolders.remove(STATES)
-        for name in names:
-            flush(Path(path) / name)
-        flush(Path(path))
+    flush_folder(partial, excluded=STATES)  # the checkpoints are deleted below
     partial.rename(beside(folder, "finished"))
     _put_into_place(folder)
 
@@ -176,14 +171,7 @@ def _put_into_place(folder: Path) -> None:
     shutil.rmtree(finished / STATES, ignore_errors=True)
     if folder.exists():
         _delete_old(folder)
-        folder.rename(old)
-    try:
-        finished.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    flush(folder.parent)
+    put_into_place(finished, folder, old)
     _delete_old(folder)
 
 
