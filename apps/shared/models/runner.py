@@ -62,11 +62,14 @@ class Words:
         marked = marked.replace("\x02 ", " ").replace(" \x01", " ")
         return marked.replace("\x01", f" {JOINER}").replace("\x02", f"{JOINER} ").split()
 
-    def encode(self, text):
-        return [self.ids.get(token, UNKNOWN) for token in self.split(text)]
+    def ids_of(self, pieces):
+        return [self.ids.get(piece, UNKNOWN) for piece in pieces]
 
-    def unknown(self, text):
-        return [token for token in self.split(text) if token not in self.ids]
+    def encode(self, text):
+        return self.ids_of(self.split(text))
+
+    def unknown(self, pieces):
+        return [piece for piece in pieces if piece not in self.ids]
 
     def decode(self, ids):
         text = " ".join(self.tokens[index] for index in ids if index not in (PADDING, START, END))
@@ -160,9 +163,9 @@ class Subwords(Words):
                 length, replacement = count, self.replacements[start : self.replacements.index(0, start)]
         return length, replacement
 
-    def encode(self, text):
+    def ids_of(self, pieces):
         ids = []
-        for piece in self.split(text):
+        for piece in pieces:
             index = self.ids.get(piece, UNKNOWN)
             if index != UNKNOWN or ids[-1:] != [UNKNOWN]:  # a run of unknown pieces is one
                 ids.append(index)
@@ -326,24 +329,28 @@ class Runner:
         """
         return getattr(self, self.config["app"])(arguments, **options)
 
-    def ids(self, name, text):
-        """The ids of a text, with the end token, cut to the length that the model takes: `(1, steps)`."""
+    def encode(self, name, text):
+        """Returns `(ids, pieces)` of a text, cut to the length that the model takes.
+
+        The ids are an array `(1, steps)` with the end token at the end; the pieces are a list without it.
+        """
         try:
             text.encode()
         except UnicodeEncodeError as error:  # an argument with other bytes
             raise InputError(f"{text!a}: not UTF-8") from error
         tokenizer, longest = self.tokenizers[name], self.config["longest"]
-        ids = tokenizer.encode(text)
+        pieces = tokenizer.split(text)
+        ids = tokenizer.ids_of(pieces)
         if UNKNOWN in ids:
-            warn(f"{text}: has unknown words: {' '.join(tokenizer.unknown(text))}")
+            warn(f"{text}: has unknown words: {' '.join(tokenizer.unknown(pieces))}")
         if longest is not None and len(ids) >= longest:
             warn(f"{text}: cut to {longest - 1} tokens")
-            ids = ids[: longest - 1]
-        return np.array([[*ids, END]], "int32")
+        last = None if longest is None else longest - 1
+        return np.array([[*ids[:last], END]], "int32"), pieces[:last]
 
     def translation(self, texts):
         for text in texts:
-            ids = self.ids("source", text)
+            ids, _ = self.encode("source", text)
             outputs = self.run(ids=ids)
             tokens = [self.tokenizers["source"].tokens[index] for index in ids[0]]
             yield {"source_tokens": tokens, "translations": self._hypotheses("target", outputs, len(tokens))}
@@ -372,7 +379,7 @@ class Runner:
         for file, question in zip(pairs[::2], pairs[1::2], strict=True):
             if not question.strip():
                 raise InputError("the question is empty")
-            ids = self.ids("questions", question)
+            ids, _ = self.encode("questions", question)
             outputs = self.run(pixels=read_image(file, self.config["image_size"])[None], ids=ids)
             best = np.argsort(-outputs["probabilities"][0], kind="stable")[:TOP_ANSWERS]
             known = [index for index in ids[0] if index > END and self._is_word("questions", index)]
@@ -393,10 +400,9 @@ class Runner:
     def classification(self, texts):
         labels = self.config["labels"]
         for text in texts:
-            ids = self.ids("text", text)
+            ids, pieces = self.encode("text", text)
             outputs = self.run(ids=ids)
             probabilities, weights = outputs["probabilities"][0], outputs["weights"][0]
-            pieces = self.tokenizers["text"].split(text)[: self.config["longest"] - 1]
             yield {
                 "text": text,
                 "label": labels[probabilities.argmax()],
@@ -411,9 +417,10 @@ class Runner:
         if label is not None and label not in labels:
             raise InputError(f"no label {label!r}" + (f"; the labels are {', '.join(labels)}" if labels else ""))
         for prompt in prompts:
-            if unknown := sorted(set(tokenizer.unknown(prompt))):
+            characters = tokenizer.split(prompt)
+            if unknown := sorted(set(tokenizer.unknown(characters))):
                 raise InputError(f"the model has never seen the characters {''.join(unknown)!r}")
-            ids = np.tile(np.array([tokenizer.encode(prompt)], "int32"), (samples, 1))
+            ids = np.tile(np.array([tokenizer.ids_of(characters)], "int32"), (samples, 1))
             if labels:
                 generator = np.random.default_rng([1, seed])
                 chosen = generator.choice(len(labels), samples, p=self.config["label_probabilities"])
