@@ -14,9 +14,9 @@ Before anything is timed, the outputs of all are compared. In each of `--runs` t
 in a row; the time of a turn is the median call, and figures are the shortest turns in milliseconds. All runtimes use
 `--threads` threads.
 
-With `--translator`, a process of its own per format translates the texts, one per call, with alignments: TensorFlow
-from the SavedModel's signature `nbest`, the others with `runner.py`. `load` is the time from the start of the process
-to the loaded model, with all imports, and `memory` the peak of the process (Linux only).
+With `--translator`, each format runs in a separate process that translates the texts, one per call, with alignments:
+the SavedModel by its signature `nbest` in TensorFlow, the others by `runner.py`. `load` is the time from the start of
+the process to the loaded model, with all imports, and `memory` the peak of the process (Linux only).
 """
 
 import itertools

@@ -1,7 +1,6 @@
 """From a TensorFlow function to a file of each format."""
 
 import contextlib
-import functools
 import itertools
 import logging
 import re
@@ -107,7 +106,7 @@ def write_openvino(
     right_padded_masks: bool = False,
     quantize: str | None = None,
 ) -> None:
-    """Writes an OpenVINO model: `path`, which ends in `.xml`, and a file `.bin` with the weights beside it.
+    """Writes an OpenVINO model: `path`, which ends in `.xml`, and the weights in a `.bin` file of the same name.
 
     Args:
         path: The `.xml` file to write.
@@ -195,42 +194,23 @@ def write_litert(
     Raises:
         ValueError: If the function has an operation that LiteRT does not have, or a loop in int8.
     """
-    configure = functools.partial(_quantize_litert, dtype=quantize, representative_data=representative_data)
-    with whole_file(path) as partial:
-        partial.write_bytes(to_litert(function, signature, configure))
-
-
-def _quantize_litert(converter: Any, dtype: str | None, representative_data: Iterable[dict[str, Any]] | None) -> None:
-    if dtype is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if dtype == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if representative_data is not None:
-        converter.representative_dataset = lambda: representative_data
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-
-
-def to_litert(
-    function: Function, signature: Sequence[tf.TensorSpec], configure: Callable[[Any], None] | None = None
-) -> bytes:
-    """Returns a function as the content of a LiteRT file; see `write_litert`.
-
-    Args:
-        function, signature: As for `write_saved_model`.
-        configure: Function that sets further attributes of the `tf.lite.TFLiteConverter`.
-    """
     concrete = _trace_dense(function, signature)
-    # From a concrete function, the file has no signature.
-    with _frozen_saved_model(concrete, signature) as folder:
+    if representative_data is not None:
+        _check_no_loops(concrete)
+    # A file that is made from a concrete function has no signature.
+    with whole_file(path) as partial, _frozen_saved_model(concrete, signature) as folder:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if configure is not None:
-            configure(converter)
-        if converter.representative_dataset is not None:
-            _check_no_loops(concrete)
+        if quantize is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if representative_data is not None:
+            converter.representative_dataset = lambda: representative_data
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         try:
-            return converter.convert()
-        except Exception as error:  # the converter has errors of its own and of its parts
+            content = converter.convert()
+        except Exception as error:  # the converter and its parts raise many types
             operations = sorted(set(re.findall(r"tf\.(\w+)", str(error))))
             if not operations:
                 raise
@@ -240,6 +220,7 @@ def to_litert(
                     "keras_recurrent.layers take the same weights"
                 ) from error
             raise ValueError(f"LiteRT has no operation for TensorFlow's {', '.join(operations)}") from error
+        partial.write_bytes(content)
 
 
 def _trace_dense(function: Function, signature: Sequence[tf.TensorSpec]) -> Any:

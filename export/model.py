@@ -47,8 +47,8 @@ def export_model(
 
     Args:
         model: A built Keras model, or a layer with one tensor as its input.
-        path: The folder of a SavedModel, or a file that ends in `.onnx`, `.tflite` (LiteRT) or `.xml` (OpenVINO, which
-            writes the weights to a file `.bin` beside it). An existing one is replaced.
+        path: The folder of a SavedModel, or a file that ends in `.onnx`, `.tflite` (LiteRT) or `.xml` (OpenVINO, whose
+            weights are in a `.bin` file of the same name). An existing one is replaced.
         format: `"saved_model"`, `"onnx"`, `"litert"` or `"openvino"`.
         input_signature: One specification with a shape, a dtype and a name per input, such as a `keras.InputSpec`, in
             the order of `model.inputs`. It fixes dimensions that are None in the model, or gives the inputs of a

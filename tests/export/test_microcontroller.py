@@ -59,7 +59,7 @@ def dtypes(content):
     """How many tensors of a LiteRT file have each type."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    # Another resolver adds tensors of its own.
+    # The delegates of the default resolver add tensors.
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(model_content=content, experimental_op_resolver_type=resolver)
     names = [details["dtype"].__name__ for details in interpreter.get_tensor_details() if details["name"]]

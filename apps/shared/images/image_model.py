@@ -32,7 +32,7 @@ class ImageModel(TrainedModel):
         side = backbone.input_shape[1] if backbone is not None else None
         if side not in (None, config.image_size):
             raise ValueError(f"image_size is {config.image_size}, but the model reads images of {side} pixels")
-        # A function of its own, so that an export stores it once for both signatures.
+        # One traced function, which an export stores once for both signatures.
         self._predict_usable = tf.function(
             self.predict_usable, input_signature=[self.squares, ERROR, *self.further_inputs], autograph=False
         )
