@@ -68,8 +68,8 @@ class Words:
     def encode(self, text):
         return self.ids_of(self.split(text))
 
-    def unknown(self, pieces):
-        return [piece for piece in pieces if piece not in self.ids]
+    def unknown(self, text):
+        return [piece for piece in self.split(text) if piece not in self.ids]
 
     def decode(self, ids):
         text = " ".join(self.tokens[index] for index in ids if index not in (PADDING, START, END))
@@ -342,7 +342,7 @@ class Runner:
         pieces = tokenizer.split(text)
         ids = tokenizer.ids_of(pieces)
         if UNKNOWN in ids:
-            warn(f"{text}: has unknown words: {' '.join(tokenizer.unknown(pieces))}")
+            warn(f"{text}: has unknown words: {' '.join(tokenizer.unknown(text))}")
         if longest is not None and len(ids) >= longest:
             warn(f"{text}: cut to {longest - 1} tokens")
         last = None if longest is None else longest - 1
@@ -417,10 +417,9 @@ class Runner:
         if label is not None and label not in labels:
             raise InputError(f"no label {label!r}" + (f"; the labels are {', '.join(labels)}" if labels else ""))
         for prompt in prompts:
-            characters = tokenizer.split(prompt)
-            if unknown := sorted(set(tokenizer.unknown(characters))):
+            if unknown := sorted(set(tokenizer.unknown(prompt))):
                 raise InputError(f"the model has never seen the characters {''.join(unknown)!r}")
-            ids = np.tile(np.array([tokenizer.ids_of(characters)], "int32"), (samples, 1))
+            ids = np.tile(np.array([tokenizer.encode(prompt)], "int32"), (samples, 1))
             if labels:
                 generator = np.random.default_rng([1, seed])
                 chosen = generator.choice(len(labels), samples, p=self.config["label_probabilities"])
