@@ -24,12 +24,12 @@ from keras_recurrent.apps.shared.images.backbones import SMALL, load_backbone
 from keras_recurrent.apps.shared.images.graph import decode_in_graph
 from keras_recurrent.apps.shared.images.image_model import IMAGE_BYTES
 from keras_recurrent.apps.shared.images.pixels import pixel_reader
-from keras_recurrent.apps.shared.models.export import write_saved_model
 from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 from keras_recurrent.apps.vqa import data
 from keras_recurrent.apps.vqa.answers import AnswerCrossentropy
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import QUESTIONS, TOP, Answerer, build
+from keras_recurrent.export.formats import write_saved_model
 from timing import print_header, row, training_row
 from twin import TwinImageEncoder, copy
 
@@ -95,9 +95,7 @@ class Twin:
             probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(TOP, len(answers)))
             return {"answers": tf.gather(tf.constant(answers), indices), "probabilities": probabilities}
 
-        write_saved_model(
-            folder, {"serving_default": (best, [IMAGE_BYTES, QUESTIONS])}, [self.model, tokenizer.tracked]
-        )
+        write_saved_model(folder, {"serving_default": (best, [IMAGE_BYTES, QUESTIONS])}, [tokenizer.tracked])
 
 
 def training(sides, examples, tokenizer, answers, config, options, backbone_model):

@@ -6,7 +6,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from ..extras import import_extra
-from ..files import flush, whole_file, whole_folder
+from ..files import flush, whole_file
 from ..layers.loop import loop_settings
 from .nodes import RecurrentNodes
 from .onnx_loops import inline_invariants
@@ -28,27 +28,36 @@ _ONNX_OPSET = 17
 
 
 def write_saved_model(
-    path: Path, function: Function, signature: Sequence[tf.TensorSpec], tables: Iterable[Any] = ()
+    path: Path, signatures: Mapping[str, tuple[Function, Sequence[tf.TensorSpec]]], tables: Iterable[Any] = ()
 ) -> None:
-    """Writes a SavedModel with the signature `"serving_default"` and the method `serve`.
+    """Writes a SavedModel into an empty or new folder.
+
+    The variables of the functions are found and stored once. A `tf.function` that several of them call is stored once.
+    The loaded object has a method of the name of each signature. As with Keras, `serve` is another name of
+    `serving_default`.
 
     Args:
         path: The folder to write.
-        function: Function of tensors.
-        signature: The specifications of its arguments, each with a name.
-        tables: The objects with the lookup tables of the function.
+        signatures: From the name of each signature to its function and the specifications of the arguments, each with
+            a name. One is `"serving_default"`.
+        tables: The lookup tables of the functions, or objects that hold tables and no variables.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     module = tf.Module()
-    module.serve = tf.function(function, input_signature=signature, autograph=False)
-    module.tracked = [*module.serve.get_concrete_function().variables, *tables]
-    with whole_folder(path) as partial:
-        try:
-            tf.saved_model.save(module, partial, signatures={"serving_default": module.serve})
-        except tf.errors.OpError as error:  # such as a full disk
-            raise OSError(error.message) from error
+    functions = {
+        name: tf.function(function, input_signature=signature, autograph=False)
+        for name, (function, signature) in signatures.items()
+    }
+    for name, function in functions.items():
+        setattr(module, name, function)
+    module.serve = functions["serving_default"]
+    module.tracked = [*tables, *(function.get_concrete_function().variables for function in functions.values())]
+    try:
+        tf.saved_model.save(module, path, signatures=functions)
+    except tf.errors.OpError as error:  # such as a full disk
+        raise OSError(error.message) from error
 
 
 def write_onnx(
@@ -62,7 +71,8 @@ def write_onnx(
 
     Args:
         path: The file to write.
-        function, signature: As for `write_saved_model`.
+        function: Function from tensors to a dictionary of tensors.
+        signature: The specifications of its arguments, each with a name.
         right_padded_masks: Whether all masks of recurrent layers are True up to the length of a row and False after it.
         quantize: `"float16"` or `"int8"`, the type of the stored weights, or None.
 
@@ -187,7 +197,7 @@ def write_litert(
 
     Args:
         path: The file to write.
-        function, signature: As for `write_saved_model`.
+        function, signature: As for `write_onnx`.
         quantize: `"float16"` or `"int8"`, the type of the stored weights, or None.
         representative_data: Examples of the inputs, by name. With them, int8 is also the type of the computation.
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from ..files import whole_folder
 from . import formats
 from .formats import Function
 
@@ -120,7 +121,8 @@ def write(
     """Writes a function of tensors in one of the `FORMATS`; see `formats.py`."""
     match format:
         case "saved_model":
-            formats.write_saved_model(path, function, signature)
+            with whole_folder(path) as partial:
+                formats.write_saved_model(partial, {"serving_default": (function, signature)})
         case "onnx":
             formats.write_onnx(path, function, signature, right_padded_masks, quantize)
         case "openvino":

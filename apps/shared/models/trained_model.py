@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Self
 
 import tensorflow as tf
 
+from ....export.formats import write_saved_model
 from ....layers.types import Tensor
 from ..errors import ModelFolderError, UsageError, first_line
 from ..text.tokenizers import TOKENIZERS, Tokenizer
-from . import folders
-from .export import write_saved_model
+from . import folders, outputs
 from .loading import parse_config, read_keras_model, readable
 
 IDS = tf.TensorSpec([None, None], tf.int32, name="ids")  # of tokens `(batch, steps)`, padded with 0
@@ -128,6 +128,17 @@ class TrainedModel:
             raise ModelFolderError(f"{folder}: model.keras is not the model of config.yaml: {reason}") from error
 
     def export(self, folder: str | Path, overwrite: bool = True) -> None:
-        """Writes a SavedModel with the functions of `signatures`, which requires only TensorFlow."""
+        """Writes a SavedModel with the functions of `signatures`, which requires only TensorFlow.
+
+        Args:
+            folder: The folder to write. It appears complete or not at all.
+            overwrite: Whether an existing folder is replaced.
+
+        Raises:
+            ModelFolderError: If another process writes the folder.
+            OSError: If the folder cannot be written, as on a full disk.
+        """
+        signatures = self.signatures()
         tables = [self.assets[name].tracked for name in self.tokenizers]
-        write_saved_model(folder, self.signatures(), tables, overwrite)
+        with outputs.whole(folder, overwrite) as partial:
+            write_saved_model(partial, signatures, tables)
