@@ -18,6 +18,7 @@ import jsonargparse
 
 from .. import __version__
 from ..datasets import DataError
+from ..export_formats import FORMATS
 from ..extras import MissingExtra
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
@@ -27,6 +28,7 @@ from .shared.errors import LockError, ModelFolderError, TrainingError, UsageErro
 from .shared.models import folders, outputs
 from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
 
+EXPORT_FORMATS = {**FORMATS, "web": FORMATS["onnx"]}  # a page runs an ONNX file
 USER_ERRORS = (DataError, LockError, MissingExtra, ModelFolderError, TrainingError, UsageError)
 
 
@@ -111,12 +113,11 @@ def _export(
     the runtime, and Pillow for images. The format web is a page for browsers; `python -m http.server -d FOLDER` or any
     other file server serves it.
     """
-    if format == "saved_model" and quantize is not None:
-        raise UsageError("--quantize requires --format onnx, litert, openvino or web; a SavedModel stores float32")
+    if quantize not in (None, *EXPORT_FORMATS[format].quantizations):
+        formats = [name for name, (_, quantizations) in EXPORT_FORMATS.items() if quantize in quantizations]
+        raise UsageError(f"--quantize {quantize} requires --format {alternatives(formats)}")
     if format != "web" and runtime is not None:
         raise UsageError("--runtime requires --format web")
-    if format == "openvino" and quantize == "int8":
-        raise UsageError("OpenVINO's files store no int8; choose --quantize float16, or the format onnx or litert")
     default = "-".join(["export", *([format] if format != "saved_model" else []), *([quantize] if quantize else [])])
     folder = outputs.output_folder(os.path.join(model, default) if to is None else to)
     mark = {"saved_model": "saved_model.pb", "web": "runner.js"}.get(format, "runner.py")
@@ -151,13 +152,13 @@ def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     parser.add_argument("model", help="Folder of the model.")
     parser.add_argument(
         "--format",
-        type=OptionType(Literal["saved_model", "onnx", "litert", "openvino", "web"]),
+        type=OptionType(Literal[*EXPORT_FORMATS]),
         default="saved_model",
         help="Format. onnx, litert and openvino require the extra of that name, web requires onnx.",
     )
     parser.add_argument(
         "--quantize",
-        type=OptionType(Literal["float16", "int8"] | None),
+        type=OptionType(Literal[*FORMATS["onnx"].quantizations] | None),
         default=None,
         help="Type of the stored weights; the default is float32. float16 halves the file, int8 is a quarter of it.",
     )

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from ..export_formats import FORMATS
 from ..extras import import_extra
 from ..files import flush, whole_file
 from ..layers.loop import loop_settings
@@ -151,8 +152,8 @@ def write_openvino_loops(
 
 
 def _save_openvino(model: Any, path: Path, quantize: str | None) -> None:
-    if quantize not in (None, "float16"):
-        raise ValueError(f"OpenVINO's files store weights as float32 or float16, not as {quantize}")
+    if quantize not in (None, *FORMATS["openvino"].quantizations):
+        raise ValueError(f"OpenVINO's files cannot store weights as {quantize}")
     openvino = import_extra("openvino", "openvino")
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as partial:
         model_file = Path(partial) / "model.xml"

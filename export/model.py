@@ -10,20 +10,10 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from ..export_formats import FORMATS
 from ..files import whole_folder
 from . import formats
 from .formats import Function
-
-# The names of the formats and the endings of their files.
-FORMATS = {"saved_model": "", "onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}
-
-# The types of stored weights that each format has besides float32.
-QUANTIZATIONS = {
-    "saved_model": (),
-    "onnx": ("float16", "int8"),
-    "litert": ("float16", "int8"),
-    "openvino": ("float16",),
-}
 
 
 def export_model(
@@ -93,17 +83,18 @@ def check_arguments(path: str | Path, format: str, quantize: str | None, represe
         raise ValueError(f"Exports require the backend TensorFlow. The backend is {keras.config.backend()}")
     if format not in FORMATS:
         raise ValueError(f"Argument `format` must be one of {', '.join(FORMATS)}. Received: format={format!r}")
-    if quantize not in (None, *QUANTIZATIONS[format]):
+    suffix, quantizations = FORMATS[format]
+    if quantize not in (None, *quantizations):
         raise ValueError(
-            f"Argument `quantize` must be one of {', '.join(map(repr, (*QUANTIZATIONS[format], None)))} for "
-            f"format={format!r}. Received: quantize={quantize!r}"
+            f"Argument `quantize` must be one of {', '.join(map(repr, (*quantizations, None)))} for format={format!r}. "
+            f"Received: quantize={quantize!r}"
         )
     if representative_data is not None and (format, quantize) != ("litert", "int8"):
         raise ValueError("Argument `representative_data` requires format='litert' and quantize='int8'")
     path = Path(path).absolute()
-    if FORMATS[format] and path.suffix != FORMATS[format]:
-        raise ValueError(f"Argument `path` must end in {FORMATS[format]} for format={format!r}. Received: {path}")
-    if path.exists() and path.is_dir() != (not FORMATS[format]):
+    if suffix and path.suffix != suffix:
+        raise ValueError(f"Argument `path` must end in {suffix} for format={format!r}. Received: {path}")
+    if path.exists() and path.is_dir() != (not suffix):
         raise ValueError(f"Argument `path` must not be a {'folder' if path.is_dir() else 'file'}. Received: {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -1,6 +1,7 @@
 """Models in all formats, each in its own runtime."""
 
 import functools
+import importlib
 import sys
 
 import keras
@@ -221,7 +222,7 @@ def test_a_subclassed_model(path, run):
 @pytest.mark.deploy
 def test_unrolled_layers_of_a_known_length_have_no_loop(path, run):
     model = keras.Sequential([keras.Input((6, 3), name="x"), layers.LSTM(4, unroll=True)])
-    model.export(path("litert"), format="litert", verbose=False)
+    model.export(str(path("litert")), format="litert", verbose=False)
     interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path("litert")))
     assert "WHILE" not in {details["op_name"] for details in interpreter._get_ops_details()}
     x = np.ones((1, 6, 3), "float32")
@@ -268,6 +269,13 @@ def test_a_missing_converter_is_one_line(format, extra, path, monkeypatch):
     model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4)])
     with pytest.raises(MissingExtra, match=rf"install it with `pip install 'keras-recurrent\[{extra}\]'`"):
         export_model(model, path(format), format)
+
+
+def test_exports_without_tensorflow_name_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.delitem(sys.modules, "keras_recurrent.export")
+    with pytest.raises(MissingExtra, match=r"this needs tensorflow; .* 'keras-recurrent\[export\]'`"):
+        importlib.import_module("keras_recurrent.export")
 
 
 @pytest.mark.parametrize(

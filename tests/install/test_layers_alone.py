@@ -57,6 +57,14 @@ def test_layers(run):
     assert result.returncode == 0, result.stderr
 
 
+def test_exports_name_the_extra(run):
+    result = run("python", "-c", "import keras_recurrent.export")
+    assert result.returncode == 1
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("keras_recurrent.extras.MissingExtra: this needs tensorflow")
+    assert "keras-recurrent[export]" in line
+
+
 @pytest.mark.parametrize("command", [("keras-recurrent",), ("python", "-m", "keras_recurrent")])
 @pytest.mark.parametrize("arguments", [(), ("translation", "train", "--help")])
 def test_the_command_names_the_extra(run, command, arguments):

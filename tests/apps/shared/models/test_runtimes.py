@@ -95,10 +95,18 @@ def test_mistakes_are_one_line_and_the_others_are_answered(tmp_path, picture):
 @pytest.mark.parametrize(
     ("app", "options", "message"),
     [
-        ("translation", ["--quantize", "int8"], "--quantize requires --format onnx, litert, openvino or web"),
+        (
+            "translation",
+            ["--quantize", "float16"],
+            "float16 requires --format onnx, litert, openvino or web",
+        ),
         ("translation", ["--runtime", "folder"], "--runtime requires --format web"),
         ("translation", ["--format", "web", "--runtime", "folder"], "folder/ort.wasm.min.mjs is missing"),
-        ("translation", ["--format", "openvino", "--quantize", "int8"], "OpenVINO's files store no int8"),
+        (
+            "translation",
+            ["--format", "openvino", "--quantize", "int8"],
+            "int8 requires --format onnx, litert or web",
+        ),
         ("translation", ["--format", "tflite"], "--format takes saved_model, onnx, litert, openvino or web"),
         ("long_memory", ["--format", "onnx"], "models of the app long_memory are exported as saved_model only"),
     ],
