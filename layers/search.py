@@ -126,7 +126,7 @@ def beam_search(
         chosen = ops.cast(chosen, "int32")
 
         def of_chosen(x):
-            return ops.take_along_axis(ops.reshape(x, (-1, beam_size * beam_size)), chosen, axis=1)
+            return _take_rows(ops.reshape(x, (-1, beam_size * beam_size)), chosen)
 
         return chosen // beam_size, of_chosen(children), of_chosen(log_probs)
 
@@ -221,20 +221,29 @@ def sample(
 
 def _top_k(x: Tensor, k: int, width: int = 128) -> tuple[Tensor, Tensor]:
     """Computes `ops.top_k` over a long last axis faster: chooses the blocks with the largest entries, then in these."""
-    size = x.shape[-1]
+    *leading, size = ops.shape(x)
     blocks = -(-size // width)
     if blocks <= 2 * k:
         return ops.top_k(x, k)
-    x = ops.pad(x, [[0, 0]] * (len(x.shape) - 1) + [[0, blocks * width - size]], constant_values=2 * IMPOSSIBLE)
-    x = ops.reshape(x, (*ops.shape(x)[:-1], blocks, width))
-    _, chosen = ops.top_k(ops.max(x, axis=-1), k)
-    chosen = ops.sort(
-        ops.cast(chosen, "int32"), axis=-1
-    )  # so that the first of equal entries comes first, as in `ops.top_k`
-    x = ops.take_along_axis(x, ops.expand_dims(chosen, -1), axis=-2)  # (..., k, width)
-    values, indices = ops.top_k(ops.reshape(x, (*ops.shape(x)[:-2], k * width)), k)
+    x = ops.pad(ops.reshape(x, (-1, size)), [[0, 0], [0, blocks * width - size]], constant_values=2 * IMPOSSIBLE)
+    x = ops.reshape(x, (-1, blocks, width))
+    _, chosen = ops.top_k(ops.max(x, axis=-1), k)  # (rows, k)
+    # Sorted, so that the first of equal entries comes first, as in `ops.top_k`.
+    chosen = ops.sort(ops.cast(chosen, "int32"), axis=-1)
+    values, indices = ops.top_k(ops.reshape(_take_rows(x, chosen), (-1, k * width)), k)
     indices = ops.cast(indices, "int32")
-    return values, ops.take_along_axis(chosen, indices // width, axis=-1) * width + indices % width
+    indices = _take_rows(chosen, indices // width) * width + indices % width
+    return ops.reshape(values, (*leading, k)), ops.reshape(indices, (*leading, k))
+
+
+def _take_rows(x: Tensor, indices: Tensor) -> Tensor:
+    """Gathers entries of the second axis of `(batch, rows, ...)` with indices `(batch, count)`.
+
+    It computes `ops.take_along_axis` without broadcasting and transposing `x`, which exported models would do.
+    """
+    rows, *features = x.shape[1:]
+    first = ops.expand_dims(ops.arange(ops.shape(x)[0]) * rows, 1)
+    return ops.take(ops.reshape(x, (-1, *features)), first + indices, axis=0)
 
 
 def _count(x: Tensor) -> Tensor:
@@ -283,10 +292,11 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
 
         parents, last, log_probs = choose(time, logits, totals, running)
 
-        def of_parents(x):
-            return ops.take_along_axis(x, parents, axis=1)
-
         rows = ops.reshape(first_row + parents, (-1,))  # (batch * size,)
+
+        def of_parents(x):
+            return ops.reshape(ops.take(ops.reshape(x, (-1,)), rows, axis=0), (-1, size))
+
         tokens = ops.take(ops.reshape(running.tokens, (-1, max_length)), rows, axis=0)
         tokens = ops.reshape(tokens, (-1, size, max_length))
         running = _Running(
