@@ -25,7 +25,7 @@ from .lstm import LSTM, LSTMCell
 from .memory import Memory
 from .pooling import AttentionPooling
 from .recurrent import Recurrent
-from .search import Hypotheses, beam_search, greedy_search, sample
+from .search import AlignedHypotheses, Hypotheses, beam_search, greedy_search, sample
 from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedCells
 from .variants import (
@@ -41,6 +41,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "AddFusion",
+    "AlignedHypotheses",
     "AttentionPooling",
     "BahdanauAttention",
     "Bidirectional",

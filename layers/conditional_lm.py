@@ -11,19 +11,21 @@ from .constraints import IMPOSSIBLE, Constraint
 from .decoder import Decoder
 from .memory import Memory
 from .reader import DecoderState
-from .search import Hypotheses, Step, beam_search, sample
+from .search import AlignedHypotheses, Hypotheses, Step, beam_search, sample
 from .types import Tensor
 
 
-class CoverageState(NamedTuple):
-    """The state of a search with a coverage penalty.
+class AttentionState(NamedTuple):
+    """The state of a search that reads the attention weights.
 
     Attributes:
         decoder: The `DecoderState`.
+        weights: Float tensor `(rows, positions)`, the attention weights of the last step.
         coverage: Float tensor `(rows, positions)`, the sum of the attention weights of all steps.
     """
 
     decoder: DecoderState
+    weights: Tensor
     coverage: Tensor
 
 
@@ -128,8 +130,9 @@ class ConditionalLM(keras.Model):
         max_length: int,
         alpha: float = 0.0,
         beta: float = 0.0,
+        alignments: bool = False,
         **limits: Any,
-    ) -> Hypotheses:
+    ) -> Hypotheses | AlignedHypotheses:
         """Searches the best targets of each source, without padding, unknown and start tokens.
 
         Args:
@@ -141,6 +144,7 @@ class ConditionalLM(keras.Model):
             beta: Float, the weight of the coverage penalty `beta * sum(log(min(attention, 1)))`, where the sum is over
                 the positions of the memory, and `attention` is the sum of a position's weights in all steps. Without
                 attention there is no penalty.
+            alignments: Whether the result is `AlignedHypotheses` if the decoder has attention.
             **limits: `min_ratio` and `max_ratio`, floats: the minimum and the maximum number of tokens of a target per
                 position of its memory; `no_repeat_ngram`, integer, the length of the token sequences that must not
                 repeat; `prefix`, integers `(batch, positions)`, the first tokens of each target, followed by 0, to
@@ -153,13 +157,10 @@ class ConditionalLM(keras.Model):
             Wu et al. 2016, Google's neural machine translation system, equation 14, for both penalties.
         """
         memory = self._encode(source)
-        reader = self._reader(memory, beam_size)
-        step, bonus = _without_weights(reader), None
-        state: Any = self.decoder.initial_state(memory)
+        step, state, attention = self._start(memory, beam_size, alignments, with_attention=bool(beta))
+        bonus = None
         if beta and self.decoder.attention is not None:
-            coverage = ops.zeros(ops.shape(memory.values)[:2])
-            step, state = _with_coverage(reader), CoverageState(state, coverage)
-            mask = ops.ones_like(coverage) if memory.mask is None else ops.cast(memory.mask, "float32")
+            mask = ops.ones_like(state.coverage) if memory.mask is None else ops.cast(memory.mask, "float32")
             mask = ops.repeat(mask, beam_size, axis=0)
 
             def bonus(state):
@@ -174,6 +175,7 @@ class ConditionalLM(keras.Model):
             beam_size=beam_size,
             alpha=alpha,
             bonus=bonus,
+            attention=attention,
             constraints=self._constraints(memory, max_length, **limits),
         )
 
@@ -186,8 +188,9 @@ class ConditionalLM(keras.Model):
         top_k: int | None = None,
         top_p: Any = 1.0,
         alpha: float = 0.0,
+        alignments: bool = False,
         **limits: Any,
-    ) -> Hypotheses:
+    ) -> Hypotheses | AlignedHypotheses:
         """Draws random targets of each source, without padding, unknown and start tokens.
 
         Args:
@@ -195,16 +198,17 @@ class ConditionalLM(keras.Model):
             draws: Float tensor `(batch, samples, max_length)`, uniform in [0, 1).
             temperature, top_k, top_p: See `keras_recurrent.layers.sample`.
             alpha: Float, the exponent of the length penalty in the scores.
-            **limits: See `search`.
+            alignments, **limits: See `search`.
 
         Returns:
             `Hypotheses` in the order of the draws.
         """
         *_, samples, max_length = draws.shape
         memory = self._encode(source)
+        step, state, attention = self._start(memory, samples, alignments)
         return sample(
-            _without_weights(self._reader(memory, samples)),
-            self.decoder.initial_state(memory),
+            step,
+            state,
             draws,
             start=self.start,
             end=self.end,
@@ -212,6 +216,7 @@ class ConditionalLM(keras.Model):
             top_k=top_k,
             top_p=top_p,
             alpha=alpha,
+            attention=attention,
             constraints=self._constraints(memory, max_length, **limits),
         )
 
@@ -234,17 +239,34 @@ class ConditionalLM(keras.Model):
             self.build((ops.shape(source), (None, None)))
         return self.encoder(source)
 
-    def _reader(self, memory: Memory, hypotheses: int) -> Callable:
-        """Returns a function `(token, state) -> (logits, state, weights)` for some rows per row of the memory."""
+    def _start(
+        self, memory: Memory, hypotheses: int, alignments: bool, with_attention: bool = False
+    ) -> tuple[Step, Any, Callable[[Any], Tensor] | None]:
+        """Returns the step and the initial state of a search, and its `attention` if there shall be `alignments`.
+
+        The state is an `AttentionState` if `alignments` or `with_attention` is True and the decoder has attention.
+        """
         reader = self.decoder.reader(memory, hypotheses)
         # Padding, unknown and start, whose ids are below that of the end token, are never written.
         excluded = ops.where(ops.arange(self.decoder.vocabulary_size) < self.end, IMPOSSIBLE, 0.0)
+        state = self.decoder.initial_state(memory)
+        if self.decoder.attention is None or not (alignments or with_attention):
 
-        def step(token, state):
-            logits, state, weights = reader(token, state)
-            return ops.cast(logits, "float32") + excluded, state, weights
+            def step(token, state):
+                logits, state, _ = reader(token, state)
+                return ops.cast(logits, "float32") + excluded, state
 
-        return step
+            return step, state, None
+
+        def attentive_step(token, state):
+            logits, decoder_state, weights = reader(token, state.decoder)
+            weights = ops.cast(weights, "float32")
+            state = AttentionState(decoder_state, weights, state.coverage + weights)
+            return ops.cast(logits, "float32") + excluded, state
+
+        zeros = ops.zeros(ops.shape(memory.values)[:2])
+        attention = (lambda state: state.weights) if alignments else None
+        return attentive_step, AttentionState(state, zeros, zeros), attention
 
     def _constraints(
         self,
@@ -289,17 +311,3 @@ class ConditionalLM(keras.Model):
             config["decoder"].pop("build_config", None)
         encoder, decoder = (keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder"))
         return cls(encoder, decoder, **config)
-
-
-def _without_weights(reader: Callable) -> Step:
-    return lambda token, state: reader(token, state)[:2]
-
-
-def _with_coverage(reader: Callable) -> Step:
-    """Returns a step on a `CoverageState`, which sums the attention weights."""
-
-    def step(token, state):
-        logits, decoder_state, weights = reader(token, state.decoder)
-        return logits, CoverageState(decoder_state, state.coverage + ops.cast(weights, "float32"))
-
-    return step

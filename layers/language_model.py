@@ -228,7 +228,7 @@ class LanguageModel(keras.Model):
             return ops.cast(logits, "float32"), SamplingState(time + 1, model_state)
 
         batch = ops.shape(prompt)[0]
-        return sample(
+        drawn, lengths, scores, *_ = sample(
             step,
             SamplingState(ops.zeros((batch, 1), dtype="int32"), self.initial_state(batch)),
             draws,
@@ -239,6 +239,7 @@ class LanguageModel(keras.Model):
             top_p=top_p,
             constraints=[constraints.prefix(prompt, lambda logits, time, tokens: logits + excluded)],
         )
+        return Hypotheses(drawn, lengths, scores)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         if self.embedding is None:

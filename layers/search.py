@@ -38,6 +38,30 @@ class Hypotheses(NamedTuple):
     scores: Tensor
 
 
+class AlignedHypotheses(NamedTuple):
+    """`Hypotheses` of a search with `attention`.
+
+    Attributes:
+        tokens, lengths, scores: As in `Hypotheses`.
+        alignments: Float tensor `(batch, hypotheses, max_length, positions)`: the attention weights of each token, then
+            0.
+
+    Example:
+
+    >>> from keras_recurrent.layers import beam_search
+    >>> step = lambda token, state: (ops.array([[0.0, 0.1]]), ops.array([[0.3, 0.7]]))
+    >>> options = {"start": 0, "end": 0, "max_length": 3, "beam_size": 1}
+    >>> best = beam_search(step, ops.zeros((1, 2)), attention=lambda state: state, **options)
+    >>> best.alignments.shape
+    (1, 1, 3, 2)
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    scores: Tensor
+    alignments: Tensor
+
+
 def length_penalty(lengths: Tensor, alpha: float) -> Tensor:
     """Computes the divisor of a log-probability, `((5 + length) / 6) ** alpha` (Wu et al. 2016, equation 14).
 
@@ -50,7 +74,7 @@ def length_penalty(lengths: Tensor, alpha: float) -> Tensor:
     return ((5.0 + ops.cast(lengths, "float32")) / 6.0) ** alpha
 
 
-def greedy_search(step: Step, state: Nest, **options: Any) -> Hypotheses:
+def greedy_search(step: Step, state: Nest, **options: Any) -> Hypotheses | AlignedHypotheses:
     """Chooses the most likely token at each step: `beam_search` with `beam_size=1` and the same arguments.
 
     Example: a model for which token 1 is always most likely.
@@ -74,8 +98,9 @@ def beam_search(
     beam_size: int,
     alpha: float = 0.0,
     bonus: Callable[[Nest], Tensor] | None = None,
+    attention: Callable[[Nest], Tensor] | None = None,
     constraints: Sequence[Constraint] = (),
-) -> Hypotheses:
+) -> Hypotheses | AlignedHypotheses:
     """Keeps the `beam_size` best hypotheses of each example at each step.
 
     A hypothesis stops at its end token and stays in the beam while its score is among the best. The loop stops when all
@@ -92,6 +117,8 @@ def beam_search(
         alpha: Float, the exponent of `length_penalty`: 0 prefers short hypotheses, 1 almost divides by the length.
         bonus: Function from a state to what is added to the scores of its hypotheses, `(rows,)`, such as a coverage
             penalty; None adds nothing.
+        attention: Function from a state to the attention weights of the last step, `(rows, positions)`; the result is
+            then `AlignedHypotheses`.
         constraints: Functions that exclude tokens; see `constraints.py`.
 
     Returns:
@@ -132,7 +159,7 @@ def beam_search(
 
     # The initial hypotheses of an example are equal, so that only one of them may have children.
     log_probs = ops.where(ops.arange(beam_size) == 0, 0.0, IMPOSSIBLE)
-    return _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus, constraints)
+    return _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus, attention, constraints)
 
 
 def sample(
@@ -146,8 +173,9 @@ def sample(
     top_k: int | None = None,
     top_p: Any = 1.0,
     alpha: float = 0.0,
+    attention: Callable[[Nest], Tensor] | None = None,
     constraints: Sequence[Constraint] = (),
-) -> Hypotheses:
+) -> Hypotheses | AlignedHypotheses:
     """Draws each token at random with the probabilities of the model.
 
     With logits `z`, a token has the probability `softmax(z / temperature)`. Only the `top_k` most likely tokens can be
@@ -165,6 +193,7 @@ def sample(
         top_k: Positive integer; None is the whole vocabulary.
         top_p: Float or scalar tensor in (0, 1].
         alpha: Float, the exponent of `length_penalty` in the scores.
+        attention: See `beam_search`.
         constraints: Functions that exclude tokens; see `constraints.py`.
 
     Returns:
@@ -216,7 +245,7 @@ def sample(
             ops.where(hypotheses.finished, hypotheses.log_probs, hypotheses.log_probs + log_prob),
         )
 
-    return _search(step, state, choose, ops.zeros(samples), start, end, max_length, alpha, None, constraints)
+    return _search(step, state, choose, ops.zeros(samples), start, end, max_length, alpha, None, attention, constraints)
 
 
 def _top_k(x: Tensor, k: int, width: int = 128) -> tuple[Tensor, Tensor]:
@@ -251,7 +280,10 @@ def _count(x: Tensor) -> Tensor:
 
 
 class _Running(NamedTuple):
-    """The hypotheses during a search: `(batch, hypotheses)`, and their tokens `(batch, hypotheses, max_length)`."""
+    """The hypotheses during a search: `(batch, hypotheses)`, and their tokens `(batch, hypotheses, max_length)`.
+
+    `alignments` is a list of one tensor `(batch * hypotheses, max_length, positions)`, or an empty list.
+    """
 
     last: Tensor
     tokens: Tensor
@@ -259,9 +291,10 @@ class _Running(NamedTuple):
     log_probs: Tensor
     bonuses: Tensor
     finished: Tensor
+    alignments: list[Tensor]
 
 
-def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus, constraints):
+def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus, attention, constraints):
     """Runs the loop of all searches.
 
     `choose(time, logits, totals, running)` chooses the tokens of a step. Its arguments are the constrained logits
@@ -274,6 +307,7 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
     batch = ops.shape(tree.flatten(state)[0])[0]
     state = tree.map_structure(lambda x: ops.repeat(x, size, axis=0), state)
     first_row = ops.expand_dims(ops.arange(batch) * size, 1)  # (batch, 1): the first hypothesis of each example
+    times = ops.arange(max_length)
 
     def keep_going(time, running, state):
         return ops.logical_not(ops.all(running.finished))
@@ -288,6 +322,12 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
         bonuses = running.bonuses
         if bonus is not None:
             bonuses = ops.where(running.finished, bonuses, ops.reshape(bonus(state), (-1, size)))
+        # The token at `time` of the hypotheses that are not finished.
+        is_new = ops.logical_and(times == time, ops.logical_not(ops.expand_dims(running.finished, -1)))
+        alignments = [
+            ops.where(ops.reshape(is_new, (-1, max_length, 1)), ops.expand_dims(attention(state), 1), weights)
+            for weights in running.alignments
+        ]
         running = running._replace(lengths=lengths, bonuses=bonuses)
 
         parents, last, log_probs = choose(time, logits, totals, running)
@@ -301,15 +341,20 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
         tokens = ops.reshape(tokens, (-1, size, max_length))
         running = _Running(
             last=last,
-            tokens=ops.where(ops.arange(max_length) == time, ops.expand_dims(last, -1), tokens),
+            tokens=ops.where(times == time, ops.expand_dims(last, -1), tokens),
             lengths=of_parents(lengths),
             log_probs=log_probs,
             bonuses=of_parents(bonuses),
             finished=ops.logical_or(of_parents(running.finished), last == end),
+            alignments=[ops.take(weights, rows, axis=0) for weights in alignments],
         )
         return time + 1, running, tree.map_structure(lambda x: ops.take(x, rows, axis=0), state)
 
     shape = (batch, size)
+    alignments = []
+    if attention is not None:
+        weights = attention(state)
+        alignments = [ops.zeros((batch * size, max_length, ops.shape(weights)[1]), dtype=weights.dtype)]
     running = _Running(
         last=ops.full(shape, start, dtype="int32"),
         tokens=ops.zeros((*shape, max_length), dtype="int32"),
@@ -317,8 +362,13 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
         log_probs=ops.broadcast_to(log_probs, shape),
         bonuses=ops.zeros(shape),
         finished=ops.zeros(shape, dtype="bool"),
+        alignments=alignments,
     )
     carry = (ops.convert_to_tensor(0), running, state)
     _, running, _ = ops.while_loop(keep_going, body, carry, maximum_iterations=max_length)
     scores = running.log_probs / length_penalty(running.lengths, alpha) + running.bonuses
-    return Hypotheses(running.tokens, running.lengths, scores)
+    if attention is None:
+        return Hypotheses(running.tokens, running.lengths, scores)
+    (weights,) = running.alignments
+    alignments = ops.reshape(weights, (*shape, *ops.shape(weights)[1:]))
+    return AlignedHypotheses(running.tokens, running.lengths, scores, alignments)

@@ -131,7 +131,7 @@ class Captioner(ImageModel):
 
     def core(self, pixels: Tensor) -> dict[str, Tensor]:
         """Computes the hypotheses of the search for uint8 images `(batch, size, size, 3)`, as `Writer.numbers` does."""
-        return self.writer.numbers(pixels, self.writer.search(pixels))
+        return self.writer.numbers(self.writer.search(pixels, alignments=True))
 
     def caption(self, contents: Sequence[bytes]) -> list[Caption]:
         """Captions images.

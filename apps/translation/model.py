@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ...layers import ConditionalLM, Decoder, Hypotheses, TextEncoder
+from ...layers import AlignedHypotheses, ConditionalLM, Decoder, Hypotheses, TextEncoder
 from ...layers.types import Tensor
 from ..shared.errors import TrainingError, UsageError
 from ..shared.models.rows import answer_usable
@@ -128,7 +128,10 @@ class Translator(TrainedModel):
         of more than `MAX_SOURCE_TOKENS` the first ones.
         """
 
-        search = tf.function(self.writer.search, input_signature=[IDS], autograph=False)  # stored once for both
+        # Stored once for both.
+        search = tf.function(
+            lambda ids: self.writer.search(ids, alignments=True), input_signature=[IDS], autograph=False
+        )
 
         def answer(text: Tensor) -> dict[str, Tensor]:
             return self._answer_usable(lambda ids: self.writer.best_of(search(ids)), text)
@@ -163,7 +166,7 @@ class Translator(TrainedModel):
         """
         ids = self.source.encode_padded(text)
         prefix = None if prefix is None else self._prefix_ids(prefix)
-        return self._describe(ids, self.writer.search(ids, prefix=prefix))
+        return self._describe(ids, self.writer.search(ids, alignments=True, prefix=prefix))
 
     def sample(
         self, text: Tensor, prefix: Tensor, draws: Tensor, temperature: float, top_k: int | None, top_p: float
@@ -177,6 +180,7 @@ class Translator(TrainedModel):
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
+            alignments=True,
             **self.writer.limits,
         )
         return self._describe(ids, hypotheses)
@@ -190,12 +194,12 @@ class Translator(TrainedModel):
 
     def core(self, ids: Tensor) -> dict[str, Tensor]:
         """Returns the hypotheses of the beam search for ids `(batch, steps)`, as `Writer.numbers` does."""
-        return self._numbers(ids, self.writer.search(ids))
+        return self._numbers(ids, self.writer.search(ids, alignments=True))
 
-    def _numbers(self, ids: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
-        return _replace_where(ids[:, :1] == END, {"scores": 0.0, "lengths": 0}, self.writer.numbers(ids, hypotheses))
+    def _numbers(self, ids: Tensor, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
+        return _replace_where(ids[:, :1] == END, {"scores": 0.0, "lengths": 0}, self.writer.numbers(hypotheses))
 
-    def _describe(self, ids: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
+    def _describe(self, ids: Tensor, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
         description = self.writer.with_texts(self._numbers(ids, hypotheses))
         return {**description, "source_tokens": self.source.tokens_of(ids)}
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_recurrent.layers import ConditionalLM, Decoder, TextEncoder
+from keras_recurrent.layers import AlignedHypotheses, ConditionalLM, Decoder, TextEncoder
 
 PADDING, START, END = 0, 2, 3
 VOCABULARY, LENGTH = 12, 4
@@ -131,6 +131,41 @@ def test_alignment_is_of_each_target(rng, assert_close):
         )
     nothing = random_model(rng, attention="none").align(ops.convert_to_tensor(sources), ops.convert_to_tensor(pair))
     assert tuple(nothing.shape) == (3, 2, LENGTH + 1, 0)
+
+
+@pytest.mark.slow_on_jax
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_search_returns_the_alignments_of_its_hypotheses(beta, rng, assert_close):
+    sources, _ = reversals(4, rng)
+    model, sources = random_model(rng), ops.convert_to_tensor(sources)
+    options = {"beam_size": 4, "max_length": 6, "alpha": 1.0, "beta": beta}
+    tokens, lengths, _, alignments = map(ops.convert_to_numpy, model.search(sources, alignments=True, **options))
+    assert np.array_equal(tokens, ops.convert_to_numpy(model.search(sources, **options).tokens))
+    assert (lengths < 6).any()
+    assert_close(alignments, expected_alignments(model, sources, tokens, lengths), atol=1e-5)
+
+
+@pytest.mark.slow_on_jax
+def test_samples_have_alignments(rng, assert_close):
+    sources, _ = reversals(3, rng)
+    model, sources = random_model(rng), ops.convert_to_tensor(sources)
+    draws = ops.convert_to_tensor(rng.random((3, 2, 5), "float32"))
+    tokens, lengths, _, alignments = map(ops.convert_to_numpy, model.sample(sources, draws, alignments=True))
+    assert_close(alignments, expected_alignments(model, sources, tokens, lengths), atol=1e-5)
+
+
+def expected_alignments(model, sources, tokens, lengths):
+    weights = ops.convert_to_numpy(model.align(sources, ops.convert_to_tensor(tokens)))
+    is_token = np.arange(tokens.shape[2]) < lengths[..., np.newaxis]
+    return np.where(is_token[..., np.newaxis], weights, 0)
+
+
+def test_search_without_attention_has_no_alignments(rng):
+    sources, _ = reversals(2, rng)
+    hypotheses = random_model(rng, attention="none").search(
+        ops.convert_to_tensor(sources), beam_size=2, max_length=3, alignments=True
+    )
+    assert not isinstance(hypotheses, AlignedHypotheses)
 
 
 @pytest.mark.slow_on_jax

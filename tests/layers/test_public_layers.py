@@ -97,6 +97,7 @@ CLASSES = {
 }
 # Functions and NamedTuples, and the file that tests them.
 OTHERS = {
+    "AlignedHypotheses": "test_conditional_lm.py",
     "Hypotheses": "test_search.py",
     "Memory": "test_decoder.py",
     "beam_search": "test_search.py",

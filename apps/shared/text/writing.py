@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ....layers import ConditionalLM, Hypotheses
+from ....layers import AlignedHypotheses, ConditionalLM, Hypotheses
 from ....layers.constraints import IMPOSSIBLE
 from ....layers.types import Tensor
 from ..config import SearchConfig
@@ -75,12 +75,12 @@ class Writer:
             "no_repeat_ngram": config.no_repeat_ngram,
         }
 
-    def search(self, source: Tensor, **limits: Any) -> Hypotheses:
+    def search(self, source: Tensor, **limits: Any) -> Hypotheses | AlignedHypotheses:
         """Runs the beam search of the configuration.
 
         Args:
             source: What the encoder takes.
-            **limits: Further arguments of `ConditionalLM.search`, such as `prefix`.
+            **limits: Further arguments of `ConditionalLM.search`, such as `prefix` and `alignments`.
         """
         return self.model.search(
             source,
@@ -95,7 +95,7 @@ class Writer:
         """Returns the `text` and the `score` of the best hypothesis for each source, both `(batch,)`."""
         return self.best_of(self.search(source))
 
-    def best_of(self, hypotheses: Hypotheses) -> dict[str, Tensor]:
+    def best_of(self, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
         """Returns the outputs of `best` for the result of `search`."""
         return {"text": self.tokenizer.decode(hypotheses.tokens[:, 0]), "score": hypotheses.scores[:, 0]}
 
@@ -108,8 +108,11 @@ class Writer:
         batch, beam, steps = tf.unstack(tf.shape(tokens))
         return tf.reshape(self.tokenizer.decode(tf.reshape(tokens, [-1, steps])), [batch, beam])
 
-    def numbers(self, source: Tensor, hypotheses: Hypotheses) -> dict[str, Tensor]:
+    def numbers(self, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
         """Returns ids, scores and attention weights of hypotheses.
+
+        Args:
+            hypotheses: The result of a search with `alignments=True`.
 
         Returns:
             Dictionary of `tokens` `(batch, beam, steps)`, the ids; their `scores` and `lengths` `(batch, beam)`, the
@@ -119,11 +122,15 @@ class Writer:
         """
         steps = tf.reduce_max(tf.pad(hypotheses.lengths, [[0, 1], [0, 0]], constant_values=1))
         tokens = hypotheses.tokens[:, :, :steps]
+        if isinstance(hypotheses, AlignedHypotheses):
+            alignments = hypotheses.alignments[:, :, :steps]
+        else:
+            alignments = tf.zeros([*tf.unstack(tf.shape(tokens)), 0])
         return {
             "tokens": tokens,
             "scores": hypotheses.scores,
             "lengths": tf.where(hypotheses.scores < IMPOSSIBLE / 100, 0, hypotheses.lengths),
-            "alignments": self.model.align(source, tokens),
+            "alignments": alignments,
         }
 
     def with_texts(self, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
