@@ -17,7 +17,7 @@ from ..export_formats import FORMATS
 from ..extras import import_extra
 from ..files import flush, whole_file
 from ..layers.loop import loop_settings
-from .nodes import RecurrentNodes
+from .nodes import RecurrentNodes, share_weights
 from .onnx_loops import inline_invariants
 from .quantization import quantize_onnx
 
@@ -83,6 +83,7 @@ def write_onnx(
     """
     with whole_file(path) as partial:
         model = to_onnx(function, signature, RecurrentNodes(right_padded_masks))
+        share_weights(model.graph)
         if quantize is not None:
             quantize_onnx(model, quantize)
         partial.write_bytes(model.SerializeToString())

@@ -147,6 +147,39 @@ class RecurrentNodes:
         )
 
 
+def share_weights(graph: Any) -> None:
+    """Replaces the weights of the recurrent operations that are copies of other weights, in ONNX's layout.
+
+    The decoder of an attention model has such copies: it runs in a loop to search, and then over the whole result.
+
+    Args:
+        graph: An `onnx.GraphProto`, which is changed. Operations at its beginning compute the replaced weights.
+    """
+    from onnx import helper, numpy_helper
+
+    arrays = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
+    names = {(array.shape, array.tobytes()): name for name, array in arrays.items()}
+    orders = dict(_OPERATIONS.values())
+    copies = {name: orders[node.op_type] for node in graph.node if node.op_type in orders for name in node.input[1:3]}
+    for copy, order in copies.items():
+        gates = np.split(arrays[copy][0].T, len(order), axis=-1)
+        kernel = np.concatenate([gates[order.index(gate)] for gate in range(len(order))], axis=-1)
+        name = names.get((kernel.shape, kernel.tobytes()))
+        if name is None:
+            continue
+        parts = [f"{copy}_{gate}" for gate in range(len(order))]
+        nodes = [
+            helper.make_node("Split", [name], parts, axis=1),
+            helper.make_node("Concat", [parts[gate] for gate in order], [f"{copy}_gates"], axis=1),
+            helper.make_node("Transpose", [f"{copy}_gates"], [f"{copy}_matrix"]),
+            helper.make_node("Unsqueeze", [f"{copy}_matrix", f"{copy}_axes"], [copy]),
+        ]
+        for index, node in enumerate(nodes):
+            graph.node.insert(index, node)
+        graph.initializer.remove(next(weight for weight in graph.initializer if weight.name == copy))
+        graph.initializer.append(numpy_helper.from_array(np.array([0]), f"{copy}_axes"))
+
+
 def _reverse(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Reverses the steps of a tensor `(steps, batch, features)`, or the first `lengths` steps of each row."""
     x = _time_major(x)
