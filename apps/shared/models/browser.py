@@ -1,5 +1,6 @@
 """The page that runs an export in a browser, with ONNX Runtime Web."""
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def write_page(folder: Path, runtime: dict[str, Path] | None) -> dict[str, str]:
         runtime: The files to copy, as `runtime_files` returns them. None leaves the runtime on a public server.
 
     Returns:
-        The addresses of the runtime's files, relative to the page where they are copied, for `config.json`.
+        The addresses of the runtime's files, relative to the page if they are copied, for `config.json`.
     """
     for file in _PAGE.iterdir():
         shutil.copyfile(file, folder / file.name)
@@ -53,4 +54,13 @@ def write_page(folder: Path, runtime: dict[str, Path] | None) -> dict[str, str]:
         addresses[name] = f"runtime/{file.with_suffix('.js').name if file.suffix == '.mjs' else file.name}"
         (folder / "runtime").mkdir(exist_ok=True)
         shutil.copyfile(file, folder / addresses[name])
+    addresses["wasm"] = f"runtime/{compress(folder / addresses['wasm'])}"
     return addresses
+
+
+def compress(file: Path) -> str:
+    """Replaces a file with a gzip file, which `runner.js` decompresses. Returns its name."""
+    compressed = file.with_name(f"{file.name}.gz")
+    compressed.write_bytes(gzip.compress(file.read_bytes(), mtime=0))
+    file.unlink()
+    return compressed.name

@@ -64,6 +64,8 @@ def write_runtime(
             options |= {"tokenizer": KINDS[type(tokenizer)], "lowercase": tokenizer.lowercase}
         if format == "web":
             options["runtime"] = browser.write_page(partial, runtime_files)
+            browser.compress(partial / FILES[format])
+            files = {name: browser.compress(partial / file) for name, file in files.items()}
         else:
             shutil.copyfile(runner.__file__, partial / "runner.py")
         config = {"app": trained.config.app, "tokenizers": files, **options}

@@ -325,21 +325,28 @@ function generator(seed) {
 
 // The model.
 
+/** Resolves to the content of a file, an ArrayBuffer. A gzip file is decompressed. */
 async function fetchFile(url) {
   const response = await fetch(url).catch(() => ({ statusText: "no connection" }));
   if (!response.ok) throw new Error(`${url} cannot be read (${response.statusText || response.status})`);
-  return response.arrayBuffer();
+  const content = await response.arrayBuffer();
+  // The content decides, not the name: with some file servers, the browser has decompressed the file already.
+  if (content.byteLength < 2 || view(new Uint8Array(content)).getUint16(0) !== 0x1f8b) return content;
+  return new Response(new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
 /** Returns a function from `[type, values, shape]`, by name, to the model's outputs, which have `data` and `dims`. */
 async function openModel(folder, runtime) {
   const urls = Object.fromEntries(Object.entries(runtime).map(([name, file]) => [name, new URL(file, folder).href]));
-  const ort = await import(urls.module).catch(() => {
+  const module = import(urls.module).catch(() => {
     throw new Error(`ONNX Runtime Web cannot be loaded from ${urls.module}`);
   });
-  ort.env.wasm.wasmPaths = { mjs: urls.mjs, wasm: urls.wasm };
+  const files = [fetchFile(urls.wasm), fetchFile(new URL("model.onnx.gz", folder))];
+  const [ort, wasm, model] = await Promise.all([module, ...files]);
+  ort.env.wasm.wasmPaths = { mjs: urls.mjs };
+  ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.numThreads = 1; // several need headers that plain file servers do not send
-  const session = await ort.InferenceSession.create(new URL("model.onnx", folder).href, {
+  const session = await ort.InferenceSession.create(model, {
     executionProviders: ["wasm"],
     extra: { session: { disable_quant_qdq: "1" } }, // weights in int8 are converted once, on loading
   });
