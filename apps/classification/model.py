@@ -111,8 +111,7 @@ class Classifier(TrainedModel):
         def answer(text: Tensor) -> dict[str, Tensor]:
             length = self.config.max_length
             ids, error, is_usable = encode_checked(self.tokenizer, text, "text", length, limit=length)
-            outputs = answer_usable(lambda ids: self._best(self.tokenizer.padded(ids)), error, is_usable, ids)
-            return {**outputs, "labels": tf.constant(self.labels)}
+            return answer_usable(lambda ids: self._best(self.tokenizer.padded(ids)), error, is_usable, ids)
 
         return {"serving_default": (answer, TEXTS)}
 
@@ -141,18 +140,18 @@ class Classifier(TrainedModel):
         """Classifies strings `(batch,)`, in the graph.
 
         Returns:
-            Dictionary of the most probable `label` and its `probability`, `(batch,)`; `labels` `(labels,)`, the names
-            of all labels; and `probabilities` `(batch, labels)`.
+            Dictionary of the most probable `label` and its `probability`, `(batch,)`; and `labels`, the names of all
+            labels, and their `probabilities`, `(batch, labels)`.
         """
-        outputs = self._best(self.tokenizer.encode_padded(text, self.config.max_length))
-        return {**outputs, "labels": tf.constant(self.labels)}
+        return self._best(self.tokenizer.encode_padded(text, self.config.max_length))
 
     def _best(self, ids: Tensor) -> dict[str, Tensor]:
         """Returns the outputs of `answer` for ids `(batch, steps)` that have one row per text."""
-        probabilities = self.core(ids)["probabilities"]
+        probabilities, labels = self.core(ids)["probabilities"], tf.constant(self.labels)
         return {
-            "label": tf.gather(tf.constant(self.labels), tf.argmax(probabilities, axis=1)),
+            "label": tf.gather(labels, tf.argmax(probabilities, axis=1)),
             "probability": tf.reduce_max(probabilities, axis=1),
+            "labels": tf.tile(labels[None], (tf.shape(ids)[0], 1)),  # servers split each output by rows
             "probabilities": probabilities,
         }
 

@@ -21,8 +21,6 @@ import numpy as np
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-SHARED = ["labels"]  # outputs that are not rows of the batch
-
 
 class SavedModelAPI(litserve.LitAPI):
     """An exception in one of these methods would fail a whole batch: errors are values of their requests."""
@@ -69,14 +67,13 @@ class SavedModelAPI(litserve.LitAPI):
             **{name: self.constant([request[name] for request in requests]) for name in self.inputs}
         )
         arrays = {name: value.numpy() for name, value in outputs.items()}
-        shared = {name: arrays.pop(name) for name in SHARED if name in arrays}
-        return [{name: x[row] for name, x in arrays.items()} | shared for row in range(len(requests))]
+        return [{name: x[row] for name, x in arrays.items()} for row in range(len(requests))]
 
     def encode_response(self, output):
         if isinstance(output, ValueError):
             return bad_request(str(output))
         # All other outputs of a row that cannot be used are empty or 0.
-        is_usable = any(np.any(value) for name, value in output.items() if name not in ("error", *SHARED))
+        is_usable = any(np.any(value) for name, value in output.items() if name != "error")
         if output["error"] and not is_usable:
             return bad_request(output["error"].decode())
         return {name: as_json(value) for name, value in output.items()}

@@ -124,13 +124,12 @@ def check_rows():
         assert served.keys() == outputs.keys()
         alone = signature(**{key: tf.boolean_mask(value, usable) for key, value in inputs.items()}, **(scalars or {}))
         for key, value in outputs.items():
-            if key != "labels":
-                np.testing.assert_array_equal(value[usable], alone[key].numpy())  # bit for bit
-                assert not any(value[~usable].ravel())
-                if value.dtype.kind == "f":
-                    np.testing.assert_allclose(served[key], value, rtol=1e-4, atol=1e-6)
-                else:
-                    np.testing.assert_array_equal(served[key], value)
+            np.testing.assert_array_equal(value[usable], alone[key].numpy())  # bit for bit
+            assert not any(value[~usable].ravel())
+            if value.dtype.kind == "f":
+                np.testing.assert_allclose(served[key], value, rtol=1e-4, atol=1e-6)
+            else:
+                np.testing.assert_array_equal(served[key], value)
         return outputs
 
     return check_rows

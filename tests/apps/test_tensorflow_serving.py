@@ -21,7 +21,7 @@ SECTION = re.search(r"\n## TensorFlow Serving\n(.*?)\n## ", PAGE, flags=re.DOTAL
 REQUESTS = {
     "translation": ["instances", "text"],
     "vqa": ["instances", "image_bytes", "question"],
-    "classification": ["inputs", "text"],
+    "classification": ["instances", "text"],
     "generation": ["inputs", "prompt", "seed"],
 }
 

@@ -6,14 +6,45 @@ import pytest
 import tensorflow as tf
 from keras_recurrent.apps import load
 
+from ...data import write
 
-@pytest.mark.rest
-@pytest.mark.parametrize("app", ["captioning", "classification", "generation", "long_memory", "translation", "vqa"])
-def test_an_export_stores_each_weight_once(app, tmp_path):
-    trained = load(Path(__file__).parents[2] / "data" / app)
-    trained.export(tmp_path / "export")
-    entries = dict(tf.train.list_variables(tmp_path / "export" / "variables" / "variables"))
+pytestmark = pytest.mark.rest
+
+APPS = ["captioning", "classification", "generation", "long_memory", "translation", "vqa"]
+
+
+@pytest.fixture(scope="module", params=APPS)
+def trained_and_export(request, tmp_path_factory):
+    trained = load(Path(write.__file__).parent / request.param)
+    folder = tmp_path_factory.mktemp(request.param) / "export"
+    trained.export(folder)
+    return trained, folder
+
+
+def test_an_export_stores_each_weight_once(trained_and_export):
+    trained, folder = trained_and_export
+    entries = dict(tf.train.list_variables(folder / "variables" / "variables"))
     entries.pop("_CHECKPOINTABLE_OBJECT_GRAPH")
     stored = sorted(tuple(shape) for shape in entries.values())
     weights = sorted(tuple(weight.shape) for weight in trained.model.weights if "seed" not in weight.path)
     assert stored == weights
+
+
+def rows(spec, count):
+    """A batch for an input of a signature, or a scalar."""
+    if spec.name == "image_bytes":
+        return tf.fill([count], write.image())
+    if spec.dtype == tf.string:
+        return tf.fill([count], "0 1")
+    return tf.ones([size or (count if axis == 0 else 4) for axis, size in enumerate(spec.shape)], spec.dtype)
+
+
+def test_the_first_axis_of_each_output_is_the_batch(trained_and_export):
+    """TensorFlow Serving joins the requests of several clients to a batch, and splits its outputs."""
+    _, folder = trained_and_export
+    for name, signature in tf.saved_model.load(folder).signatures.items():
+        specs = signature.structured_input_signature[1]
+        assert all(spec.shape[0] is None for spec in signature.structured_outputs.values()), name
+        for count in (0, 1, 3):
+            outputs = signature(**{key: rows(spec, count) for key, spec in specs.items()})
+            assert {key: len(value) for key, value in outputs.items()} == dict.fromkeys(outputs, count), name
