@@ -210,6 +210,9 @@ TOKENIZERS = {"words": Words, "characters": Characters, "literal": LiteralCharac
 
 # Images.
 
+# Where Pillow reads an orientation if EXIF has none. The training reads EXIF alone.
+OTHER_ORIENTATIONS = ("xmp", "xml:com.adobe.xmp", "raw profile type exif")
+
 
 def read_image(path, size):
     """Reads an image file as uint8 RGB `(size, size, 3)`: rotated by its EXIF orientation, blended with white."""
@@ -217,6 +220,11 @@ def read_image(path, size):
 
     try:
         with Image.open(path, formats=("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")) as image:
+            image.load()
+            if image.format in ("JPEG", "MPO", "PNG"):
+                for name in [name for name in image.info if str(name).lower() in OTHER_ORIENTATIONS]:
+                    del image.info[name]
+                image = image.copy()  # the copy forgets the orientation that Pillow has already read from those
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I"):  # 16 bits
                 pixels = np.repeat((np.asarray(image).astype("uint32") >> 8).astype("uint8")[:, :, None], 3, axis=2)

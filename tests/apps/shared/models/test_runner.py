@@ -1,14 +1,17 @@
 """The program of an export splits texts and resizes pictures as the model's training does."""
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras_recurrent.apps.shared.images.pixels import resize
+from keras_recurrent.apps.shared.images.pixels import decode, resize
 from keras_recurrent.apps.shared.models import runner
 from keras_recurrent.apps.shared.models.runtimes import KINDS
 from keras_recurrent.apps.shared.text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer, strings
+from PIL import Image, PngImagePlugin
 
 # Newer characters may be no punctuation yet for an older version of Python.
 AGES = st.characters(codec="utf-8", categories=("L", "M", "N", "P", "S", "Z", "Cc"), max_codepoint=0x1F5FF)
@@ -45,3 +48,46 @@ def test_pictures_are_resized_as_in_training(shape):
     difference = runner.resize(pixels, 16).astype(int) - resize(pixels, 16).numpy()
     # A value just between two integers may be rounded to the other one.
     assert np.abs(difference).max() <= 1 and np.mean(difference != 0) < 0.005
+
+
+XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def exif(orientation):
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data
+
+
+def png_text(key, value):
+    """Options of a PNG with a text."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(key, value)
+    return {"pnginfo": info}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "is_rotated"),
+    [
+        ("JPEG", {}, False),
+        ("JPEG", {"exif": exif(6)}, True),
+        ("JPEG", {"xmp": XMP.encode()}, False),
+        ("PNG", {"exif": exif(6)}, True),
+        ("PNG", png_text("XML:com.adobe.xmp", XMP), False),
+        (
+            "PNG",
+            png_text("Raw profile type exif", f"\nexif\n{len(exif(6).tobytes())}\n{exif(6).tobytes().hex()}"),
+            False,
+        ),
+        ("WEBP", {"lossless": True, "xmp": XMP.encode()}, True),
+    ],
+)
+def test_pictures_are_rotated_as_in_training(kind, options, is_rotated, tmp_path):
+    pixels = np.zeros((16, 16, 3), "uint8")
+    pixels[:8] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    (tmp_path / "image").write_bytes(file.getvalue())
+    actual = runner.read_image(tmp_path / "image", 16)
+    np.testing.assert_array_equal(actual, decode(file.getvalue()))
+    assert (actual[0, -1] > 200).all() and (actual[0, 0] > 200).all() != is_rotated
