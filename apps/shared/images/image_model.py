@@ -82,7 +82,11 @@ class ImageModel(TrainedModel):
 
     def predict_pixels(self, pixels: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes the best outputs for images `(batch, height, width, 3)` in 0 to 255, in the graph."""
-        error = tf.fill(tf.shape(pixels)[:1], "")
+        shape = tf.shape(pixels)
+        is_empty = tf.reduce_prod(shape[1:]) == 0  # of height or width 0, as all images of the batch then are
+        blanks = tf.cast(is_empty, tf.int32)
+        pixels = tf.pad(pixels, [[0, 0], [0, blanks], [0, blanks], [0, 0]])  # there is nothing to resize
+        error = tf.fill(shape[:1], tf.where(is_empty, "the image is empty", ""))
         return self._predict_usable(resize_in_graph(pixels, self.config.image_size), error, *inputs)
 
     def predict_usable(self, pixels: Tensor, error: Tensor, *inputs: Tensor) -> dict[str, Tensor]:

@@ -48,3 +48,16 @@ def test_the_first_axis_of_each_output_is_the_batch(trained_and_export):
         for count in (0, 1, 3):
             outputs = signature(**{key: rows(spec, count) for key, spec in specs.items()})
             assert {key: len(value) for key, value in outputs.items()} == dict.fromkeys(outputs, count), name
+
+
+@pytest.mark.parametrize("trained_and_export", ["captioning", "vqa"], indirect=True)
+@pytest.mark.parametrize("shape", [(2, 0, 8, 3), (2, 8, 0, 3), (0, 0, 0, 3)])
+def test_pixels_of_empty_images_are_errors_of_their_rows(trained_and_export, shape):
+    _, folder = trained_and_export
+    signature = tf.saved_model.load(folder).signatures["pixels"]
+    inputs = {"pixels": tf.zeros(shape, tf.uint8)}
+    if "question" in signature.structured_input_signature[1]:
+        inputs["question"] = tf.fill(shape[:1], "Is it red?")
+    outputs = {name: value.numpy() for name, value in signature(**inputs).items()}
+    assert outputs.pop("error").tolist() == shape[0] * [b"the image is empty"]
+    assert not any(value.any() for value in outputs.values())
