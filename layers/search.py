@@ -272,7 +272,8 @@ def _take_rows(x: Tensor, indices: Tensor) -> Tensor:
     """
     rows, *features = x.shape[1:]
     first = ops.expand_dims(ops.arange(ops.shape(x)[0]) * rows, 1)
-    return ops.take(ops.reshape(x, (-1, *features)), first + indices, axis=0)
+    taken = ops.take(ops.reshape(x, (-1, *features)), ops.reshape(first + indices, (-1,)), axis=0)
+    return ops.reshape(taken, (-1, indices.shape[1], *features))
 
 
 def _count(x: Tensor) -> Tensor:
