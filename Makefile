@@ -48,6 +48,7 @@ test-deploy: .venv/test
 # The lower bounds in pyproject.toml: the oldest release of each dependency that they allow.
 test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/$(PYTEST) tests/layers tests/apps/translation tests/apps/vqa tests/apps/test_cli.py
+	.venv-oldest/bin/$(PYTEST) tests/export -m deploy
 
 # mypy checks the package as it is installed: the repository's root, whatever its name, is `keras_recurrent` there.
 lint: .venv/test types
