@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yields the path of a temporary file that becomes `path` when the block ends and is deleted if it fails."""
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -21,10 +21,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder that becomes `path` when the block ends and is deleted if it fails.
 
-    An existing `path` is replaced at the end, and kept if the block fails.
+    An existing `path` is replaced at the end, and kept if the block fails. A process that is killed between the two
+    renames of a replacement leaves no `path`.
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
         partial, old = Path(temporary) / "new", Path(temporary) / "old"

@@ -78,7 +78,7 @@ def _train(config_class: Any, *, output: str, resume: bool, overwrite: bool, con
     except USER_ERRORS:
         raise
     except BaseException:
-        unfinished, finished = folders.unfinished_folder(folder), outputs.beside(folder, "finished")
+        unfinished, finished = folders.unfinished_folder(folder), outputs.sibling(folder, "finished")
         if unfinished.exists():
             note(f"the unfinished training is in {unfinished}; --resume continues it")
         if finished.exists():

@@ -59,7 +59,7 @@ def write_folder(data, images, splits, folder):
     """Writes a data set to a new folder that `vqa train` reads, with the first images of the split `train`."""
     if folder.exists():
         return
-    with outputs.whole(folder) as partial:
+    with outputs.atomic_output(folder) as partial:
         (partial / "images").mkdir()
         for split in dict.fromkeys(("train", "validation", *splits)):
             examples = read_questions(data, split)

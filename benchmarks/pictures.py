@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "layers" / "figures")
     options = parser.parse_args()
     config = Config(units=24, embedding_dim=32, bidirectional=False, pooling="max", epochs=options.epochs)
-    with tempfile.TemporaryDirectory() as folder, outputs.whole(Path(folder) / "model") as partial:
+    with tempfile.TemporaryDirectory() as folder, outputs.atomic_output(Path(folder) / "model") as partial:
         classifier = model.train(config, partial)
     (explanation,) = classifier.explain([TEXT])
     print(explanation["probabilities"])

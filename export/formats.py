@@ -15,7 +15,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from ..export_formats import FORMATS
 from ..extras import import_extra
-from ..files import flush, whole_file
+from ..files import atomic_file, flush
 from ..layers.loop import loop_settings
 from .nodes import RecurrentNodes, share_weights
 from .onnx_loops import inline_invariants
@@ -81,7 +81,7 @@ def write_onnx(
         MissingExtra: If a converter is not installed.
         ValueError: If the function has an operation that ONNX does not have.
     """
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         model = to_onnx(function, signature, RecurrentNodes(right_padded_masks))
         share_weights(model.graph)
         if quantize is not None:
@@ -210,7 +210,7 @@ def write_litert(
     if representative_data is not None:
         _check_no_loops(concrete)
     # A file that is made from a concrete function has no signature.
-    with whole_file(path) as partial, _frozen_saved_model(concrete, signature) as folder:
+    with atomic_file(path) as partial, _frozen_saved_model(concrete, signature) as folder:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantize is not None:

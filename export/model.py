@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import tree
 
 from ..export_formats import FORMATS
-from ..files import whole_folder
+from ..files import atomic_folder
 from . import formats
 from .formats import Function
 
@@ -112,7 +112,7 @@ def write(
     """Writes a function of tensors in one of the `FORMATS`; see `formats.py`."""
     match format:
         case "saved_model":
-            with whole_folder(path) as partial:
+            with atomic_folder(path) as partial:
                 formats.write_saved_model(partial, {"serving_default": (function, signature)})
         case "onnx":
             formats.write_onnx(path, function, signature, right_padded_masks, quantize)

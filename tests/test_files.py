@@ -1,5 +1,5 @@
 import pytest
-from keras_recurrent.files import whole_file, whole_folder
+from keras_recurrent.files import atomic_file, atomic_folder
 
 
 class Killed(BaseException):
@@ -8,22 +8,22 @@ class Killed(BaseException):
 
 def test_a_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / "file"
-    with pytest.raises(Killed), whole_file(path) as partial:
+    with pytest.raises(Killed), atomic_file(path) as partial:
         partial.write_text("half")
         raise Killed
     assert not list(tmp_path.iterdir())
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text("whole")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):
     path = tmp_path / "folder"
-    with pytest.raises(Killed), whole_folder(path) as partial:
+    with pytest.raises(Killed), atomic_folder(path) as partial:
         (partial / "file").write_text("half")
         raise Killed
     assert not list(tmp_path.iterdir())
-    with whole_folder(path) as partial:
+    with atomic_folder(path) as partial:
         (partial / "file").write_text("whole")
     assert (path / "file").read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
@@ -33,10 +33,10 @@ def test_a_folder_is_replaced_or_kept(tmp_path):
     path = tmp_path / "folder"
     path.mkdir()
     (path / "old").write_text("old")
-    with pytest.raises(Killed), whole_folder(path):
+    with pytest.raises(Killed), atomic_folder(path):
         raise Killed
     assert (path / "old").read_text() == "old"
-    with whole_folder(path) as partial:
+    with atomic_folder(path) as partial:
         (partial / "new").write_text("new")
     assert [file.name for file in path.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [path]

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...files import whole_file
+from ...files import atomic_file
 from ..shared.allocator import keep_freed_memory
 from ..shared.console import progress
 from ..shared.errors import TrainingError
@@ -132,7 +132,7 @@ def run(config: Config, path: str | Path) -> Result:
         pass
     ended = len(losses) == config.epochs or (losses and losses[-1] < MARGIN * goal(config))
     result.update(steps=len(losses) * config.steps_per_epoch, losses=losses, diverged=not ended)
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
 
@@ -314,7 +314,7 @@ def write(results: Mapping[str, Result], lags: Sequence[int], tasks: Iterable[st
     """Writes the page, `figures/report.html`, and the numbers, `report.json`, to a folder."""
     folder = Path(folder)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "figures" / "report.html") as partial:
+    with atomic_file(folder / "figures" / "report.html") as partial:
         partial.write_text(page(results, lags, tasks), encoding="utf-8")
-    with whole_file(folder / "report.json") as partial:
+    with atomic_file(folder / "report.json") as partial:
         partial.write_text(json.dumps(results, indent=1), encoding="utf-8")

@@ -16,7 +16,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from ...files import whole_file
+from ...files import atomic_file
 from .console import note
 from .errors import UsageError
 
@@ -179,7 +179,7 @@ def save(figure: Figure, path: str | Path) -> None:
     path = Path(path)
     file_format = _file_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial, warnings.catch_warnings():
+    with atomic_file(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # `families` reports it
         figure.savefig(partial, dpi=120, format=file_format)
 

@@ -68,7 +68,7 @@ def shared_folder(tmp_path_factory):
         with open(folder.with_name(f"{name}.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
-                with outputs.whole(folder) as partial:
+                with outputs.atomic_output(folder) as partial:
                     write(partial)
         return folder
 

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from ....datasets.images import Image
-from ....files import whole_file
+from ....files import atomic_file
 from ..config import ImageConfig
 from ..console import note, progress
 from ..errors import TrainingError
@@ -180,7 +180,7 @@ def _compute(backbone: keras.Model, pixels: Reader, path: Path, shape: tuple[int
                 file.flush()
                 os.fsync(file.fileno())
                 checkpoints[int(indices[-1]) + 1] = digest.hexdigest()
-                with whole_file(done_path) as written:
+                with atomic_file(done_path) as written:
                     written.write_text("".join(f"{number} {checksum}\n" for number, checksum in checkpoints.items()))
     os.replace(partial, path)
 

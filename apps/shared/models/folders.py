@@ -12,7 +12,7 @@ import yaml
 
 from ....datasets import DataError
 from ....datasets.files import decode_text
-from ....files import whole_file
+from ....files import atomic_file
 from ..config import rename_attention
 from ..console import note
 from ..errors import ModelFolderError, UsageError
@@ -78,7 +78,7 @@ def read_list(folder: str | Path, name: str) -> list[str]:
 def write_config(folder: str | Path, config: Any) -> None:
     """Writes a configuration, a dataclass, to `config.yaml`, which `train --config` reads."""
     text = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
-    with whole_file(Path(folder) / "config.yaml") as partial:
+    with atomic_file(Path(folder) / "config.yaml") as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -102,7 +102,7 @@ def write_metrics(folder: str | Path, name: str, metrics: dict[str, Any]) -> Non
             path.replace(broken)
             note(f"{path} is not a JSON file of metrics ({error}); it is renamed to {broken.name}")
             known = {}
-        with whole_file(path) as partial:
+        with atomic_file(path) as partial:
             partial.write_text(json.dumps({**known, name: metrics}, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
@@ -130,7 +130,7 @@ def resumable(folder: str | Path, config: Any, resume: bool, overwrite: bool) ->
             and neither `resume` nor `overwrite` is set; or if the training to be resumed has another configuration.
     """
     folder = Path(folder).absolute()
-    unfinished, former = unfinished_folder(folder), outputs.beside(folder, "unfinished-former")
+    unfinished, former = unfinished_folder(folder), outputs.sibling(folder, "unfinished-former")
     with outputs.writing(folder):
         _restore_former(unfinished, former)
         _check_resumable(folder, config, resume, overwrite)
@@ -195,4 +195,4 @@ def _check_same_config(folder: Path, config: Any) -> None:
 
 def unfinished_folder(folder: str | Path) -> Path:
     """Returns the working folder of the training that writes `folder`."""
-    return outputs.beside(Path(folder).absolute(), "unfinished")
+    return outputs.sibling(Path(folder).absolute(), "unfinished")

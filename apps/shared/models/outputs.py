@@ -88,8 +88,11 @@ def _check_absent(folder: Path, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def whole(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
+def atomic_output(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
     """Yields a temporary folder that becomes `folder` when the block ends and is deleted if the block fails.
+
+    Other processes cannot write `folder` meanwhile. If the process is killed, `find` and the next writer restore
+    `folder`.
 
     Args:
         folder: The folder.
@@ -108,8 +111,8 @@ def whole(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
             replace(folder, partial)
         except BaseException:
             with contextlib.suppress(OSError):  # it may not be there
-                beside(folder, "finished").rename(partial)  # never to be restored, even if its deletion is cut short
-            shutil.rmtree(beside(folder, "finished"), ignore_errors=True)
+                sibling(folder, "finished").rename(partial)  # never to be restored, even if its deletion is cut short
+            shutil.rmtree(sibling(folder, "finished"), ignore_errors=True)
             repair(folder)
             raise
         finally:
@@ -142,7 +145,7 @@ def writing(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     try:
-        with locked(beside(folder, "lock")):
+        with locked(sibling(folder, "lock")):
             yield
     except AlreadyLockedError as error:
         raise ModelFolderError(f"{folder} is being written by {error.holder}") from error
@@ -150,8 +153,8 @@ def _lock(folder: Path) -> Iterator[None]:
         raise ModelFolderError(str(error)) from error
 
 
-def beside(folder: Path, suffix: str) -> Path:
-    """Returns the path of a file or folder beside `folder` from which it is written."""
+def sibling(folder: Path, suffix: str) -> Path:
+    """Returns the path of a hidden file or folder beside `folder`, `.NAME.SUFFIX`."""
     return folder.with_name(f".{folder.name}.{suffix}")
 
 
@@ -161,13 +164,13 @@ def replace(folder: Path, partial: Path) -> None:
     A process that is killed leaves what `repair` puts into place.
     """
     flush_folder(partial, excluded=STATES)  # the checkpoints are deleted below
-    partial.rename(beside(folder, "finished"))
+    partial.rename(sibling(folder, "finished"))
     _put_into_place(folder)
 
 
 def _put_into_place(folder: Path) -> None:
     """Renames the finished folder to `folder`, and restores an existing `folder` if that fails."""
-    finished, old = beside(folder, "finished"), beside(folder, "old")
+    finished, old = sibling(folder, "finished"), sibling(folder, "old")
     shutil.rmtree(finished / STATES, ignore_errors=True)
     if folder.exists():
         _delete_old(folder)
@@ -177,7 +180,7 @@ def _put_into_place(folder: Path) -> None:
 
 def _delete_old(folder: Path) -> None:
     """Deletes the former `folder` under a name that `repair` never restores, in case it is killed before the end."""
-    old = beside(folder, "old")
+    old = sibling(folder, "old")
     if old.exists():
         deleted = _temporary(folder)
         old.rename(deleted / "old")
@@ -186,7 +189,7 @@ def _delete_old(folder: Path) -> None:
 
 def _temporary(folder: Path) -> Path:
     """Creates a folder beside `folder` that `repair` deletes."""
-    return Path(tempfile.mkdtemp(prefix=beside(folder, "partial-").name, dir=folder.parent))
+    return Path(tempfile.mkdtemp(prefix=sibling(folder, "partial-").name, dir=folder.parent))
 
 
 def repair(folder: Path) -> None:
@@ -195,23 +198,23 @@ def repair(folder: Path) -> None:
     Args:
         folder: A folder that no other process writes.
     """
-    old = beside(folder, "old")
-    former = beside(folder, "unfinished-old")  # what earlier versions left
+    old = sibling(folder, "old")
+    former = sibling(folder, "unfinished-old")  # what earlier versions left
     if not old.exists() and former.exists():
         former.rename(old)
-    if beside(folder, "finished").exists():
+    if sibling(folder, "finished").exists():
         _put_into_place(folder)
     elif old.exists() and not folder.exists():
         old.rename(folder)
     _delete_old(folder)
-    for leftover in (former, *folder.parent.glob(f"{glob.escape(beside(folder, 'partial-').name)}*")):
+    for leftover in (former, *folder.parent.glob(f"{glob.escape(sibling(folder, 'partial-').name)}*")):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def find(folder: Path) -> Path:
     """Returns `folder`. If a process was killed while it replaced the folder, puts it into place first."""
     real = Path(os.path.realpath(folder))
-    leftovers = (beside(real, suffix) for suffix in ("finished", "old", "unfinished-old"))
+    leftovers = (sibling(real, suffix) for suffix in ("finished", "old", "unfinished-old"))
     if not real.exists() and any(leftover.exists() for leftover in leftovers):
         for _ in range(20):  # another process may be replacing the folder right now
             with contextlib.suppress(ModelFolderError, OSError), _lock(real):

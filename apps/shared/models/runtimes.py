@@ -11,7 +11,7 @@ from ....export import formats
 from ..errors import UsageError, first_line
 from ..text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer
 from . import browser, runner
-from .outputs import whole
+from .outputs import atomic_output
 
 _write_onnx = functools.partial(formats.write_onnx, right_padded_masks=True)  # as the tokenizers pad
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "openvino": "model.xml", "web": "model.onnx"}
@@ -51,7 +51,7 @@ def write_runtime(
     """
     runtime_files = None if runtime is None else browser.runtime_files(runtime)
     options = trained.runner_options()  # before the long work, which some models do not allow
-    with whole(folder, overwrite) as partial:
+    with atomic_output(folder, overwrite) as partial:
         try:
             WRITERS[format](partial / FILES[format], trained.core, trained.core_inputs, quantize=quantize)
         except ValueError as error:  # the format lacks an operation

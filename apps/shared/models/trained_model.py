@@ -140,5 +140,5 @@ class TrainedModel:
         """
         signatures = self.signatures()
         tables = [self.assets[name].tracked for name in self.tokenizers]
-        with outputs.whole(folder, overwrite) as partial:
+        with outputs.atomic_output(folder, overwrite) as partial:
             write_saved_model(partial, signatures, tables)

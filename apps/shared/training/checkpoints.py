@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ....files import whole_file
+from ....files import atomic_file
 from ..config import TrainingConfig
 from ..console import note
 from ..errors import TrainingError, first_line
@@ -37,7 +37,7 @@ class History:
 
     def write(self) -> None:
         """Writes the rows to the file."""
-        with whole_file(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        with atomic_file(self.path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.rows[0].keys())
             writer.writeheader()
             writer.writerows(self.rows)
@@ -112,7 +112,7 @@ class States:
         """Saves the state after the epochs of `rows` with the weights of the best one; deletes the oldest state."""
         epoch = len(rows)
         values = [ops.convert_to_numpy(variable) for variable in self.variables]
-        with whole_file(self._path(epoch)) as partial, open(partial, "wb") as file:
+        with atomic_file(self._path(epoch)) as partial, open(partial, "wb") as file:
             np.savez(file, np.array(self.data), *best, *values, rows=np.array(json.dumps(rows, default=float)))
         self._path(epoch - self.keep).unlink(missing_ok=True)
 

@@ -41,7 +41,7 @@ def trained(folder, text, name="train.txt", repeats=1, **options):
         (source / name.replace("train", split)).write_text(content, encoding="utf-8")
     defaults = {"units": 32, "epochs": 40, "patience": 40, "learning_rate": 0.02, "batch_size": 4, "max_length": 20}
     config = Config(data=str(source), **{**defaults, **options})
-    with outputs.whole(folder / "model") as partial:
+    with outputs.atomic_output(folder / "model") as partial:
         model.train(config, partial)
     return folder / "model"
 
@@ -398,7 +398,7 @@ def test_of_one_file_the_end_is_held_out(eagerly, tmp_path, capsys):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.txt").write_text("abcdefg" * 8 + "gfedcba\nbcdefg\n", encoding="utf-8")  # two lines
     options = {"data": str(tmp_path / "data"), "validation_split": 0.2, "mode": "text", "window": 4, "batch_size": 2}
-    with outputs.whole(tmp_path / "model") as partial:
+    with outputs.atomic_output(tmp_path / "model") as partial:
         model.train(Config(**options, epochs=1, units=8), partial)
     assert cli.main(["generation", "evaluate", str(tmp_path / "model"), "--split", "validation"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])

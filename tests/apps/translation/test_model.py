@@ -366,6 +366,6 @@ def test_folder_that_was_changed(saved, tmp_path, name, content, message):
 
 @pytest.mark.rest
 def test_a_training_that_diverges_leaves_nothing(config, eagerly, tmp_path):
-    with pytest.raises(TrainingError, match="not finite"), outputs.whole(tmp_path / "model") as partial:
+    with pytest.raises(TrainingError, match="not finite"), outputs.atomic_output(tmp_path / "model") as partial:
         model.train(dataclasses.replace(config, learning_rate=3e38, epochs=2, batch_size=48), partial)
     assert list(tmp_path.iterdir()) == []

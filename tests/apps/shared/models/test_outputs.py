@@ -13,9 +13,9 @@ class Killed(BaseException):
     pass
 
 
-def test_whole_folder_appears_at_the_end(tmp_path):
+def test_a_folder_appears_at_the_end(tmp_path):
     target = tmp_path / "models" / "a"
-    with outputs.whole(target) as partial:
+    with outputs.atomic_output(target) as partial:
         (partial / "file").write_text("x")
         assert not target.exists()
     assert (target / "file").read_text() == "x"
@@ -24,7 +24,7 @@ def test_whole_folder_appears_at_the_end(tmp_path):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_nothing_is_left_of_a_failure(tmp_path, error):
-    with pytest.raises(error), outputs.whole(tmp_path / "a") as partial:
+    with pytest.raises(error), outputs.atomic_output(tmp_path / "a") as partial:
         (partial / "file").write_text("x")
         raise error
     assert list(tmp_path.iterdir()) == []
@@ -33,10 +33,10 @@ def test_nothing_is_left_of_a_failure(tmp_path, error):
 def test_a_failure_keeps_the_folder_that_was_there(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").write_text("old")
-    with pytest.raises(ValueError), outputs.whole(tmp_path / "a"):
+    with pytest.raises(ValueError), outputs.atomic_output(tmp_path / "a"):
         raise ValueError
     assert (tmp_path / "a" / "old").read_text() == "old"
-    with outputs.whole(tmp_path / "a") as partial:
+    with outputs.atomic_output(tmp_path / "a") as partial:
         (partial / "new").write_text("new")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
 
@@ -65,7 +65,7 @@ def test_the_old_folder_stays_where_the_new_one_cannot_take_its_place(tmp_path, 
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="disk full"), outputs.whole(old) as partial:
+    with pytest.raises(OSError, match="disk full"), outputs.atomic_output(old) as partial:
         (partial / "weights").write_text("new")
     assert (old / "weights").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -88,7 +88,7 @@ def killed_at(operation, folder):
     for owner, name in ((Path, "rename"), (os, "rename"), (os, "unlink"), (os, "rmdir"), (os, "fsync")):
         setattr(owner, name, counted(getattr(owner, name)))
     try:
-        with outputs.whole(folder) as partial:
+        with outputs.atomic_output(folder) as partial:
             (partial / "weights").write_text("new")
             (partial / outputs.STATES).mkdir()
             (partial / outputs.STATES / "epoch-1").write_text("state")
@@ -111,7 +111,7 @@ def test_after_a_kill_at_any_operation_the_folder_is_the_old_or_the_new_one(tmp_
             assert (folder / "weights").read_text() in ("old", "new")
             assert "old" if exists else "new" in (folder / "weights").read_text()
             assert not (folder / outputs.STATES).exists()
-        with outputs.whole(folder) as partial:
+        with outputs.atomic_output(folder) as partial:
             (partial / "weights").write_text("newer")
         assert [path.name for path in folder.parent.iterdir()] == ["model"]
         if not killed:
@@ -135,11 +135,14 @@ def test_one_process_at_a_time_writes_a_folder(tmp_path):
         [sys.executable, "-P", "-c", HOLDER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout.readline() == "locked\n"
-    with pytest.raises(ModelFolderError, match=rf"model is being written by .*{holder.pid}"), outputs.whole(folder):
+    with (
+        pytest.raises(ModelFolderError, match=rf"model is being written by .*{holder.pid}"),
+        outputs.atomic_output(folder),
+    ):
         pass
     holder.kill()
     holder.communicate()
-    with outputs.whole(folder) as partial:
+    with outputs.atomic_output(folder) as partial:
         (partial / "weights").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -189,9 +192,12 @@ def test_a_link_to_a_folder_is_repaired(tmp_path):
 
 
 def test_an_existing_folder_is_replaced_only_on_request(tmp_path):
-    with outputs.whole(tmp_path / "a", overwrite=False) as partial:
+    with outputs.atomic_output(tmp_path / "a", overwrite=False) as partial:
         (partial / "file").write_text("first")
-    with pytest.raises(ModelFolderError, match="exists already"), outputs.whole(tmp_path / "a", overwrite=False):
+    with (
+        pytest.raises(ModelFolderError, match="exists already"),
+        outputs.atomic_output(tmp_path / "a", overwrite=False),
+    ):
         pass
     assert (tmp_path / "a" / "file").read_text() == "first"
 
