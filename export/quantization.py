@@ -6,13 +6,15 @@ import numpy as np
 
 # Smaller weights, such as biases, stay as they are.
 _MIN_SIZE = 1024
+# The axis of the outputs in the weights of an operation, or of the rows of a table. With others it is the last.
+_AXES = {"Gather": 0, "Conv": 0, "RNN": 1, "LSTM": 1, "GRU": 1}
 
 
 def quantize_onnx(model: Any, dtype: str) -> None:
     """Stores the large weights of an ONNX model as float16 or int8, in place.
 
     The file shrinks. The computation stays in float32: an operation at the beginning converts the weights back. With
-    int8, each entry of the last axis has a scale, or of the first axis if the weight is a table that `Gather` reads.
+    int8, the weights of each output of an operation, and each row of an embedding table, have a scale.
 
     Args:
         model: An `onnx.ModelProto`.
@@ -24,8 +26,9 @@ def quantize_onnx(model: Any, dtype: str) -> None:
     graphs = [model.graph]
     for graph in graphs:  # grows
         graphs += [a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
-    tables = {node.input[0] for graph in graphs for node in graph.node if node.op_type == "Gather"}
-    nodes, kept = [], []
+    nodes = [node for graph in graphs for node in graph.node]
+    axes = {name: _AXES[node.op_type] for node in nodes if node.op_type in _AXES for name in node.input}
+    conversions, kept = [], []
     for graph in graphs:
         weights = list(graph.initializer)
         del graph.initializer[:]
@@ -35,12 +38,12 @@ def quantize_onnx(model: Any, dtype: str) -> None:
                 graph.initializer.append(weight)
                 continue
             # In the main graph, where a loop reads them: the conversion runs once.
-            stored, node = _stored(weight.name, values, dtype, 0 if weight.name in tables else values.ndim - 1)
+            stored, conversion = _stored(weight.name, values, dtype, axes.get(weight.name, values.ndim - 1))
             kept += stored
-            nodes.append(node)
+            conversions.append(conversion)
     model.graph.initializer.extend(kept)
-    for index, node in enumerate(nodes):
-        model.graph.node.insert(index, node)
+    for index, conversion in enumerate(conversions):
+        model.graph.node.insert(index, conversion)
 
 
 def _stored(name: str, values: np.ndarray, dtype: str, axis: int) -> tuple[list[Any], Any]:
