@@ -91,6 +91,18 @@ def scan(step: Callable[[Nest, Nest], tuple[Nest, Nest]], carry: Nest, inputs: N
     return _BACKENDS[keras.config.backend()][0](step, carry, inputs, reverse)
 
 
+def cut(array: Tensor, length: Tensor, axis: int) -> Tensor:
+    """Returns the first `length` entries of an axis; on JAX, whose shapes are static, all of them.
+
+    Example:
+
+    >>> from keras_recurrent.layers.loop import cut
+    >>> ops.shape(cut(ops.zeros((2, 8)), 8, axis=1))
+    (2, 8)
+    """
+    return array if keras.config.backend() == "jax" else array[(slice(None),) * axis + (slice(length),)]
+
+
 def with_gradient(forward: Callable, backward: Callable, *arguments: Tensor) -> tuple[Tensor, ...]:
     """Calls `forward` with a custom derivative.
 

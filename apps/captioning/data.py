@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from ...datasets.images import CaptionedImage, Image, read_captions
 from ...layers.types import Nest
 from ..shared.images.pixels import THREADS, Reader, images_per_batch
 from ..shared.images.usable import usable_examples
-from ..shared.text.batches import length_batches, length_multiple, rows_of, teacher_forcing
+from ..shared.text.batches import Ragged, encode_texts, length_batches, length_multiple, teacher_forcing
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
 from .config import Config
@@ -98,8 +98,9 @@ def batches(
 def _encode(examples: Sequence[CaptionedImage], tokenizer: Tokenizer, max_length: int) -> list[list[np.ndarray]]:
     """The token ids of the captions of each image."""
     captions = [caption for example in examples for caption in example.captions]
-    ids = iter(rows_of(tokenizer.encode(captions, max_length)))
-    return [[next(ids) for _ in example.captions] for example in examples]
+    ids = encode_texts(tokenizer, captions, max_length)
+    indices = iter(range(len(captions)))
+    return [[ids[next(indices)] for _ in example.captions] for example in examples]
 
 
 def _parts(rows: list[_Row], batch_size: int, generator: np.random.Generator | None, by_length: bool) -> list[Any]:
@@ -125,21 +126,21 @@ def caption_batch(
         images: What the encoder reads of the images.
         captions: The token ids of each image's captions.
         weights: The weight of each caption.
-        max_captions: The maximum number of captions of an image. With `config.jit` all batches have as many.
+        max_captions: The maximum number of captions of an image. With XLA all batches have as many.
         config: The options of the captioner.
     """
     # Transposed to one list per caption, so that missing captions are filled in, and then back.
     weight_columns = list(zip_longest(*weights, fillvalue=0.0))
     caption_columns = list(zip_longest(*captions, fillvalue=()))
-    if config.jit:  # every new shape is compiled
+    if length_multiple(config.jit) > 1:  # every new shape is compiled
         missing = max_captions - len(caption_columns)
         weight_columns += [(0.0,) * len(images)] * missing
         caption_columns += [((),) * len(images)] * missing
     caption_weights = np.array(weight_columns, "float32").T
     rows = [caption for own in zip(*caption_columns, strict=True) for caption in own]
-    tokens, targets, is_token = (
-        array.reshape(*caption_weights.shape, -1) for array in teacher_forcing(rows, length_multiple(config))
-    )
+    ids = Ragged.of(rows)
+    padded = ids.padded(np.arange(len(ids)), length_multiple(config.jit))
+    tokens, targets, is_token = (array.reshape(*caption_weights.shape, -1) for array in teacher_forcing(padded))
     return (images, tokens), targets, is_token * caption_weights[:, :, np.newaxis]
 
 
@@ -164,9 +165,9 @@ def with_mirrored(indices: np.ndarray, count: int, config: Config, epoch: int) -
 def batch_signature(read_images: Reader) -> Nest:
     """The signature of the batches whose images come from `read_images`."""
     images = read_images(np.array([0]))
-    tokens = tf.TensorSpec((None, None, None), tf.int32)
+    tokens = keras.InputSpec(dtype="int32", shape=(None, None, None))
     return (
-        (tf.TensorSpec((None, *images.shape[1:]), images.dtype), tokens),
+        (keras.InputSpec(dtype=images.dtype.name, shape=(None, *images.shape[1:])), tokens),
         tokens,
-        tf.TensorSpec((None, None, None), tf.float32),
+        keras.InputSpec(dtype="float32", shape=(None, None, None)),
     )

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from ...datasets.images import CaptionedImage, Image
 from ...layers import ConditionalLM, Decoder, ImageEncoder
@@ -18,8 +17,10 @@ from ..shared.images.features import image_readers
 from ..shared.images.image_model import ImageModel, copy_without_backbone
 from ..shared.images.pixels import THREADS, Reader, decode_batch, pixel_reader
 from ..shared.models import folders
+from ..shared.models.compiled import compiled
+from ..shared.models.runner import hypotheses
 from ..shared.text.tokenizers import Tokenizer, fit_tokenizer
-from ..shared.text.writing import Writer, unpack
+from ..shared.text.writing import Writer
 from ..shared.training.batches import slices, threaded_map
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
@@ -99,8 +100,8 @@ class Captioner(ImageModel):
     def __init__(self, config: Config, model: ConditionalLM, captions: Tokenizer):
         super().__init__(config, model, captions=captions)
         self.writer = Writer(config, captions, model)
-        self._predict_squares = tf.function(self.predict_squares, input_signature=[self.squares])
-        self._describe = tf.function(self.describe, input_signature=[self.squares])
+        self._compiled_best = compiled(self.writer.best, model, [self.squares])
+        self._compiled_core = compiled(self.core, model, [self.squares])
 
     @staticmethod
     def sizes(model: ConditionalLM, assets: Any) -> dict[str, int]:
@@ -113,21 +114,15 @@ class Captioner(ImageModel):
     def runner_options(self) -> dict[str, Any]:
         return {"image_size": self.config.image_size}
 
-    def best(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Computes the best captions of uint8 images `(batch, size, size, 3)`, in the graph.
+    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
+        """Returns the functions of the SavedModel; see `signatures.py`."""
+        from .signatures import signatures
 
-        Returns:
-            Dictionary of `text` and `score` `(batch,)`.
-        """
-        return self.writer.best(pixels)
+        return signatures(self)
 
-    def describe(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Computes all captions that the search finds for uint8 images `(batch, size, size, 3)`, in the graph.
-
-        Returns:
-            Dictionary as `Writer.with_texts` returns it.
-        """
-        return self.writer.with_texts(self.core(pixels))
+    @property
+    def core_inputs(self) -> Sequence[keras.InputSpec]:
+        return [self.squares]
 
     def core(self, pixels: Tensor) -> dict[str, Tensor]:
         """Computes the hypotheses of the search for uint8 images `(batch, size, size, 3)`, as `Writer.numbers` does."""
@@ -149,9 +144,13 @@ class Captioner(ImageModel):
 
     def caption_pixels(self, pixels: np.ndarray) -> list[Caption]:
         """Captions images from their pixels, uint8 `(batch, size, size, 3)`."""
-        outputs = self._predict_squares(pixels)
-        texts = (text.decode() for text in outputs["text"].numpy())
-        return [Caption(text, float(score)) for text, score in zip(texts, outputs["score"].numpy(), strict=True)]
+        if not len(pixels):
+            return []
+        best = self._compiled_best(pixels)
+        return [
+            Caption(self.writer.tokenizer.decode(tokens), float(score))
+            for tokens, score in zip(best["tokens"], best["scores"], strict=True)
+        ]
 
     def caption_many(self, images: Sequence[Image], batch_size: int = 64) -> Iterator[Caption]:
         """Captions many images in batches, and yields one `Caption` per image. Images are read ahead, in threads."""
@@ -166,7 +165,7 @@ class Captioner(ImageModel):
             contents: The contents of the images' files.
 
         Returns:
-            For each image a list of dictionaries as `writing.unpack` returns them. An `alignment` has one number per
+            For each image a list of dictionaries as `runner.hypotheses` returns them. An `alignment` has one number per
             cell of the feature map, row by row.
 
         Raises:
@@ -174,7 +173,8 @@ class Captioner(ImageModel):
         """
         if not contents:
             return []
-        return unpack(self._describe(decode_batch(contents, self.config.image_size)))
+        outputs = self._compiled_core(decode_batch(contents, self.config.image_size))
+        return [hypotheses(self.writer.tokenizer, outputs, row) for row in range(len(contents))]
 
 
 def train(config: Config, folder: str | Path) -> Captioner:
@@ -211,7 +211,7 @@ def train(config: Config, folder: str | Path) -> Captioner:
         model,
         TokenCrossentropy(config.label_smoothing),
         batches["train"],
-        batches["validation"].dataset,
+        batches["validation"],
         config,
         folder,
         score=val_cider_d if config.monitor == "cider" else None,
@@ -241,12 +241,13 @@ def train(config: Config, folder: str | Path) -> Captioner:
 
 def _validation_score(writer: Writer, examples: Sequence[CaptionedImage], read_images: Reader) -> Callable[[], float]:
     """Returns a function that computes the CIDEr-D of the captions that the search finds for images."""
-    search = tf.function(writer.best)
+    size = read_images(np.arange(1))
+    search = compiled(writer.best, writer.model, [keras.InputSpec(shape=(None, *size.shape[1:]), dtype=size.dtype)])
 
     def val_cider_d():
         parts = slices(np.arange(len(examples)), 64)
-        outputs = (search(images)["text"].numpy() for images in threaded_map(read_images, parts, THREADS))
-        texts = [text.decode() for batch in outputs for text in batch]
+        batches = threaded_map(read_images, parts, THREADS)
+        texts = [writer.tokenizer.decode(row) for images in batches for row in search(images)["tokens"]]
         return caption_metrics(texts, [example.captions for example in examples])["cider_d"]
 
     return val_cider_d

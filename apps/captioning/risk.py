@@ -12,15 +12,16 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from ...datasets.images import CaptionedImage
+from ...layers import Hypotheses
 from ...layers.search import length_penalty
 from ...layers.types import Tensor
 from ..shared.console import note
 from ..shared.errors import NotANumberError
 from ..shared.images.pixels import THREADS, Reader, images_per_batch
+from ..shared.models.compiled import compiled
 from ..shared.text.tokenizers import END, PADDING, Tokenizer
 from ..shared.text.writing import Writer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
@@ -58,11 +59,15 @@ def train_on_risk(
         **options: Arguments of `training.fit`.
     """
     count = min(config.risk_captions, len(tokenizer))
-    search = tf.function(Writer(dataclasses.replace(config, beam_size=count), tokenizer, model).candidates)
+    writer = Writer(dataclasses.replace(config, beam_size=count), tokenizer, model)
+    image = read_images(np.arange(1))
+    inputs = [keras.InputSpec(shape=(None, *image.shape[1:]), dtype=image.dtype)]
+    search = compiled(writer.search, model, inputs)
     batches = risk_batches(
         examples,
         read_images,
-        lambda images: [output.numpy() for output in search(images)],
+        search,
+        tokenizer,
         count,
         caption_reward([example.captions for example in examples]),
         config,
@@ -79,7 +84,7 @@ def train_on_risk(
     loss = TokenCrossentropy(reduction="sum_over_batch_size")
     config = dataclasses.replace(config, **stage)
     try:
-        best = fit(model, loss, batches, validation.dataset, config, folder / FOLDER, score=score, **options)
+        best = fit(model, loss, batches, validation, config, folder / FOLDER, score=score, **options)
         after = best[score.__name__]
     except NotANumberError:
         after = -math.inf
@@ -94,7 +99,8 @@ def train_on_risk(
 def risk_batches(
     examples: Sequence[CaptionedImage],
     read_images: Reader,
-    search: Callable[[np.ndarray], Sequence[np.ndarray]],
+    search: Callable[[np.ndarray], Hypotheses],
+    tokenizer: Tokenizer,
     captions: int,
     reward: Callable[[int, str], float],
     config: Config,
@@ -108,8 +114,8 @@ def risk_batches(
     Args:
         examples: The images of the split `train`.
         read_images: Function from indices of `images_of(examples, config, "train")` to what the encoder reads.
-        search: Function from the output of `read_images` to `(ids, scores, texts)`, arrays `(images, captions, steps)`
-            with 0 at padding, `(images, captions)` and `(images, captions)`.
+        search: Function from the output of `read_images` to the captions of each image.
+        tokenizer: The tokenizer of the captions.
         captions: Positive integer, the number of captions per image that `search` returns.
         reward: Function from an index of `examples` and a caption to its reward.
         config: The options of the captioner.
@@ -121,11 +127,11 @@ def risk_batches(
     batch_size = images_per_batch(config.batch_size, captions)
 
     def risk_batch(indices, images):
-        ids, scores, texts = search(images)
+        ids, _, scores = search(images)
         is_complete = np.any(ids == END, axis=2)  # a caption that was cut off has no reward
         rewards = [
-            [reward(index, text.decode()) * complete for text, complete in zip(*row, strict=True)]
-            for index, *row in zip(indices % len(examples), texts, is_complete, strict=True)
+            [reward(index, tokenizer.decode(caption)) * complete for caption, complete in zip(*row, strict=True)]
+            for index, *row in zip(indices % len(examples), ids, is_complete, strict=True)
         ]
         weights = risk_weights(ids, scores, np.array(rewards), config.length_penalty)
         tokens = [[caption[caption != PADDING] for caption in own] for own in ids]

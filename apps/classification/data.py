@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.files import nfc
 from ...datasets.texts import read_texts
 from ..shared.console import note
-from ..shared.text.batches import batches_by_length, length_multiple, pad, rows_of
-from ..shared.text.tokenizers import Tokenizer, strings
+from ..shared.text.batches import batches_by_length, encode_texts, length_multiple
+from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches
 from .config import Config
 
@@ -86,18 +86,21 @@ def batches(
     """
     index_of = {label: index for index, label in enumerate(labels)}
     indices = np.array([index_of[label] for _, label in examples], "int32")
-    rows = rows_of(tokenizer.encode(strings([text for text, _ in examples]), config.max_length))
-    if split == "train" and (count := sum(len(row) == config.max_length for row in rows)):
+    ids = encode_texts(tokenizer, [text for text, _ in examples], config.max_length)
+    if split == "train" and (count := np.sum(ids.lengths == config.max_length)):
         note(f"train: {count} texts have max_length tokens, {config.max_length}, or are cut there")
     weights = np.ones(len(examples), "float32")
     if config.class_weights and split == "train":
         weight_of = len(examples) / len(labels) / np.bincount(indices, minlength=len(labels))
         weights = weight_of[indices].astype("float32")
-    multiple = length_multiple(config)
+    multiple = length_multiple(config.jit)
 
     def make_batch(batch: np.ndarray) -> Any:
-        return pad([rows[index] for index in batch], multiple), indices[batch], weights[batch]
+        return ids.padded(batch, multiple), indices[batch], weights[batch]
 
-    tokens = tf.TensorSpec((None, None), tf.int32)
-    signature = tokens, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,), tf.float32)
-    return batches_by_length(make_batch, signature, np.array([[len(row)] for row in rows]), config, split)
+    signature = (
+        keras.InputSpec(dtype="int32", shape=(None, None)),
+        keras.InputSpec(dtype="int32", shape=(None,)),
+        keras.InputSpec(dtype="float32", shape=(None,)),
+    )
+    return batches_by_length(make_batch, signature, ids.lengths[:, np.newaxis], config, split)

@@ -5,19 +5,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
-import tensorflow as tf
-from keras import layers
+import numpy as np
+from keras import layers, ops, tree
 
 from ...datasets.files import nfc
 from ...layers import TextEncoder
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from ...layers.types import Tensor
-from ..shared.models.rows import answer_usable
+from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import IDS, TrainedModel
-from ..shared.text.batches import map_by_length
-from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer, strings
-from ..shared.text.usable import encode_checked
+from ..shared.text.batches import encode_padded, map_by_length
+from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -25,7 +24,6 @@ from ..shared.training.splits import training_splits
 from . import data
 from .config import Config
 
-TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 POOLINGS = {"last": last_pooling, "mean": mean_pooling, "max": max_pooling}
 
 
@@ -91,8 +89,7 @@ class Classifier(TrainedModel):
         if config.pooling == "attention":
             outputs.append(model.get_layer("pooling").output[1])
         self._with_weights = keras.Model(model.input, outputs)
-        self._describe = tf.function(self.describe, input_signature=TEXTS)
-        self._answer = tf.function(self.answer, input_signature=TEXTS)
+        self._compiled_core = compiled(self.core, model, [IDS])
 
     @staticmethod
     def sizes(model: keras.Model, assets: dict[str, Any]) -> dict[str, int]:
@@ -101,66 +98,41 @@ class Classifier(TrainedModel):
     def runner_options(self) -> dict[str, Any]:
         return {"longest": self.config.max_length, "labels": self.labels}
 
-    def signatures(self) -> dict[str, Any]:
-        """Returns one signature from `text` `(batch,)` to the outputs of `answer` and `error` `(batch,)`.
+    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
+        """Returns the function of the SavedModel; see `signatures.py`."""
+        from .signatures import signatures
 
-        `error` says what is wrong with a text, and is empty if nothing is. The other outputs of a text that is empty or
-        not UTF-8 are zeros and empty strings. A text of more than `config.max_length` tokens is cut there, as always.
-        """
+        return signatures(self)
 
-        def answer(text: Tensor) -> dict[str, Tensor]:
-            length = self.config.max_length
-            ids, error, is_usable = encode_checked(self.tokenizer, text, "text", length, limit=length)
-            return answer_usable(lambda ids: self._best(self.tokenizer.padded(ids)), error, is_usable, ids)
+    core_inputs = (IDS,)
 
-        return {"serving_default": (answer, TEXTS)}
+    def core(self, ids: Tensor) -> dict[str, Tensor]:
+        """Computes probabilities and attention weights.
 
-    def describe(self, text: Tensor) -> dict[str, Tensor]:
-        """Computes probabilities and attention weights of strings `(batch,)`, in the graph.
+        Args:
+            ids: int32 tensor `(batch, steps)`, the texts, padded with 0.
 
         Returns:
             Dictionary of `probabilities` `(batch, labels)` and `weights` `(batch, steps)`, the attention weights, with
             0 steps if the model has another pooling.
         """
-        return self.core(self.tokenizer.encode_padded(text, self.config.max_length))
-
-    @property
-    def core_inputs(self) -> list[tf.TensorSpec]:
-        return [IDS]
-
-    def core(self, ids: Tensor) -> dict[str, Tensor]:
-        """Returns the outputs of `describe` for ids `(batch, steps)`."""
-        logits, *weights = tf.nest.flatten(self._with_weights(ids))
+        logits, *weights = tree.flatten(self._with_weights(ids))
         return {
-            "probabilities": tf.nn.softmax(tf.cast(logits, tf.float32)),
-            "weights": tf.cast(weights[0], tf.float32) if weights else tf.zeros((tf.shape(ids)[0], 0)),
+            "probabilities": ops.softmax(ops.cast(logits, "float32")),
+            "weights": ops.cast(weights[0], "float32") if weights else ops.zeros((ops.shape(ids)[0], 0)),
         }
 
-    def answer(self, text: Tensor) -> dict[str, Tensor]:
-        """Classifies strings `(batch,)`, in the graph.
-
-        Returns:
-            Dictionary of the most probable `label` and its `probability`, `(batch,)`; and `labels`, the names of all
-            labels, and their `probabilities`, `(batch, labels)`.
-        """
-        return self._best(self.tokenizer.encode_padded(text, self.config.max_length))
-
-    def _best(self, ids: Tensor) -> dict[str, Tensor]:
-        """Returns the outputs of `answer` for ids `(batch, steps)` that have one row per text."""
-        probabilities, labels = self.core(ids)["probabilities"], tf.constant(self.labels)
-        return {
-            "label": tf.gather(labels, tf.argmax(probabilities, axis=1)),
-            "probability": tf.reduce_max(probabilities, axis=1),
-            "labels": tf.tile(labels[None], (tf.shape(ids)[0], 1)),  # servers split each output by rows
-            "probabilities": probabilities,
-        }
+    def _describe(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Returns the outputs of `core` for a list of texts that is not empty."""
+        return self._compiled_core(encode_padded(self.tokenizer, texts, self.config.max_length))
 
     def classify(self, texts: Sequence[str]) -> list[Classification]:
         """Classifies a list of texts."""
-        outputs = self._answer(strings(texts))
+        if not texts:
+            return []
         return [
-            Classification(label.decode(), float(probability))
-            for label, probability in zip(outputs["label"].numpy(), outputs["probability"].numpy(), strict=True)
+            Classification(self.labels[probabilities.argmax()], float(probabilities.max()))
+            for probabilities in self._describe(texts)["probabilities"]
         ]
 
     def classify_sorted(self, texts: Sequence[str], batch_size: int = 64) -> Iterator[tuple[int, Classification]]:
@@ -178,14 +150,14 @@ class Classifier(TrainedModel):
             of each label; `tokens`, as they are in the text, and the end token; and `weights`, the attention weight of
             each token, which sum to 1, or an empty list.
         """
-        inputs = strings(texts)
-        description = {name: value.numpy() for name, value in self._describe(inputs).items()}
-        pieces = self.tokenizer.pieces(inputs).to_list()
+        if not texts:
+            return []
+        description = self._describe(texts)
         explanations = []
-        for probabilities, row, weights in zip(
-            description["probabilities"], pieces, description["weights"], strict=True
+        for text, probabilities, weights in zip(
+            texts, description["probabilities"], description["weights"], strict=True
         ):
-            tokens = [*(piece.decode() for piece in row[: self.config.max_length - 1]), SPECIAL[END]]
+            tokens = [*self.tokenizer.split(text)[: self.config.max_length - 1], SPECIAL[END]]
             explanations.append(
                 {
                     "label": self.labels[probabilities.argmax()],
@@ -222,7 +194,7 @@ def train(config: Config, folder: str | Path) -> Classifier:
         # The mean over the texts, not over their weights: a batch without rare labels would get a larger step.
         TokenCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
         batches["train"],
-        batches["validation"].dataset,
+        batches["validation"],
         config,
         folder,
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],

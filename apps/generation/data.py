@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.texts import read_texts
-from ..shared.text.batches import batches_by_length, length_multiple, pad, rows_of, teacher_forcing
-from ..shared.text.tokenizers import END, Tokenizer, strings
+from ..shared.text.batches import Ragged, batches_by_length, encode_texts, length_multiple, teacher_forcing
+from ..shared.text.tokenizers import END, Tokenizer
 from ..shared.training.batches import EpochBatches, slices
 from .config import Config
 
@@ -62,12 +62,12 @@ def chunks_of(text: str) -> list[str]:
 
 def text_ids(text: str, tokenizer: Tokenizer) -> np.ndarray:
     """Encodes a long text to ids `(characters,)`."""
-    return np.concatenate([tokenizer.ids_of(strings([chunk])).values.numpy() for chunk in chunks_of(text)])
+    return encode_texts(tokenizer, chunks_of(text), end=False).values
 
 
 def sequences(
     lines: Sequence[Line], tokenizer: Tokenizer, labels: Sequence[str], max_length: int | None = None
-) -> list[np.ndarray]:
+) -> Ragged:
     """Encodes lines to the ids of their label, if there are labels, of their characters, and of the end.
 
     Args:
@@ -87,45 +87,43 @@ def sequences(
         raise DataError("some lines have no label, but those of the training data have one")
     if unknown:
         raise DataError(f"the label '{min(unknown)}' is not in the training data")
-    rows = []
-    for (_, label), ids in zip(lines, rows_of(tokenizer.ids_of(strings([text for text, _ in lines]))), strict=True):
-        is_cut = max_length is not None and len(ids) > max_length
-        rows.append(
-            np.array([*([id_of[label]] if label is not None else []), *ids[:max_length], *([] if is_cut else [END])])
-        )
-    return rows
+
+    def rows() -> Iterator[list[int]]:
+        for text, label in lines:
+            ids = tokenizer.encode(text)
+            is_cut = max_length is not None and len(ids) > max_length
+            yield [*([] if label is None else [id_of[label]]), *ids[:max_length], *([] if is_cut else [END])]
+
+    return Ragged.of(rows())
 
 
-def inputs_and_targets(
-    rows: Sequence[np.ndarray], feed: str, multiple: int = 1
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def inputs_and_targets(ids: np.ndarray, feed: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the inputs, targets and weights of sequences, each `(batch, steps)`.
 
     Args:
-        rows: List of id arrays.
+        ids: int32 array `(batch, steps)`, the sequences, padded with 0.
         feed: `"previous"` is teacher forcing. With `"zeros"` the first token is the only input, and the targets are the
-            tokens after it.
-        multiple: As in `pad`.
+            tokens after it, in one step less.
     """
     if feed == "previous":
-        return teacher_forcing(rows, multiple)
-    targets = pad([row[1:] for row in rows], multiple)
+        return teacher_forcing(ids)
+    targets = ids[:, 1:]
     inputs = np.zeros_like(targets)
-    inputs[:, 0] = [row[0] for row in rows]
+    inputs[:, 0] = ids[:, 0]
     return inputs, targets, (targets != 0).astype("float32")
 
 
-def line_batches(rows: Sequence[np.ndarray], config: Config, split: str) -> EpochBatches:
+def line_batches(rows: Ragged, config: Config, split: str) -> EpochBatches:
     """Batches of sequences of similar length, in a new order each epoch for the split `train`."""
-    rows = [row for row in rows if len(row) > 1]
-    multiple = length_multiple(config)
+    rows = rows.select(rows.lengths > 1)
+    multiple = length_multiple(config.jit)
 
     def make_batch(indices: np.ndarray) -> Any:
-        return inputs_and_targets([rows[index] for index in indices], config.feed, multiple)
+        return inputs_and_targets(rows.padded(indices, multiple), config.feed)
 
-    tokens = tf.TensorSpec((None, None), tf.int32)
-    signature = tokens, tokens, tf.TensorSpec((None, None), tf.float32)
-    return batches_by_length(make_batch, signature, np.array([[len(row)] for row in rows]), config, split)
+    tokens = keras.InputSpec(dtype="int32", shape=(None, None))
+    signature = tokens, tokens, keras.InputSpec(dtype="float32", shape=(None, None))
+    return batches_by_length(make_batch, signature, rows.lengths[:, np.newaxis], config, split)
 
 
 def text_batches(ids: np.ndarray, config: Config, split: str) -> EpochBatches:
@@ -165,9 +163,10 @@ def text_batches(ids: np.ndarray, config: Config, split: str) -> EpochBatches:
         for begin in range(0, steps, window):
             columns = slice(begin, begin + window)
             is_continuation = np.full(streams, begin > 0, "float32")
-            weights = np.ones_like(targets[:, columns], "float32")
-            yield (inputs[:, columns], is_continuation), targets[:, columns], weights
+            window_inputs, window_targets = (x[:, columns].astype("int32") for x in (inputs, targets))
+            yield (window_inputs, is_continuation), window_targets, np.ones_like(window_targets, "float32")
 
-    tokens = tf.TensorSpec((streams, None), tf.int32)
-    signature = (tokens, tf.TensorSpec((streams,), tf.float32)), tokens, tf.TensorSpec((streams, None), tf.float32)
+    tokens = keras.InputSpec(dtype="int32", shape=(streams, None))
+    is_continuation = keras.InputSpec(dtype="float32", shape=(streams,))
+    signature = (tokens, is_continuation), tokens, keras.InputSpec(dtype="float32", shape=(streams, None))
     return EpochBatches(batches, signature, -(-steps // window), is_fixed=True)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
-from ...layers.types import Tensor
+from ...layers import LanguageModel
 from ..shared.errors import UsageError
+from ..shared.training.losses import TokenCrossentropy
 from . import data
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def bits(generator: "Generator", texts: Any) -> tuple[float, int]:
     for inputs, targets, weights, is_continuation in _chunks(generator, texts):
         state = state if is_continuation else generator.model.initial_state(len(inputs))
         logits, state = generator.read(inputs, state)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
+        losses = _losses(targets, logits)
         weights = weights * (targets < len(generator.tokenizer))  # without the labels
-        total += float(tf.reduce_sum(losses * weights)) / math.log(2)
+        total += float(np.sum(losses * weights)) / math.log(2)
         count += int(weights.sum())
     return total, count
 
@@ -47,7 +48,7 @@ def adapted_bits(generator: "Generator", text: str, rate: float) -> tuple[float,
     """Computes `bits` of a long text for a model that learns from it: one step of gradient descent after each window.
 
     A window has `config.window` characters, as in training, and is measured before the model learns from it. The
-    weights of the model are restored at the end.
+    weights of the generator do not change.
 
     Args:
         generator: The `Generator`.
@@ -63,35 +64,33 @@ def adapted_bits(generator: "Generator", text: str, rate: float) -> tuple[float,
     """
     if generator.has_end:
         raise UsageError("lines are independent texts; adaptation works only in the mode text")
-    optimizer = keras.optimizers.SGD(rate, global_clipnorm=1.0)
-    variables = generator.model.trainable_variables
-    optimizer.build(variables)
-
-    @tf.function(reduce_retracing=True)
-    def learn(inputs: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, Any]:
-        with tf.GradientTape() as tape:
-            logits, state = generator.model.read(inputs, state)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32)))
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss, state
-
-    ids = data.text_ids(text, generator.tokenizer)
-    weights, state, total = generator.model.get_weights(), generator.model.initial_state(1), 0.0
-    try:
-        for first in range(0, len(ids) - 1, generator.config.window):
-            window = ids[np.newaxis, first : first + generator.config.window + 1]
-            loss, state = learn(window[:, :-1], window[:, 1:], state)
-            total += float(loss) * (window.shape[1] - 1) / math.log(2)
-    finally:
-        generator.model.set_weights(weights)
+    # A copy for one text, whose weights the steps change.
+    options = {"batch_size": 1, "dropout": 0.0, "recurrent_dropout": 0.0}
+    model = LanguageModel.from_config({**generator.model.get_config(), **options})
+    model.build(None)
+    for variable, value in zip(model.trainable_variables, generator.model.trainable_variables, strict=True):
+        variable.assign(value)
+    model.compile(keras.optimizers.SGD(rate, global_clipnorm=1.0), TokenCrossentropy())
+    ids = data.text_ids(text, generator.tokenizer).astype("int32")
+    total = 0.0
+    for first in range(0, len(ids) - 1, generator.config.window):
+        window = ids[np.newaxis, first : first + generator.config.window + 1]
+        is_continuation = np.array([first > 0], "float32")
+        loss = model.train_on_batch((window[:, :-1], is_continuation), window[:, 1:])
+        total += float(loss) * (window.shape[1] - 1) / math.log(2)
     return total, len(ids) - 1
+
+
+def _losses(targets: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """The cross-entropy of each target `(batch, steps)`."""
+    return ops.convert_to_numpy(TokenCrossentropy(reduction="none")(targets, ops.convert_to_tensor(logits)))
 
 
 def _chunks(generator: "Generator", texts: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
     """Yields `(inputs, targets, weights, is_continuation)` of lines in batches, or of a long text in chunks."""
     if generator.has_end:
         rows = data.sequences(texts, generator.tokenizer, generator.labels)
-        for batch in data.line_batches(rows, generator.config, "test").dataset.as_numpy_iterator():
+        for batch in data.line_batches(rows, generator.config, "test"):
             yield *batch, False
         return
     ids = data.text_ids(texts, generator.tokenizer)

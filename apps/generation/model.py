@@ -1,21 +1,21 @@
 """The generator: characters and a language model."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import tree
 
 from ...layers import LanguageModel
 from ...layers.types import Tensor
 from ..shared.console import note
 from ..shared.errors import TrainingError, UsageError
-from ..shared.models.rows import answer_usable, first_error
+from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import IDS, TrainedModel
-from ..shared.text.tokenizers import END, PADDING, START, UNKNOWN, LiteralCharacterTokenizer, Tokenizer, strings
-from ..shared.text.usable import is_utf_8
+from ..shared.text.tokenizers import END, START, LiteralCharacterTokenizer, Tokenizer
 from ..shared.text.writing import Sampling
 from ..shared.training.batches import EpochBatches
 from ..shared.training.fit import fit
@@ -25,10 +25,8 @@ from ..shared.training.splits import training_splits
 from . import data
 from .config import Config
 
-PROMPT = tf.TensorSpec([None], tf.string, name="prompt")
-LABEL = tf.TensorSpec([None], tf.string, name="label")
-SEED = tf.TensorSpec([], tf.int64, name="seed")
-SAMPLING = [tf.TensorSpec([], tf.float32, name="temperature"), tf.TensorSpec([], tf.float32, name="top_p")]
+DRAWS = keras.InputSpec(dtype="float32", shape=(None, 1, None), name="draws")
+SAMPLING = [keras.InputSpec(dtype="float32", shape=(), name=name) for name in ("temperature", "top_p")]
 
 
 class Prediction(NamedTuple):
@@ -93,34 +91,30 @@ class Generator(TrainedModel):
         self.tokenizer = tokenizer
         self.labels = labels
         # A long text starts after a line break.
-        self.start = START if self.has_end else int(tokenizer.ids_of(strings(["\n"])).values[0])
-        self.read = tf.function(model.read, reduce_retracing=True)
-        self._sample = tf.function(self.sample)
+        self.start = START if self.has_end else tokenizer.encode("\n")[0]
+        state = tree.map_structure(
+            lambda x: keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype), model.initial_state(1)
+        )
+        self.read = compiled(model.read, model, [IDS, state])
 
     @classmethod
-    def tokenizer_class(cls, config: Config) -> type[Tokenizer]:
+    def tokenizer_class(cls, config: Config) -> type[LiteralCharacterTokenizer]:
         return LiteralCharacterTokenizer
 
     @staticmethod
     def sizes(model: LanguageModel, assets: dict[str, Any]) -> dict[str, int]:
         return {"text": model.vocabulary_size - len(assets["labels"])}
 
-    def signatures(self) -> dict[str, Any]:
-        """Returns two signatures from `prompt` `(batch,)` and an integer `seed` to the outputs of `answer`.
-
-        A model with labels also takes `label` `(batch,)`. `sample` also takes the floats `temperature` and `top_p`.
+    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
+        """Returns the functions of the SavedModel; see `signatures.py`.
 
         Raises:
             UsageError: If the model was trained with the feed zeros, and so has no prompt to continue.
         """
+        from .signatures import signatures
+
         self._require_prompts()
-        inputs = [PROMPT, SEED, *([LABEL] if self.labels else [])]
-
-        def sample(prompt: Tensor, seed: Tensor, *others: Tensor) -> dict[str, Tensor]:
-            *label, temperature, top_p = others
-            return self.answer(prompt, seed, label[0] if label else None, temperature, top_p)
-
-        return {"serving_default": (self.answer, inputs), "sample": (sample, [*inputs, *SAMPLING])}
+        return signatures(self)
 
     def _require_prompts(self) -> None:
         if self.config.feed == "zeros":
@@ -144,7 +138,7 @@ class Generator(TrainedModel):
     def sample(
         self, prompt: Tensor, draws: Tensor, start: Any, reads: int | None = None, **token_arguments: Any
     ) -> Tensor:
-        """Samples continuations of prompts, in the graph.
+        """Samples continuations of prompts.
 
         Args:
             prompt: int32 tensor `(batch, positions)`, padded with 0.
@@ -159,13 +153,10 @@ class Generator(TrainedModel):
         arguments = {"start": start, "ends": self.has_end, "reads": reads, "tokens": len(self.tokenizer)}
         return self.model.sample(prompt, draws, **arguments, **token_arguments).tokens
 
-    @property
-    def core_inputs(self) -> list[tf.TensorSpec]:
-        draws = tf.TensorSpec([None, 1, None], tf.float32, name="draws")
-        return [IDS, draws, *SAMPLING]
+    core_inputs = (IDS, DRAWS, *SAMPLING)
 
     def core(self, ids: Tensor, draws: Tensor, temperature: Tensor, top_p: Tensor) -> dict[str, Tensor]:
-        """Samples continuations of prompts, in the graph.
+        """Samples continuations of prompts.
 
         Args:
             ids: int32 tensor `(batch, positions)`, the labels and prompts, padded with 0.
@@ -176,10 +167,6 @@ class Generator(TrainedModel):
             Dictionary of `tokens` `(batch, steps)`, the ids of the texts, with 0 after an end token.
         """
         return {"tokens": self.sample(ids, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]}
-
-    def texts_of(self, tokens: Tensor) -> Tensor:
-        """Converts ids `(batch, steps)` to strings `(batch,)` without labels, in the graph."""
-        return self.tokenizer.decode(tf.where(tokens < len(self.tokenizer), tokens, PADDING))
 
     def write(
         self,
@@ -214,19 +201,26 @@ class Generator(TrainedModel):
         if not reads_start:
             self._require_label(label)
             start, ids = int(ids[0, 0]), ids[:, 1:]
-            first = "" if self.labels else self._clean(prompt)[:1]
+            first = "" if self.labels else self.tokenizer.clean(prompt)[:1]
         steps = ids.shape[1] + (length or self.config.max_length)
         draws = sampling.draws(1, steps + self.has_end)
-        tokens = self._sample(
-            tf.constant(ids, tf.int32),
-            tf.constant(draws[0][:, np.newaxis]),
-            tf.constant(start),
-            1 + reads_start if feed == "zeros" else None,
+        sample = functools.partial(
+            self.sample,
+            start=start,
+            reads=1 + reads_start if feed == "zeros" else None,
             **sampling.token_arguments,
-        )[:, 0]
-        texts = self.texts_of(tokens[:, :steps]).numpy()
+        )
+        inputs = [IDS, keras.InputSpec(dtype="float32", shape=(None, 1, draws.shape[-1]))]
+        tokens = compiled(sample, self.model, inputs)(ids, draws[0][:, np.newaxis])[:, 0]
         ended = np.any(tokens == END, axis=1)
-        return [GeneratedText(first + text.decode(), bool(end)) for text, end in zip(texts, ended, strict=True)]
+        return [
+            GeneratedText(first + self.text_of(row), bool(end))
+            for row, end in zip(tokens[:, :steps], ended, strict=True)
+        ]
+
+    def text_of(self, tokens: np.ndarray) -> str:
+        """Converts ids `(steps,)` to a text without labels."""
+        return self.tokenizer.decode(tokens[tokens < len(self.tokenizer)])
 
     def generate(self, *arguments: Any, **options: Any) -> list[str]:
         """Returns the texts of `write` as strings."""
@@ -234,15 +228,10 @@ class Generator(TrainedModel):
 
     def _ids_of(self, text: str) -> np.ndarray:
         """Returns the ids of a text's characters, or raises a `UsageError` if one is unknown."""
-        ids = self.tokenizer.ids_of(strings([text])).values.numpy()
-        characters = zip(self._clean(text), ids, strict=True)
-        unknown = "".join(sorted({character for character, id_ in characters if id_ == UNKNOWN}))
+        unknown = "".join(sorted(set(self.tokenizer.unknown(text))))
         if unknown:
             raise UsageError(f"the model has never seen the characters {unknown!r}")
-        return ids
-
-    def _clean(self, text: str) -> str:
-        return self.tokenizer.clean(tf.constant(text)).numpy().decode()
+        return np.array(self.tokenizer.encode(text), "int32")
 
     def _label_ids(self, label: str | None, sampling: Sampling) -> np.ndarray:
         """Returns the id of the label of each sample `(samples, 1)`, or `(samples, 0)` for a model without labels.
@@ -265,7 +254,7 @@ class Generator(TrainedModel):
     def _label_probabilities(self) -> np.ndarray:
         """The probability of each label at the start of a text, float64."""
         logits, _ = self.read(np.array([[START]], "int32"), self.model.initial_state(1))
-        return tf.nn.softmax(tf.cast(logits[0, 0, len(self.tokenizer) :], tf.float64)).numpy()
+        return softmax(logits[0, 0, len(self.tokenizer) :].astype("float64"))
 
     def _require_label(self, label: str | None) -> None:
         if self.labels and label is None:
@@ -286,12 +275,12 @@ class Generator(TrainedModel):
         self._require_label(label)
         (label_ids,) = self._label_ids(label, Sampling())
         sequence = np.array([*label_ids, *self._ids_of(text), *([END] if self.has_end else [])])
-        inputs, targets, _ = data.inputs_and_targets([sequence], self.config.feed)
+        inputs, targets, _ = data.inputs_and_targets(sequence[np.newaxis], self.config.feed)
         if self.config.feed == "previous":
             inputs[:, 0] = self.start
         logits, _ = self.read(inputs, self.model.initial_state(1))
-        probabilities = tf.nn.softmax(tf.cast(logits[0], tf.float32)).numpy()
-        names = [*(token.decode() for token in self.tokenizer.tokens.numpy()), *self.labels]
+        probabilities = softmax(logits[0].astype("float32"))
+        names = [*self.tokenizer.tokens, *self.labels]
         names[END] = "<end>"
         return [
             Prediction(names[target], names[int(row.argmax())], float(row[target]))
@@ -299,58 +288,11 @@ class Generator(TrainedModel):
             if target < len(self.tokenizer)
         ]
 
-    def answer(
-        self,
-        prompt: Tensor,
-        seed: Tensor,
-        label: Tensor = None,
-        temperature: Tensor = 1.0,
-        top_p: Tensor = 1.0,
-    ) -> dict[str, Tensor]:
-        """Samples texts that begin with strings `(batch,)`, in the graph.
 
-        Args:
-            prompt: String tensor `(batch,)`.
-            seed: Integer. The same seed samples the same texts.
-            label: String tensor `(batch,)`, for a model with labels.
-            temperature, top_p: As in `layers.sample`.
-
-        Returns:
-            Dictionary of `text` `(batch,)`, of at most `config.max_length` characters, the prompt included, and `error`
-            `(batch,)`, why a prompt cannot be continued. The error of any other prompt is empty, and so is the text of
-            one with an error.
-        """
-        is_valid = is_utf_8(prompt)
-        ids = self.tokenizer.ids_of(tf.where(is_valid, prompt, ""))
-        unknown = tf.ragged.boolean_mask(self.tokenizer.pieces(tf.where(is_valid, prompt, "")), ids == UNKNOWN)
-        names = tf.strings.reduce_join(unknown, axis=1)
-        length = self.config.max_length
-        checks = [
-            (~is_valid, "the prompt is not UTF-8"),
-            (ids.row_lengths() >= length, f"the prompt has {length:,} characters or more"),
-            (names != "", tf.strings.join(["the model has never seen the characters '", names, "'"])),
-        ]
-        inputs = [ids]
-        if label is not None:
-            is_label = tf.expand_dims(label, 1) == tf.constant(self.labels)
-            known = f"'; its labels are {', '.join(self.labels)}"
-            checks += [
-                (~is_utf_8(label), "the label is not UTF-8"),
-                (~tf.reduce_any(is_label, axis=1), tf.strings.join(["the model has no label '", label, known])),
-            ]
-            inputs.append(tf.argmax(is_label, axis=1, output_type=tf.int32) + len(self.tokenizer))
-
-        def sample(ids: Tensor, *label_ids: Tensor) -> dict[str, Tensor]:
-            prompts = tf.concat([*(label[:, tf.newaxis] for label in label_ids), ids.to_tensor()], axis=1)
-            steps = length + len(label_ids)
-            count = steps + self.has_end
-            draws = tf.random.stateless_uniform([tf.shape(prompts)[0], 1, count], tf.stack([seed, 0]))
-            draws = tf.ensure_shape(draws, (None, 1, count))
-            tokens = self.sample(prompts, draws, self.start, temperature=temperature, top_p=top_p)[:, 0]
-            return {"text": self.texts_of(tokens[:, :steps])}
-
-        error = first_error(*checks)
-        return answer_usable(sample, error, error == "", *inputs)
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of logits `(..., tokens)`."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def train(config: Config, folder: str | Path) -> Generator:
@@ -381,7 +323,7 @@ def train(config: Config, folder: str | Path) -> Generator:
         model,
         TokenCrossentropy(config.label_smoothing),
         batches["train"],
-        batches["validation"].dataset,
+        batches["validation"],
         config,
         folder,
         data=texts,
@@ -394,6 +336,6 @@ def _batches(texts: Any, tokenizer: Tokenizer, labels: Sequence[str], config: Co
     if config.mode == "text":
         return data.text_batches(data.text_ids(texts, tokenizer), config, split)
     rows = data.sequences(texts, tokenizer, labels, config.max_length)
-    if split == "train" and (count := sum(row[-1] != END for row in rows)):
+    if split == "train" and (count := np.sum(rows.values[rows.offsets[1:] - 1] != END)):
         note(f"train: {count} lines of more than {config.max_length} characters are cut")
     return data.line_batches(rows, config, split)

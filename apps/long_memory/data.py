@@ -1,20 +1,22 @@
 """The tasks: random sequences whose answer depends on steps far back."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
-import tensorflow as tf
 
-from ...layers.types import Tensor
-from ..shared.training.batches import EpochBatches
+from ..shared.training.batches import EpochBatches, slices
 from .config import Config
 
 SYMBOLS = "abcdefgh"  # of the copy task
 COPIED = 3  # symbols at the beginning of a sequence; the classic number, ten, takes many more steps to learn
 DIGITS = 10  # of the parity task
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\*?")
+DIGIT = re.compile(r"[+-]?0*[0-9]")
 TEST_SEQUENCES = 1000  # sequences that an error is measured on
 
 
@@ -25,10 +27,9 @@ class Task:
     Attributes:
         draw: Function `(generator, count, lag) -> (inputs, targets)`: float32 `(count, steps, features)`, and the
             targets.
-        parse: Function from strings `(batch,)` and the lag to `(inputs, is_valid)`, in the graph: a ragged tensor
-            `(batch, None, features)`, and booleans `(batch,)`, whether each string is a sequence of the task. The
-            inputs of the others are meaningless.
-        format: Function from the model's outputs for those inputs to strings `(batch,)`, in the graph.
+        parse: Function from a string and the lag to the inputs, float32 `(steps, features)`, or None if the string is
+            no sequence of the task.
+        format: Function from the model's outputs for one sequence to a string.
         form: How a sequence is written.
         features: Integer, the size of an input vector.
         outputs: Integer, the size of an output vector.
@@ -61,34 +62,27 @@ def _draw_adding(generator: np.random.Generator, count: int, lag: int) -> tuple[
     return np.stack([values, marks], axis=-1), np.sum(values * marks, axis=1, keepdims=True)
 
 
-def _parse_adding(texts: Tensor, lag: int) -> tuple[Tensor, Tensor]:
-    words = tf.strings.split(texts)
-    is_number = tf.strings.regex_full_match(words.values, r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\*?")
-    numbers = tf.strings.regex_replace(tf.where(is_number, words.values, "-1"), r"\*$", "")
-    values = tf.strings.to_number(numbers)
-    marks = tf.cast(tf.strings.regex_full_match(words.values, r".*\*"), tf.float32)
-    is_valid = _all_valid(words, (values >= 0) & (values <= 1))
-    is_valid &= tf.reduce_sum(words.with_values(marks), axis=1) == 2
-    return words.with_values(tf.stack([values, marks], axis=-1)), is_valid
+def _parse_adding(text: str, lag: int) -> np.ndarray | None:
+    words = text.split()
+    values = [float(word.removesuffix("*")) for word in words if NUMBER.fullmatch(word)]
+    marks = [float(word.endswith("*")) for word in words]
+    if len(values) < len(words) or not all(0 <= value <= 1 for value in values) or sum(marks) != 2:
+        return None
+    return np.array([values, marks], "float32").T
 
 
-def _all_valid(words: Tensor, is_valid: Tensor) -> Tensor:
-    """Returns whether all words of each row of a ragged tensor are valid."""
-    return tf.reduce_all(words.with_values(is_valid), axis=1)
-
-
-def _format_adding(outputs: Tensor) -> Tensor:
-    return tf.strings.as_string(outputs[:, 0], precision=3)
+def _format_adding(outputs: np.ndarray) -> str:
+    return f"{outputs[0]:.3f}"
 
 
 def _draw_copy(generator: np.random.Generator, count: int, lag: int) -> tuple[np.ndarray, np.ndarray]:
     symbols = generator.integers(0, len(SYMBOLS), (count, COPIED))
-    return _copy_inputs(symbols, lag), np.concatenate(
+    return copy_inputs(symbols, lag), np.concatenate(
         [np.full((count, lag + COPIED), len(SYMBOLS)), symbols], axis=1, dtype="int32"
     )
 
 
-def _copy_inputs(symbols: np.ndarray, lag: int) -> np.ndarray:
+def copy_inputs(symbols: np.ndarray, lag: int) -> np.ndarray:
     """Returns one-hot vectors of the symbols, of `lag - 1` blanks, of a signal, and of blanks for the answer."""
     blank, signal = np.eye(len(SYMBOLS) + 2, dtype="float32")[len(SYMBOLS) :]
     rest = np.stack([blank] * (lag - 1) + [signal] + [blank] * COPIED)
@@ -96,20 +90,15 @@ def _copy_inputs(symbols: np.ndarray, lag: int) -> np.ndarray:
     return np.concatenate([vectors, np.broadcast_to(rest, (len(symbols), *rest.shape))], axis=1)
 
 
-def _parse_copy(texts: Tensor, lag: int) -> tuple[Tensor, Tensor]:
-    words = tf.strings.split(texts)
-    is_symbol = words.values[:, tf.newaxis] == tf.constant(list(SYMBOLS))
-    is_valid = _all_valid(words, tf.reduce_any(is_symbol, axis=1)) & (words.row_lengths() == COPIED)
-    indices = words.with_values(tf.argmax(is_symbol, axis=1))
-    symbols = tf.one_hot(indices.to_tensor(shape=(None, COPIED)), len(SYMBOLS) + 2)
-    rest = tf.constant(_copy_inputs(np.zeros((1, 0), int), lag))
-    inputs = tf.concat([symbols, tf.repeat(rest, tf.shape(symbols)[0], axis=0)], axis=1)
-    return tf.RaggedTensor.from_tensor(inputs), is_valid
+def _parse_copy(text: str, lag: int) -> np.ndarray | None:
+    symbols = [SYMBOLS.find(word) if len(word) == 1 else -1 for word in text.split()]
+    if len(symbols) != COPIED or min(symbols) < 0:
+        return None
+    return copy_inputs(np.array([symbols]), lag)[0]
 
 
-def _format_copy(outputs: Tensor) -> Tensor:
-    best = tf.argmax(outputs[:, -COPIED:], axis=-1)
-    return tf.strings.reduce_join(tf.gather(tf.constant([*SYMBOLS, "-"]), best), axis=1, separator=" ")
+def _format_copy(outputs: np.ndarray) -> str:
+    return " ".join(f"{SYMBOLS}-"[best] for best in outputs[-COPIED:].argmax(axis=-1))
 
 
 def _draw_parity(generator: np.random.Generator, count: int, lag: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,16 +106,15 @@ def _draw_parity(generator: np.random.Generator, count: int, lag: int) -> tuple[
     return np.eye(DIGITS, dtype="float32")[digits], (digits[:, 0] % 2).astype("int32")
 
 
-def _parse_parity(texts: Tensor, lag: int) -> tuple[Tensor, Tensor]:
-    words = tf.strings.split(texts)
-    is_digit = tf.strings.regex_full_match(words.values, r"[+-]?0*\d")
-    digits = tf.strings.to_number(tf.where(is_digit, words.values, "-1"), tf.int32)
-    is_valid = _all_valid(words, digits >= 0) & (words.row_lengths() > 0)
-    return words.with_values(tf.one_hot(digits, DIGITS)), is_valid
+def _parse_parity(text: str, lag: int) -> np.ndarray | None:
+    words = text.split()
+    if not words or not all(DIGIT.fullmatch(word) for word in words):
+        return None
+    return np.eye(DIGITS, dtype="float32")[[int(word) for word in words]]
 
 
-def _format_parity(outputs: Tensor) -> Tensor:
-    return tf.gather(tf.constant(["even", "odd"]), tf.argmax(outputs, axis=-1))
+def _format_parity(outputs: np.ndarray) -> str:
+    return ("even", "odd")[outputs.argmax()]
 
 
 TASKS = {
@@ -189,13 +177,15 @@ def batches(config: Config) -> EpochBatches:
             yield task.draw(generator, config.batch_size, config.lag)
 
     inputs, targets = task.draw(np.random.default_rng(0), 1, config.lag)
-    signature = tuple(tf.TensorSpec((None, *x.shape[1:]), x.dtype) for x in (inputs, targets))
+    signature = tuple(keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype.name) for x in (inputs, targets))
     return EpochBatches(epoch_batches, signature, config.steps_per_epoch, is_fixed=True)
 
 
-def validation_sequences(config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the `(inputs, targets)` that determine when the task is solved, the same for every seed."""
-    return TASKS[config.task].draw(np.random.default_rng([986, config.lag]), TEST_SEQUENCES, config.lag)
+def validation_batches(config: Config) -> EpochBatches:
+    """Batches `(inputs, targets)` that determine when the task is solved, the same for every seed."""
+    sequences = TASKS[config.task].draw(np.random.default_rng([986, config.lag]), TEST_SEQUENCES, config.lag)
+    parts = list(zip(*(slices(x, config.batch_size) for x in sequences), strict=True))
+    return EpochBatches(lambda epoch: parts, batches(config).signature, len(parts), is_fixed=True)
 
 
 def test_sequences(config: Config) -> tuple[np.ndarray, np.ndarray]:

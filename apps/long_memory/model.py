@@ -6,21 +6,18 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import initializers, layers
 
 from ...layers import Chrono, PerGate, gradient_flow, spectral_radii
 from ...layers.family import sequence_layer_class
 from ...layers.types import Tensor
 from ..shared.errors import TrainingError, UsageError
-from ..shared.models.rows import answer_usable, first_error
+from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import TrainedModel
-from ..shared.text.tokenizers import strings
 from ..shared.training.fit import fit
 from .config import Config
-from .data import TASKS, batches, goal, test_sequences, validation_sequences
+from .data import TASKS, batches, goal, test_sequences, validation_batches
 
-TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 FLOW_SEQUENCES = 20  # sequences over which the gradient norms are averaged
 MARGIN = 0.8  # training ends below this fraction of the goal, so that the loss on new sequences is below the goal, too
 
@@ -88,31 +85,19 @@ class Experiment(TrainedModel):
     def __init__(self, config: Config, model: keras.Sequential) -> None:
         super().__init__(config, model)
         self.layer, self.output_layer = model.layers[0], model.get_layer("answer")
-        self._answer = tf.function(self.answer, input_signature=TEXTS)
+        inputs = keras.InputSpec(dtype="float32", shape=(None, None, TASKS[config.task].features))
+        mask = keras.InputSpec(dtype="bool", shape=(None, None))
+        self._compiled_outputs = compiled(self.outputs, model, [inputs, mask])
 
-    def signatures(self) -> dict[str, Any]:
-        """Returns one signature from sequences written as strings, `text` `(batch,)`, to the outputs of `answer`."""
-        return {"serving_default": (self.answer, TEXTS)}
+    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
+        """Returns the function of the SavedModel; see `signatures.py`."""
+        from .signatures import signatures
 
-    def answer(self, text: Tensor) -> dict[str, Tensor]:
-        """Answers sequences written as strings `(batch,)`, in the graph.
+        return signatures(self)
 
-        Returns:
-            Dictionary of the answers, `text` `(batch,)`, and `error` `(batch,)`, which is empty for a sequence of the
-            task. The answer to any other string is empty.
-        """
-        task = TASKS[self.config.task]
-        inputs, is_valid = task.parse(text, self.config.lag)
-        message = f"not a sequence of the task {self.config.task}: a sequence is {task.form}"
-        error = first_error((~is_valid, message))
-        return answer_usable(self._answer_inputs, error, is_valid, inputs)
-
-    def _answer_inputs(self, inputs: Tensor) -> dict[str, Tensor]:
-        task = TASKS[self.config.task]
-        padded = tf.ensure_shape(inputs.to_tensor(), (None, None, task.features))
-        padded = tf.pad(padded, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(padded)[1])], [0, 0]])  # a batch without rows
-        mask = tf.sequence_mask(inputs.row_lengths(), tf.shape(padded)[1])
-        return {"text": task.format(self.output_layer(self.layer(padded, mask=mask)))}
+    def outputs(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Computes the outputs for sequences `(batch, steps, features)` with a mask `(batch, steps)`."""
+        return self.output_layer(self.layer(inputs, mask=mask))
 
     def solve(self, texts: Sequence[str]) -> list[str]:
         """Answers a list of sequences.
@@ -120,10 +105,15 @@ class Experiment(TrainedModel):
         Raises:
             UsageError: If a text is not a sequence of the task.
         """
-        outputs = self._answer(strings(texts))
-        for error in filter(None, outputs["error"].numpy()):
-            raise UsageError(error.decode())
-        return [text.decode() for text in outputs["text"].numpy()]
+        task = TASKS[self.config.task]
+        answers = []
+        for text in texts:
+            inputs = task.parse(text, self.config.lag)
+            if inputs is None:
+                raise UsageError(f"not a sequence of the task {self.config.task}: a sequence is {task.form}")
+            (outputs,) = self._compiled_outputs(inputs[np.newaxis], np.ones((1, len(inputs)), bool))
+            answers.append(task.format(outputs))
+        return answers
 
     def measure(self) -> dict[str, Any]:
         """Measures the loss on new sequences, and how far gradients reach.
@@ -134,7 +124,7 @@ class Experiment(TrainedModel):
         """
         inputs, targets = test_sequences(self.config)
         outputs = self.model.predict(inputs, verbose=0)
-        value = float(tf.reduce_mean(loss(self.config)(targets, outputs)))
+        value = float(loss(self.config)(targets, outputs))
         return {
             "loss": _finite(value),
             "guess": TASKS[self.config.task].guess(self.config.lag),
@@ -193,6 +183,5 @@ def train(config: Config, folder: str | Path) -> Experiment:
     model = build(config)
     experiment = Experiment(config, model)
     experiment.save_assets(folder)
-    validation = tf.data.Dataset.from_tensor_slices(validation_sequences(config)).batch(config.batch_size)
-    fit(model, loss(config), batches(config), validation, config, folder, goal=MARGIN * goal(config))
+    fit(model, loss(config), batches(config), validation_batches(config), config, folder, goal=MARGIN * goal(config))
     return experiment

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -181,6 +182,8 @@ def _initialize(jobs: int, log: Path) -> None:
         os.dup2(file, stream)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     keep_freed_memory()
+    if keras.config.backend() != "tensorflow":
+        return
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(max(1, (os.cpu_count() or 1) // jobs))

@@ -30,6 +30,7 @@ def evaluate(
         lowercase: Ignore case in the scores.
         **search: Options of the search.
     """
+    from ..shared.text.batches import encode_texts
     from .data import read
     from .metrics import translation_metrics
     from .model import Translator
@@ -42,7 +43,7 @@ def evaluate(
     with Stopwatch() as watch:
         for index, translation in progress(translator.translate_sorted(sources), len(sources), "translating"):
             hypotheses[index] = translation.text
-    tokens = int(translator.target.encode(hypotheses).row_lengths().numpy().sum())
+    tokens = len(encode_texts(translator.target, hypotheses).values)
     report(
         model,
         split,

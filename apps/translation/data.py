@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from ...datasets import DataError, read_pairs, read_pairs_file
 from ..shared.console import note
-from ..shared.text.batches import batches_by_length, length_multiple, pad, rows_of, teacher_forcing
+from ..shared.text.batches import Ragged, batches_by_length, encode_texts, length_multiple, teacher_forcing
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches
 from .config import Config
@@ -53,26 +53,25 @@ def batches(
         DataError: If no pair is left.
     """
     source_ids, target_ids = _usable_ids(sources, targets, tokenizers, config, split)
-    lengths = np.array([[len(row) for row in side] for side in (source_ids, target_ids)]).T
-    multiple = length_multiple(config)
+    multiple = length_multiple(config.jit)
 
     def make_batch(indices: np.ndarray) -> Any:
-        source = pad([source_ids[index] for index in indices], multiple)
-        inputs, targets, weights = teacher_forcing([target_ids[index] for index in indices], multiple)
-        return (source, inputs), targets, weights
+        inputs, targets, weights = teacher_forcing(target_ids.padded(indices, multiple))
+        return (source_ids.padded(indices, multiple), inputs), targets, weights
 
-    tokens = tf.TensorSpec((None, None), tf.int32)
-    signature = (tokens, tokens), tokens, tf.TensorSpec((None, None), tf.float32)
+    tokens = keras.InputSpec(dtype="int32", shape=(None, None))
+    signature = (tokens, tokens), tokens, keras.InputSpec(dtype="float32", shape=(None, None))
+    lengths = np.stack([source_ids.lengths, target_ids.lengths], axis=1)
     padded = -(-lengths // multiple) * multiple
     return batches_by_length(make_batch, signature, padded, config, split, config.batch_tokens)
 
 
 def _usable_ids(
     sources: Sequence[str], targets: Sequence[str], tokenizers: Sequence[Tokenizer], config: Config, split: str
-) -> list[list[np.ndarray]]:
+) -> list[Ragged]:
     """Encodes sentence pairs; see `batches`. Returns the ids of the sources and of the targets."""
-    ids = [tokenizer.encode(texts) for tokenizer, texts in zip(tokenizers, (sources, targets), strict=True)]
-    lengths = np.stack([side.row_lengths().numpy() for side in ids], axis=1)
+    ids = [encode_texts(tokenizer, texts) for tokenizer, texts in zip(tokenizers, (sources, targets), strict=True)]
+    lengths = np.stack([side.lengths for side in ids], axis=1)
     has_text = (lengths > 1).all(axis=1)
     is_long = has_text & (lengths > config.max_length).any(axis=1)
     skips = config.long_pairs == "skip"
@@ -82,15 +81,7 @@ def _usable_ids(
     ):
         if count:
             note(f"{split}: {count} pairs {description}")
-    usable = np.array(has_text & ~is_long if skips else has_text)
+    usable = has_text & ~is_long if skips else has_text
     if not usable.any():
         raise DataError(f"no sentence pair has text on both sides and at most {config.max_length} tokens on each")
-    return [
-        [_cut(row, config.max_length) for row, is_usable in zip(rows_of(side), usable, strict=True) if is_usable]
-        for side in ids
-    ]
-
-
-def _cut(row: np.ndarray, max_length: int) -> np.ndarray:
-    """Cuts ids to `max_length`, their last id, the end token, included."""
-    return row if len(row) <= max_length else np.append(row[: max_length - 1], row[-1])
+    return [side.select(usable).cut(config.max_length) for side in ids]

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
-import tensorflow as tf
+import numpy as np
+from keras import ops
 
 from ...layers import AlignedHypotheses, ConditionalLM, Decoder, Hypotheses, TextEncoder
 from ...layers.types import Tensor
 from ..shared.errors import TrainingError, UsageError
-from ..shared.models.rows import answer_usable
+from ..shared.models.compiled import compiled
+from ..shared.models.runner import hypotheses
 from ..shared.models.trained_model import IDS, TrainedModel
-from ..shared.text.batches import map_by_length
-from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
-from ..shared.text.usable import encode_checked
-from ..shared.text.writing import Sampling, Writer, unpack
+from ..shared.text.batches import encode_padded, map_by_length
+from ..shared.text.tokenizers import END, PADDING, UNKNOWN, Tokenizer, fit_tokenizer
+from ..shared.text.writing import Sampling, Writer
 from ..shared.training.batches import slices
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
@@ -26,9 +27,7 @@ from .config import Config
 from .metrics import translation_metrics
 
 MAX_SAMPLED_ROWS = 1024  # random translations that are computed together
-MAX_SOURCE_TOKENS = 1000  # of a text in an export, because the memory of a batch grows with its longest text
-# The signature of functions of texts.
-TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
+PREFIX = keras.InputSpec(dtype="int32", shape=(None, None))
 
 
 class Translation(NamedTuple):
@@ -108,9 +107,8 @@ class Translator(TrainedModel):
         self.source = source
         self.target = target
         self.writer = Writer(config, target, model)
-        self._answer = tf.function(self.answer, input_signature=TEXTS)
-        self._nbest = tf.function(self.nbest, input_signature=[*TEXTS, tf.TensorSpec([None], tf.string)])
-        self._sample = tf.function(self.sample)
+        self._compiled_best = compiled(self._best, model, [IDS])
+        self._compiled_core = compiled(self.core, model, [IDS, PREFIX])
 
     @staticmethod
     def sizes(model: ConditionalLM, assets: dict[str, Any]) -> dict[str, int]:
@@ -119,96 +117,40 @@ class Translator(TrainedModel):
     def runner_options(self) -> dict[str, Any]:
         return {"longest": None}
 
-    def signatures(self) -> dict[str, Any]:
-        """Returns two signatures that take strings `text` `(batch,)`.
+    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
+        """Returns the functions of the SavedModel; see `signatures.py`."""
+        from .signatures import signatures
 
-        `serving_default` has the outputs of `answer`, and `nbest` those of `nbest` without a prefix. Both also return
-        `error` `(batch,)`, what is wrong with a text, empty if nothing is. The other outputs of a text that is empty or
-        not UTF-8 are zeros and empty strings. A text of more than `config.max_length` tokens is translated, and of one
-        of more than `MAX_SOURCE_TOKENS` the first ones.
-        """
+        return signatures(self)
 
-        # Stored once for both.
-        search = tf.function(
-            lambda ids: self.writer.search(ids, alignments=True), input_signature=[IDS], autograph=False
-        )
+    core_inputs = (IDS,)
 
-        def answer(text: Tensor) -> dict[str, Tensor]:
-            return self._answer_usable(lambda ids: self.writer.best_of(search(ids)), text)
-
-        def nbest(text: Tensor) -> dict[str, Tensor]:
-            return self._answer_usable(lambda ids: self._describe(ids, search(ids)), text)
-
-        return {"serving_default": (answer, TEXTS), "nbest": (nbest, TEXTS)}
-
-    def _answer_usable(self, function: Callable[[Tensor], dict[str, Tensor]], text: Tensor) -> dict[str, Tensor]:
-        """Computes a function of ids `(batch, steps)` for the strings `(batch,)` that can be translated."""
-        max_length = self.config.max_length
-        ids, error, is_usable = encode_checked(
-            self.source, text, "text", max_length, limit=max(max_length, MAX_SOURCE_TOKENS)
-        )
-        return answer_usable(lambda ids: function(self.source.padded(ids)), error, is_usable, ids)
-
-    def answer(self, text: Tensor) -> dict[str, Tensor]:
-        """Returns the `text` and the `score` of the best translations of strings `(batch,)`, in the graph."""
-        ids = self.source.encode_padded(text)
-        return _replace_where(ids[:, 0] == END, {"text": "", "score": 0.0}, self.writer.best(ids))
-
-    def nbest(self, text: Tensor, prefix: Tensor = None) -> dict[str, Tensor]:
-        """Returns the hypotheses of the beam search for strings `(batch,)`, in the graph.
+    def core(self, ids: Tensor, prefix: Tensor | None = None) -> dict[str, Tensor]:
+        """Returns the hypotheses of the beam search, as `Writer.numbers` does.
 
         Args:
-            text: String tensor `(batch,)`.
-            prefix: String tensor `(batch,)`, the beginnings of the translations, or None.
-
-        Returns:
-            The dictionary of `Writer.with_texts`, with `source_tokens` `(batch, positions)`.
+            ids: int32 tensor `(batch, steps)`, the sources, padded with 0.
+            prefix: int32 tensor `(batch, positions)`, the beginnings of the translations, padded with 0, or None.
         """
-        ids = self.source.encode_padded(text)
-        prefix = None if prefix is None else self._prefix_ids(prefix)
-        return self._describe(ids, self.writer.search(ids, alignments=True, prefix=prefix))
-
-    def sample(
-        self, text: Tensor, prefix: Tensor, draws: Tensor, temperature: float, top_k: int | None, top_p: float
-    ) -> dict[str, Tensor]:
-        """Returns random translations in the form of `nbest`, one per row of `draws` `(batch, samples, max_length)`."""
-        ids = self.source.encode_padded(text)
-        hypotheses = self.model.sample(
-            ids,
-            draws,
-            prefix=self._prefix_ids(prefix),
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            alignments=True,
-            **self.writer.limits,
-        )
-        return self._describe(ids, hypotheses)
-
-    def _prefix_ids(self, prefix: Tensor) -> Tensor:
-        return self.target.ids_of(prefix).to_tensor()
-
-    @property
-    def core_inputs(self) -> list[tf.TensorSpec]:
-        return [IDS]
-
-    def core(self, ids: Tensor) -> dict[str, Tensor]:
-        """Returns the hypotheses of the beam search for ids `(batch, steps)`, as `Writer.numbers` does."""
-        return self._numbers(ids, self.writer.search(ids, alignments=True))
+        return self._numbers(ids, self.writer.search(ids, prefix=prefix, alignments=True))
 
     def _numbers(self, ids: Tensor, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
         return _replace_where(ids[:, :1] == END, {"scores": 0.0, "lengths": 0}, self.writer.numbers(hypotheses))
 
-    def _describe(self, ids: Tensor, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
-        description = self.writer.with_texts(self._numbers(ids, hypotheses))
-        return {**description, "source_tokens": self.source.tokens_of(ids)}
+    def _best(self, ids: Tensor) -> dict[str, Tensor]:
+        """Returns the best hypotheses as `Writer.best` does; those of empty texts are empty."""
+        best = self.writer.best(ids)
+        return {**best, **_replace_where(ids[:, 0] == END, {"scores": 0.0}, best)}
 
     def translate(self, texts: Sequence[str]) -> list[Translation]:
         """Translates a list of sentences."""
-        outputs = self._answer(strings(texts))
+        if not texts:
+            return []
+        ids = encode_padded(self.source, texts)
+        best = self._compiled_best(ids)
         return [
-            Translation(text.decode(), float(score))
-            for text, score in zip(outputs["text"].numpy(), outputs["score"].numpy(), strict=True)
+            Translation("" if first == END else self.target.decode(tokens), float(score))
+            for first, tokens, score in zip(ids[:, 0], best["tokens"], best["scores"], strict=True)
         ]
 
     def translate_sorted(self, texts: Sequence[str], batch_size: int = 64) -> Iterator[tuple[int, Translation]]:
@@ -231,32 +173,42 @@ class Translator(TrainedModel):
         Raises:
             UsageError: If the prefix contains unknown tokens.
         """
-        if UNKNOWN in self.target.ids_of(strings([prefix])).values:
+        prefix_ids = self.target.encode(prefix)
+        if UNKNOWN in prefix_ids:
             raise UsageError(f"the prefix has words that the model cannot write: {prefix}")
         if sampling is None:
-            return self._unpack(self._nbest(strings(texts), strings([prefix] * len(texts))))
-        draws = sampling.draws(len(texts), self.config.max_length)
+            count, draws, translate = max(len(texts), 1), None, self._compiled_core
+        else:
+            count = max(1, MAX_SAMPLED_ROWS // sampling.num_samples)
+            draws, translate = sampling.draws(len(texts), self.config.max_length), self._sampler(sampling)
         explanations = []
-        count = max(1, MAX_SAMPLED_ROWS // sampling.num_samples)
-        for part, part_draws in zip(slices(texts, count), slices(draws, count), strict=True):
-            arguments = (strings(part), strings([prefix] * len(part)), tf.constant(part_draws))
-            explanations += self._unpack(self._sample(*arguments, **sampling.token_arguments))
+        for rows in slices(range(len(texts)), count):
+            ids = encode_padded(self.source, texts[rows.start : rows.stop])
+            prefixes = np.array([prefix_ids] * len(rows), "int32")
+            own_draws = () if draws is None else (draws[rows.start : rows.stop],)
+            outputs = translate(ids, prefixes, *own_draws)
+            for row, own in enumerate(ids):
+                tokens = [self.source.tokens[index] for index in own[own != PADDING]]
+                translations = hypotheses(self.target, outputs, row, len(tokens))
+                explanations.append({"source_tokens": tokens, "translations": translations})
         return explanations
 
-    @staticmethod
-    def _unpack(description: dict[str, Tensor]) -> list[dict[str, Any]]:
-        """Converts the result of `nbest` or `sample` to what `explain` returns."""
-        source_tokens = [[token.decode() for token in row if token] for row in description["source_tokens"].numpy()]
-        translations = unpack(description, [len(tokens) for tokens in source_tokens])
-        return [
-            {"source_tokens": tokens, "translations": hypotheses}
-            for tokens, hypotheses in zip(source_tokens, translations, strict=True)
-        ]
+    def _sampler(self, sampling: Sampling) -> Callable:
+        """Returns a compiled function from sources, prefixes and draws to random translations in the form of `core`."""
+
+        def sample(ids: Tensor, prefix: Tensor, draws: Tensor) -> dict[str, Tensor]:
+            samples = self.model.sample(
+                ids, draws, prefix=prefix, alignments=True, **sampling.token_arguments, **self.writer.limits
+            )
+            return self._numbers(ids, samples)
+
+        draws = keras.InputSpec(dtype="float32", shape=(None, sampling.num_samples, self.config.max_length))
+        return compiled(sample, self.model, [IDS, PREFIX, draws])
 
 
 def _replace_where(is_empty: Tensor, empty: dict[str, Any], outputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Replaces values of `outputs` by those of `empty` in the rows of empty texts."""
-    return {**outputs, **{name: tf.where(is_empty, value, outputs[name]) for name, value in empty.items()}}
+    return {**outputs, **{name: ops.where(is_empty, value, outputs[name]) for name, value in empty.items()}}
 
 
 def train(config: Config, folder: str | Path) -> Translator:
@@ -273,7 +225,6 @@ def train(config: Config, folder: str | Path) -> Translator:
     # Wrong options fail before the data is read.
     build(config, config.vocabulary_size, config.vocabulary_size)
     build_optimizer(config, steps=1)
-    # Before there is a tokenizer: it frees TensorFlow's cached kernels, and with them SentencePiece's resources.
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
     texts = pairs["train"]
@@ -302,7 +253,7 @@ def train(config: Config, folder: str | Path) -> Translator:
         model,
         TokenCrossentropy(config.label_smoothing),
         batches["train"],
-        batches["validation"].dataset,
+        batches["validation"],
         config,
         folder,
         score=val_bleu if config.monitor == "bleu" else None,

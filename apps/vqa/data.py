@@ -4,15 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from ...datasets import DataError
 from ...datasets.images import ImageWithQuestions, Question, read_questions
 from ..shared.console import note
 from ..shared.images.pixels import THREADS, Reader, images_per_batch
 from ..shared.images.usable import usable_examples
-from ..shared.text.batches import length_multiple, pad, rows_of
+from ..shared.text.batches import encode_texts, length_multiple
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
 from .config import Config
@@ -157,7 +157,7 @@ def batches(
     sizes = np.array([len(example.questions) for example in examples])
     firsts = np.cumsum(sizes) - sizes  # the index of each image's first question
     questions = [question for example in examples for question in example.questions]
-    ids = rows_of(tokenizer.encode([question.text for question in questions], config.max_length))
+    ids = encode_texts(tokenizer, [question.text for question in questions], config.max_length)
     answer_indices = {answer: index for index, answer in enumerate(answers)}
     counts = [answer_counts(question, config) for question in questions]
     batch_size = images_per_batch(config.batch_size, sizes.mean())
@@ -171,17 +171,17 @@ def batches(
     def batch(indices):
         rows = np.concatenate([np.arange(firsts[index], firsts[index] + sizes[index]) for index in indices])
         owners = np.repeat(np.arange(len(indices), dtype="int32"), sizes[indices])
-        tokens = pad([ids[row] for row in rows], length_multiple(config))
+        tokens = ids.padded(rows, length_multiple(config.jit))
         targets = np.stack([target_counts(counts[row], answer_indices) for row in rows])
         return (read_images(indices), owners, tokens), targets
 
     images = read_images(np.arange(1))
     signature = (
         (
-            tf.TensorSpec((None, *images.shape[1:]), images.dtype),
-            tf.TensorSpec((None,), tf.int32),
-            tf.TensorSpec((None, None), tf.int32),
+            keras.InputSpec(dtype=images.dtype.name, shape=(None, *images.shape[1:])),
+            keras.InputSpec(dtype="int32", shape=(None,)),
+            keras.InputSpec(dtype="int32", shape=(None, None)),
         ),
-        tf.TensorSpec((None, len(answers) + 2), tf.float32),
+        keras.InputSpec(dtype="float32", shape=(None, len(answers) + 2)),
     )
     return EpochBatches(lambda epoch: threaded_map(batch, order(epoch), THREADS), signature, len(order(0)), True)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from ...datasets.images import ImageWithQuestions, Question
 from ..shared.console import note, progress
 from ..shared.errors import UsageError
 from ..shared.images.pixels import pixel_reader
+from ..shared.models.compiled import compiled
 from ..shared.models.loading import readable
 from . import data
 from .answers import MEASURES
@@ -44,15 +45,15 @@ def predict_all(answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> t
     config = answerer.config
     reader = pixel_reader([example.image for example in examples], config.image_size)
     batches = data.batches(examples, reader, answerer.tokenizer, answerer.answers, config, "test")
-    forward = tf.function(lambda *inputs: answerer.model(list(inputs)), reduce_retracing=True)
+    forward = compiled(lambda *inputs: answerer.model(list(inputs)), answerer.model, batches.signature[0])
     measures: list[dict[str, float]] = []
     predictions: list[int] = []
     images = 0
-    for inputs, counts in progress(batches.dataset, batches.count, "answering questions"):
+    for inputs, counts in progress(batches, batches.count, "answering questions"):
         logits = forward(*inputs)
         images += len(inputs[0])
         predictions += np.argmax(logits, axis=-1).tolist()
-        columns = {measure.__name__: measure(counts, logits).numpy().tolist() for measure in MEASURES}
+        columns = {measure.__name__: ops.convert_to_numpy(measure(counts, logits)).tolist() for measure in MEASURES}
         measures += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     questions = [question for example in examples for question in example.questions]
     results = [

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
-import tensorflow as tf
+import numpy as np
 from keras import layers, ops, tree
 
 from ...datasets.files import nfc
@@ -19,10 +19,11 @@ from ..shared.images.backbones import Backbone, configured_backbone
 from ..shared.images.features import image_readers
 from ..shared.images.image_model import ImageModel, copy_without_backbone
 from ..shared.images.pixels import decode_batch
-from ..shared.models.rows import answer_usable, first_error
+from ..shared.models import runner
+from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import IDS
-from ..shared.text.tokenizers import END, UNKNOWN, Tokenizer, fit_tokenizer, strings
-from ..shared.text.usable import encode_checked
+from ..shared.text.batches import encode_padded
+from ..shared.text.tokenizers import END, Tokenizer, fit_tokenizer
 from ..shared.training.fit import fit
 from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import training_splits
@@ -30,9 +31,8 @@ from . import data
 from .answers import AnswerCrossentropy, metrics
 from .config import Config
 
-TOP = 5  # answers of a question that are returned
+TOP = runner.TOP_ANSWERS
 COMMONEST = "commonest.json"  # the most common answer to each type of question
-QUESTIONS = tf.TensorSpec([None], tf.string, name="question")
 
 
 class Answer(NamedTuple):
@@ -134,7 +134,6 @@ class Answerer(ImageModel):
     config_class = Config
     tokenizers = ("questions",)
     lists = ("answers",)
-    further_inputs = (QUESTIONS,)
 
     def __init__(self, config: Config, model: keras.Model, questions: Tokenizer, answers: Sequence[str]):
         answers = [nfc(answer) for answer in answers]  # as in the data; folders written before may have other forms
@@ -143,10 +142,10 @@ class Answerer(ImageModel):
         self.answers = answers
         # The model with the inputs of its fusion as further outputs.
         self._forward = keras.Model(model.inputs, [model.output, *model.get_layer("fusion").input])
-        tokens = questions.tokens_of(tf.range(len(questions)))
-        self._is_word = tf.strings.regex_full_match(tokens, r".*[\pL\pN].*") & (tf.range(len(questions)) > END)
-        owners = tf.TensorSpec([None], tf.int32)
-        self._describe = tf.function(self.describe, input_signature=[self.squares, owners, QUESTIONS])
+        self.is_word = np.array([runner.is_word(token) for token in questions.tokens]) & (
+            np.arange(len(questions)) > END
+        )
+        self._compiled_core = compiled(self.core, model, self.core_inputs)
 
     @staticmethod
     def sizes(model: keras.Model, assets: Any) -> dict[str, int]:
@@ -159,39 +158,18 @@ class Answerer(ImageModel):
     def encoder(self) -> ImageEncoder:
         return self.model.get_layer("image_encoder")
 
-    def describe(self, pixels: Tensor, owners: Tensor, questions: Tensor) -> dict[str, Tensor]:
-        """Computes the answers to questions, with the attention of the fusion, in the graph.
+    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
+        """Returns the functions of the SavedModel; see `signatures.py`."""
+        from .signatures import signatures
 
-        Args:
-            pixels: uint8 tensor `(images, size, size, 3)`.
-            owners: int32 tensor `(questions,)`, the index of the image of each question.
-            questions: String tensor `(questions,)`.
-
-        Returns:
-            Dictionary of the most probable `answers` and their `probabilities` `(questions, 5)`, in descending order,
-            or fewer if the model has fewer answers; `is_unknown` `(questions,)`, whether the model knows no word of the
-            question; and `attention` `(questions, hops, cells)`, with 0 hops if the fusion has no attention.
-        """
-        return self._describe_ids(pixels, owners, self.tokenizer.encode_padded(questions, self.config.max_length))
-
-    def _describe_ids(self, pixels: Tensor, owners: Tensor, ids: Tensor) -> dict[str, Tensor]:
-        """Returns the outputs of `describe` for questions as ids `(questions, steps)`."""
-        numbers = self._numbers(pixels, owners, ids)
-        probabilities, best = tf.math.top_k(numbers["probabilities"], min(TOP, len(self.answers)))
-        is_word = tf.logical_and(ids > 0, tf.gather(self._is_word, ids))
-        return {
-            "answers": tf.gather(tf.constant(self.answers), best),
-            "probabilities": probabilities,
-            "is_unknown": tf.reduce_all(tf.logical_or(ids == UNKNOWN, tf.logical_not(is_word)), axis=1),
-            "attention": numbers["attention"],
-        }
+        return signatures(self)
 
     def runner_options(self) -> dict[str, Any]:
         config = self.config
         return {"image_size": config.image_size, "longest": config.max_length, "answers": self.answers}
 
     def core(self, pixels: Tensor, ids: Tensor) -> dict[str, Tensor]:
-        """Answers questions, one per image, in the graph.
+        """Answers questions, one per image.
 
         Args:
             pixels: uint8 tensor `(batch, size, size, 3)`.
@@ -200,50 +178,24 @@ class Answerer(ImageModel):
         Returns:
             Dictionary of `probabilities` `(batch, answers)` and `attention` `(batch, hops, cells)`.
         """
-        return self._numbers(pixels, tf.range(tf.shape(ids)[0]), ids)
+        return self._numbers(pixels, ops.arange(ops.shape(ids)[0]), ids)
 
     @property
-    def core_inputs(self) -> list[tf.TensorSpec]:
+    def core_inputs(self) -> Sequence[keras.InputSpec]:
         return [self.squares, IDS]
 
     def _numbers(self, pixels: Tensor, owners: Tensor, ids: Tensor) -> dict[str, Tensor]:
         logits, *inputs = self._forward([pixels, owners, ids])
         return {
-            "probabilities": tf.nn.softmax(tf.cast(logits, tf.float32)),
+            "probabilities": ops.softmax(ops.cast(logits, "float32")),
             "attention": self._attention(Memory(*inputs[:3]), Memory(*inputs[3:6]), owners),
         }
 
     def _attention(self, image: Memory, question: Memory, owners: Tensor) -> Tensor:
         fusion = self.model.get_layer("fusion")
         if not hasattr(fusion, "attend"):
-            return tf.zeros((tf.shape(owners)[0], 0, tf.shape(image.values)[1]))
-        return tf.cast(fusion.attend(image, question, owners), tf.float32)
-
-    def best(self, pixels: Tensor, questions: Tensor) -> dict[str, Tensor]:
-        """Computes the answers about uint8 images `(batch, size, size, 3)`, one question per image, in the graph.
-
-        Args:
-            pixels: uint8 tensor `(batch, size, size, 3)`.
-            questions: int32 ragged tensor `(batch, None)`, the ids of the questions.
-
-        Returns:
-            Dictionary of the most probable `answers` and their `probabilities` `(batch, 5)`, in descending order, or
-            fewer if the model has fewer answers.
-        """
-        ids = self.tokenizer.padded(questions)
-        description = self._describe_ids(pixels, tf.range(tf.shape(ids)[0]), ids)
-        return {name: description[name] for name in ("answers", "probabilities")}
-
-    def predict_usable(self, pixels: Tensor, error: Tensor, questions: Tensor) -> dict[str, Tensor]:
-        """Answers strings `(batch,)` about the images `(batch, size, size, 3)` without an error `(batch,)`."""
-        counts = tf.shape(pixels)[0], tf.shape(questions)[0]
-        with tf.control_dependencies([tf.debugging.assert_equal(*counts, "each image needs one question")]):
-            questions = tf.identity(questions)
-        length = self.config.max_length
-        ids, question_error, is_usable = encode_checked(self.tokenizer, questions, "question", length, limit=length)
-        is_usable &= error == ""
-        error = first_error((error != "", error), (question_error != "", question_error))
-        return answer_usable(self.predict_squares, error, is_usable, pixels, ids)
+            return ops.zeros((ops.shape(owners)[0], 0, ops.shape(image.values)[1]))
+        return ops.cast(fusion.attend(image, question, owners), "float32")
 
     def answer(self, contents: Sequence[bytes], questions: Sequence[str]) -> list[list[Answer]]:
         """Answers questions, each about its own image.
@@ -285,19 +237,19 @@ class Answerer(ImageModel):
             )
         if not contents:
             return []
-        pixels = tf.constant(decode_batch(contents, self.config.image_size))
-        description = self._describe(pixels, tf.range(len(questions)), strings(questions))
-        description = {name: value.numpy() for name, value in description.items()}
+        pixels = decode_batch(contents, self.config.image_size)
+        ids = encode_padded(self.tokenizer, questions, self.config.max_length)
+        outputs = self._compiled_core(pixels, ids)
         return [
             {
                 "answers": [
-                    {"text": text.decode(), "probability": float(probability)}
-                    for text, probability in zip(answers, probabilities, strict=True)
+                    {"text": self.answers[index], "probability": float(probabilities[index])}
+                    for index in np.argsort(-probabilities, kind="stable")[:TOP]
                 ],
-                "is_unknown": bool(is_unknown),
+                "is_unknown": not any(self.is_word[index] for index in row),
                 "looks": attention.astype(float).round(4).tolist(),
             }
-            for answers, probabilities, is_unknown, attention in zip(*description.values(), strict=True)
+            for probabilities, row, attention in zip(outputs["probabilities"], ids, outputs["attention"], strict=True)
         ]
 
 
@@ -339,7 +291,7 @@ def train(config: Config, folder: str | Path) -> Answerer:
         model,
         AnswerCrossentropy(config.label_smoothing),
         batches["train"],
-        batches["validation"].dataset,
+        batches["validation"],
         config,
         folder,
         metrics=metrics(),

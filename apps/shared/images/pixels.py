@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ....datasets import images
 from ....layers.types import Tensor
+from ..models.runner import resize
 
 # A function from indices of images, a list or an array, to their pixels or features, one row per index.
 Reader: TypeAlias = Callable[[Any], np.ndarray]
@@ -24,7 +24,7 @@ THREADS = min(os.cpu_count() or 1, 16)  # each thread holds batches of pixels in
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 FORMAT_NAMES = "JPEG, PNG, GIF, BMP, WebP, TIFF or PPM"
 
-# Where Pillow reads an orientation if EXIF has none. `graph.decode_in_graph` reads EXIF alone.
+# Where Pillow reads an orientation if EXIF has none. `saved_model.images.decode_in_graph` reads EXIF alone.
 _OTHER_ORIENTATIONS = ("xmp", "xml:com.adobe.xmp", "raw profile type exif")
 
 # Pillow warns above its limit of pixels and raises above twice that limit. Here every image above the limit is refused.
@@ -100,27 +100,8 @@ def blend_with_white(pixels: Tensor) -> Tensor:
     return (colour * opacity + 255 * (255 - opacity) + 127) // 255
 
 
-def resize(pixels: Tensor, size: int | Tensor) -> Tensor:
-    """Resizes an image to a square; the aspect ratio is not kept.
-
-    Bilinear interpolation with antialiasing. Training and exported models use this same function. An image that has
-    the right size is returned unchanged.
-
-    Args:
-        pixels: Array or tensor `(height, width, 3)` of numbers in 0 to 255.
-        size: Positive integer, the side of the square.
-
-    Returns:
-        uint8 tensor `(size, size, 3)`.
-    """
-    if pixels.dtype == "uint8" and pixels.shape[:2] == (size, size):
-        return tf.convert_to_tensor(pixels)
-    resized = tf.image.resize(pixels, (size, size), antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
-
-
 def decode_batch(contents: Sequence[bytes], size: int) -> np.ndarray:
-    """Decodes images and resizes each to a square.
+    """Decodes images and resizes each to a square; the aspect ratio is not kept.
 
     Args:
         contents: The contents of the images' files.

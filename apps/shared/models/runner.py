@@ -37,30 +37,55 @@ class InputError(Exception):
 # Tokenizers: texts to token ids and back.
 
 
-def clean(text, lowercase):
-    """Unicode's form NFC, single spaces, and lower case if the model was trained so."""
-    text = re.sub(r"[\s\x00\x1c-\x1f\x85\ufeff]+", " ", unicodedata.normalize("NFC", text)).strip(" ")
-    return text.lower() if lowercase else text
+def clean(text):
+    """Unicode's form NFC, with single spaces, and none at the ends."""
+    return " ".join(unicodedata.normalize("NFC", text).replace("\0", " ").replace("\ufeff", " ").split())
+
+
+@functools.cache
+def _punctuation():
+    """A pattern of one punctuation mark or symbol; no character after those of the first two planes is one."""
+    return re.compile(
+        f"[{''.join(re.escape(c) for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] in 'PS')}]"
+    )
+
+
+@functools.lru_cache(2**16)
+def split_word(word):
+    """The words and punctuation marks between two spaces. A mark has a joiner on each side that had no space."""
+    # \x01 and \x02 mark the left and the right side of each mark until its neighbours are known.
+    marked = _punctuation().sub("\x01\\g<0>\x02", word).replace("\x02\x01", f" {JOINER}")
+    marked = marked.removeprefix("\x01").removesuffix("\x02")
+    return tuple(marked.replace("\x01", f" {JOINER}").replace("\x02", f"{JOINER} ").split(" "))
 
 
 class Words:
-    """Words and punctuation marks, one vocabulary entry per line of the file."""
+    """Words and punctuation marks.
 
-    def __init__(self, path, lowercase):
-        entries = path.read_text(encoding="utf-8").split("\n")[:-1]
-        self.tokens = SPECIAL + entries
+    Args:
+        vocabulary: The tokens from id 4 on.
+        lowercase: Whether texts are converted to lower case.
+    """
+
+    def __init__(self, vocabulary, lowercase=False):
+        self.vocabulary = vocabulary
         self.lowercase = lowercase
+        self.tokens = [*SPECIAL, *vocabulary]
         self.ids = {token: index for index, token in enumerate(self.tokens) if index >= START}
 
+    @classmethod
+    def read(cls, path, lowercase):
+        """Reads a file with one token per line."""
+        return cls(path.read_text(encoding="utf-8").split("\n")[:-1], lowercase)
+
+    def clean(self, text):
+        text = clean(text)
+        return text.lower() if self.lowercase else text
+
     def split(self, text):
-        """The tokens of a text. A punctuation mark has a joiner on each side that had no space."""
-        text = clean(text, self.lowercase).replace(JOINER, "")
-        marked = "".join(
-            f"\x01{character}\x02" if unicodedata.category(character)[0] in "PS" else character for character in text
-        )
-        marked = marked.replace("\x02\x01", f" {JOINER}").removeprefix("\x01").removesuffix("\x02")
-        marked = marked.replace("\x02 ", " ").replace(" \x01", " ")
-        return marked.replace("\x01", f" {JOINER}").replace("\x02", f"{JOINER} ").split()
+        """The tokens of a text."""
+        words = self.clean(text).replace(JOINER, "").split()
+        return list(itertools.chain.from_iterable(map(split_word, words)))
 
     def ids_of(self, pieces):
         return [self.ids.get(piece, UNKNOWN) for piece in pieces]
@@ -72,6 +97,7 @@ class Words:
         return [piece for piece in self.split(text) if piece not in self.ids]
 
     def decode(self, ids):
+        """The text of ids, without padding, start and end."""
         text = " ".join(self.tokens[index] for index in ids if index not in (PADDING, START, END))
         return re.sub(f" ?{JOINER} ?", "", text)
 
@@ -80,35 +106,38 @@ class Characters(Words):
     """Characters, spaces included."""
 
     def split(self, text):
-        return list(clean(text, self.lowercase))
+        return list(self.clean(text))
 
     def decode(self, ids):
         return "".join(self.tokens[index] for index in ids if index not in (PADDING, START, END))
 
 
 class LiteralCharacters(Characters):
-    """Characters as they are, line breaks included, in a file of JSON."""
+    """Characters as they are, line breaks included."""
 
-    def __init__(self, path, lowercase):
-        self.tokens = SPECIAL + json.loads(path.read_text(encoding="utf-8"))
-        self.lowercase = lowercase
-        self.ids = {token: index for index, token in enumerate(self.tokens) if index >= START}
+    @classmethod
+    def read(cls, path, lowercase):
+        """Reads a list in JSON."""
+        return cls(json.loads(path.read_text(encoding="utf-8")), lowercase)
 
-    def split(self, text):
+    def clean(self, text):
         text = text.replace("\0", "")
-        return list(text.lower() if self.lowercase else text)
+        return text.lower() if self.lowercase else text
 
 
 class Subwords(Words):
-    """Byte-pair encoding from the model file of SentencePiece.
+    """Byte-pair encoding with SentencePiece.
 
-    The file is a message of Protocol Buffers: field 1 has the pieces with their scores, field 3 the normalizer.
+    Args:
+        model: The content of SentencePiece's file, a message of Protocol Buffers: field 1 has the pieces with their
+            scores, field 3 the normalizer.
+        lowercase: Whether texts are converted to lower case.
     """
 
-    def __init__(self, path, lowercase):
+    def __init__(self, model, lowercase=False):
         self.lowercase = lowercase
         self.tokens, self.scores, characters = [], {}, b""
-        for field, value in _fields(path.read_bytes()):
+        for field, value in _fields(model):
             if field == 1:
                 piece = dict(_fields(value))
                 token = piece[1].decode()
@@ -121,9 +150,13 @@ class Subwords(Words):
         self.trie = np.frombuffer(characters[4 : 4 + int.from_bytes(characters[:4], "little")], "<u4")
         self.replacements = characters[4 + 4 * len(self.trie) :]
 
+    @classmethod
+    def read(cls, path, lowercase):
+        return cls(path.read_bytes(), lowercase)
+
     def split(self, text):
         """The pieces of a text: the best pair of neighbours is merged until no pair is a piece."""
-        text = re.sub(" +", " ", self._normalize(clean(text, self.lowercase))).strip(" ")
+        text = re.sub(" +", " ", self._normalize(self.clean(text))).strip(" ")
         pieces = list(f"▁{text.replace(' ', '▁')}") if text else []
         while True:
             pairs = [first + second for first, second in itertools.pairwise(pieces)]
@@ -309,6 +342,32 @@ def _open_openvino(path):
 # The applications.
 
 
+def hypotheses(tokenizer, outputs, row, positions=None):
+    """The texts of one row of the outputs, the best first.
+
+    Returns a list of dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`, for each token a
+    list of attention weights, one for each of the first `positions`; None is all.
+    """
+    results = []
+    arrays = (outputs[key][row] for key in ("tokens", "lengths", "scores", "alignments"))
+    for tokens, length, score, alignment in zip(*arrays, strict=True):
+        if score > IMPOSSIBLE:
+            results.append(
+                {
+                    "text": tokenizer.decode(tokens[:length]),
+                    "score": float(score),
+                    "tokens": [tokenizer.tokens[index] for index in tokens[:length]],
+                    "alignment": alignment[:length, :positions].astype(float).round(4).tolist(),
+                }
+            )
+    return results
+
+
+def is_word(token):
+    """Whether a token has a letter or a digit."""
+    return any(unicodedata.category(character)[0] in "LN" for character in token)
+
+
 class Runner:
     """An exported model with what surrounds it.
 
@@ -321,7 +380,7 @@ class Runner:
         self.config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.run = open_model(folder)
         self.tokenizers = {
-            name: TOKENIZERS[self.config["tokenizer"]](folder / file, self.config["lowercase"])
+            name: TOKENIZERS[self.config["tokenizer"]].read(folder / file, self.config["lowercase"])
             for name, file in self.config["tokenizers"].items()
         }
 
@@ -361,27 +420,15 @@ class Runner:
             ids, _ = self.encode("source", text)
             outputs = self.run(ids=ids)
             tokens = [self.tokenizers["source"].tokens[index] for index in ids[0]]
-            yield {"source_tokens": tokens, "translations": self._hypotheses("target", outputs, len(tokens))}
+            yield {
+                "source_tokens": tokens,
+                "translations": hypotheses(self.tokenizers["target"], outputs, 0, len(tokens)),
+            }
 
     def captioning(self, files):
         for file in files:
             outputs = self.run(pixels=read_image(file, self.config["image_size"])[None])
-            yield {"image": str(file), "captions": self._hypotheses("captions", outputs, None)}
-
-    def _hypotheses(self, name, outputs, positions):
-        tokenizer, results = self.tokenizers[name], []
-        arrays = (outputs[key][0] for key in ("tokens", "lengths", "scores", "alignments"))
-        for tokens, length, score, alignment in zip(*arrays, strict=True):
-            if score > IMPOSSIBLE:
-                results.append(
-                    {
-                        "text": tokenizer.decode(tokens[:length]),
-                        "score": float(score),
-                        "tokens": [tokenizer.tokens[index] for index in tokens[:length]],
-                        "alignment": alignment[:length, :positions].astype(float).round(4).tolist(),
-                    }
-                )
-        return results
+            yield {"image": str(file), "captions": hypotheses(self.tokenizers["captions"], outputs, 0)}
 
     def vqa(self, pairs):
         for file, question in zip(pairs[::2], pairs[1::2], strict=True):
@@ -390,7 +437,8 @@ class Runner:
             ids, _ = self.encode("questions", question)
             outputs = self.run(pixels=read_image(file, self.config["image_size"])[None], ids=ids)
             best = np.argsort(-outputs["probabilities"][0], kind="stable")[:TOP_ANSWERS]
-            known = [index for index in ids[0] if index > END and self._is_word("questions", index)]
+            tokens = self.tokenizers["questions"].tokens
+            known = [index for index in ids[0] if index > END and is_word(tokens[index])]
             yield {
                 "image": str(file),
                 "question": question,
@@ -401,9 +449,6 @@ class Runner:
                 "is_unknown": not known,
                 "looks": outputs["attention"][0].astype(float).round(4).tolist(),
             }
-
-    def _is_word(self, name, index):
-        return any(unicodedata.category(character)[0] in "LN" for character in self.tokenizers[name].tokens[index])
 
     def classification(self, texts):
         labels = self.config["labels"]

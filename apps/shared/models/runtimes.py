@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from ....export import formats
 from ..errors import UsageError, first_line
 from ..text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer
@@ -50,10 +52,11 @@ def write_runtime(
             or `runtime` is not such a folder.
     """
     runtime_files = None if runtime is None else browser.runtime_files(runtime)
+    inputs = [tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in trained.core_inputs]
     options = trained.runner_options()  # before the long work, which some models do not allow
     with atomic_output(folder, overwrite) as partial:
         try:
-            WRITERS[format](partial / FILES[format], trained.core, trained.core_inputs, quantize=quantize)
+            WRITERS[format](partial / FILES[format], trained.core, inputs, quantize=quantize)
         except ValueError as error:  # the format lacks an operation
             raise UsageError(first_line(error)) from error
         files = {}

@@ -1,19 +1,18 @@
 """A trained model with its configuration and tokenizers, which all apps save, load and export in the same way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import tensorflow as tf
+import keras
 
-from ....export.formats import write_saved_model
 from ....layers.types import Tensor
 from ..errors import ModelFolderError, UsageError, first_line
-from ..text.tokenizers import TOKENIZERS, Tokenizer
+from ..text.tokenizers import TOKENIZERS
 from . import folders, outputs
 from .loading import parse_config, read_keras_model, readable
 
-IDS = tf.TensorSpec([None, None], tf.int32, name="ids")  # of tokens `(batch, steps)`, padded with 0
+IDS = keras.InputSpec(dtype="int32", shape=(None, None), name="ids")  # of tokens `(batch, steps)`, padded with 0
 
 
 class TrainedModel:
@@ -38,7 +37,7 @@ class TrainedModel:
         self.assets = assets
 
     @classmethod
-    def tokenizer_class(cls, config: Any) -> type[Tokenizer]:
+    def tokenizer_class(cls, config: Any) -> type[Any]:
         """Returns the class of the tokenizers."""
         return TOKENIZERS[config.tokenizer]
 
@@ -51,12 +50,12 @@ class TrainedModel:
         return {}
 
     @property
-    def core_inputs(self) -> list[tf.TensorSpec]:
-        """The signature of `core`."""
+    def core_inputs(self) -> Sequence[keras.InputSpec]:
+        """The specifications of the arguments of `core`."""
         raise NotImplementedError
 
     def core(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """Computes the outputs from numbers, in the graph. Exports for other runtimes than TensorFlow consist of it."""
+        """Computes the outputs from numbers, with `keras.ops`. Exports for other runtimes consist of it."""
         raise NotImplementedError
 
     def runner_options(self) -> dict[str, Any]:
@@ -67,8 +66,12 @@ class TrainedModel:
         """
         raise UsageError(f"models of the app {self.config.app} are exported as saved_model only")
 
-    def signatures(self) -> dict[str, tuple[Callable, list[Any]]]:
-        """Returns the signatures of the SavedModel: from each name to `(function, input_signature)`.
+    def signatures(self) -> tuple[dict[str, tuple[Callable, list[Any]]], list[Any]]:
+        """Returns what a SavedModel consists of, which requires TensorFlow.
+
+        Returns:
+            `(functions, tables)`: from the name of each signature to `(function, input_signature)`, and the lookup
+            tables of the functions.
 
         Each function returns a dictionary with an entry `error` `(batch,)`, strings that say what is wrong with each
         row of the inputs, empty where nothing is. See `rows.answer_usable`.
@@ -138,7 +141,8 @@ class TrainedModel:
             ModelFolderError: If another process writes the folder.
             OSError: If the folder cannot be written, as on a full disk.
         """
-        signatures = self.signatures()
-        tables = [self.assets[name].tracked for name in self.tokenizers]
+        from ....export.formats import write_saved_model
+
+        signatures, tables = self.signatures()
         with outputs.atomic_output(folder, overwrite) as partial:
             write_saved_model(partial, signatures, tables)

@@ -1,44 +1,126 @@
 """Token ids as padded batches of texts of similar length."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import array
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Self
 
+import keras
 import numpy as np
 
 from ..training.batches import EpochBatches, slices
-from .tokenizers import PADDING, START
+from .tokenizers import END, PADDING, START
+
+CHUNK = 10_000  # texts that are encoded at once
 
 
-def rows_of(ragged: Any) -> list[np.ndarray]:
-    """Converts a ragged tensor of ids to a list of arrays, one per row."""
-    return np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1])
+@dataclasses.dataclass(frozen=True)
+class Ragged:
+    """Rows of different lengths in one array.
+
+    Attributes:
+        values: Integer array, the entries of all rows, one after the other.
+        offsets: int64 array `(rows + 1,)`, where each row begins, and the end of the last one.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.text.batches import Ragged
+    >>> rows = Ragged.of([[7, 8, 3], [9, 3]])
+    >>> rows.lengths.tolist(), rows[1].tolist(), rows.padded([1, 0]).tolist()
+    ([3, 2], [9, 3], [[9, 3, 0], [7, 8, 3]])
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[int]], dtype: str = "int32") -> Self:
+        """Creates it from sequences of integers, without a list of all of them."""
+        values, lengths = array.array(np.dtype(dtype).char), array.array("q", [0])
+        for row in rows:
+            values.extend(row)
+            lengths.append(len(row))
+        return cls(np.frombuffer(values, dtype), np.cumsum(np.frombuffer(lengths, "int64")))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The length of each row."""
+        return np.diff(self.offsets)
+
+    def select(self, is_selected: np.ndarray) -> Self:
+        """Returns the rows where a boolean array `(rows,)` is True."""
+        lengths = self.lengths
+        offsets = np.concatenate([[0], np.cumsum(lengths[is_selected])])
+        return type(self)(self.values[np.repeat(is_selected, lengths)], offsets)
+
+    def cut(self, max_length: int) -> Self:
+        """Cuts rows to `max_length` entries. The last entry of a row, the end token, is kept."""
+        lengths = self.lengths
+        is_kept = np.ones(len(self.values), bool)
+        for index in np.flatnonzero(lengths > max_length):
+            is_kept[self.offsets[index] + max_length - 1 : self.offsets[index + 1] - 1] = False
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_length))])
+        return type(self)(self.values[is_kept], offsets)
+
+    def padded(self, indices: Any, multiple: int = 1) -> np.ndarray:
+        """Returns rows as an int32 array `(indices, steps)`, padded with 0.
+
+        Args:
+            indices: The indices of the rows.
+            multiple: `steps` is the smallest multiple of this number that fits the longest of the rows.
+        """
+        first = self.offsets[indices]
+        lengths = self.offsets[np.add(indices, 1)] - first
+        positions = np.arange(-(-lengths.max(initial=1) // multiple) * multiple)
+        is_entry = positions < lengths[:, np.newaxis]
+        array = np.zeros(is_entry.shape, "int32")
+        array[is_entry] = self.values[(first[:, np.newaxis] + positions)[is_entry]]
+        return array
 
 
-def length_multiple(config: Any) -> int:
-    """Returns what the lengths of a training's batches are padded to multiples of: XLA compiles every new shape."""
-    return 8 if config.jit else 1
-
-
-def pad(sequences: Sequence[np.ndarray], multiple: int = 1) -> np.ndarray:
-    """Pads id arrays with 0 to one int32 array `(batch, steps)`.
+def encode_texts(tokenizer: Any, texts: Sequence[str], max_length: int | None = None, end: bool = True) -> Ragged:
+    """Converts texts to ids.
 
     Args:
-        sequences: List of id arrays.
-        multiple: `steps` is the smallest multiple of this number that fits the longest array.
+        tokenizer: The tokenizer.
+        texts: List of strings.
+        max_length: Maximum number of ids per text, the end token included. Longer texts are cut.
+        end: Whether each text ends in the end token.
     """
-    steps = -(-max(map(len, sequences)) // multiple) * multiple
-    padded = np.zeros((len(sequences), steps), "int32")
-    for row, sequence in zip(padded, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return padded
+    last = None if max_length is None else max_length - end
+    tail = [END] * end
+    ids = itertools.chain.from_iterable(map(tokenizer.encode_all, slices(texts, CHUNK)))
+    rows = (row[:last] + tail for row in ids)
+    return Ragged.of(rows, "uint16" if len(tokenizer) <= 2**16 else "int32")
 
 
-def teacher_forcing(sequences: Sequence[np.ndarray], multiple: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def encode_padded(tokenizer: Any, texts: Sequence[str], max_length: int | None = None) -> np.ndarray:
+    """Converts texts to ids with an end token, int32 `(batch, steps)`, padded with 0; see `encode_texts`."""
+    ids = encode_texts(tokenizer, texts, max_length)
+    return ids.padded(np.arange(len(ids)), length_multiple())
+
+
+def length_multiple(jit: bool | None = False) -> int:
+    """Returns what the lengths of batches are padded to multiples of: XLA, and so JAX, compiles every new shape.
+
+    Args:
+        jit: Whether TensorFlow uses XLA.
+    """
+    return 8 if jit or keras.config.backend() == "jax" else 1
+
+
+def teacher_forcing(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the inputs, targets and weights that a decoder is trained on.
 
     Args:
-        sequences: List of id arrays that end in the end token.
-        multiple: As in `pad`.
+        targets: int32 array `(batch, steps)`, sequences of ids, padded with 0.
 
     Returns:
         `(inputs, targets, weights)`, each `(batch, steps)`: the sequences shifted right by a start token, the
@@ -47,11 +129,10 @@ def teacher_forcing(sequences: Sequence[np.ndarray], multiple: int = 1) -> tuple
     Example:
 
     >>> from keras_recurrent.apps.shared.text.batches import teacher_forcing
-    >>> inputs, targets, weights = teacher_forcing([[7, 8, 3], [9, 3]])
-    >>> inputs.tolist(), targets.tolist()
-    ([[2, 7, 8], [2, 9, 3]], [[7, 8, 3], [9, 3, 0]])
+    >>> inputs, targets, weights = teacher_forcing(np.array([[7, 8, 3], [9, 3, 0]]))
+    >>> inputs.tolist(), weights.tolist()
+    ([[2, 7, 8], [2, 9, 3]], [[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
     """
-    targets = pad(sequences, multiple)
     inputs = np.concatenate([np.full((len(targets), 1), START, "int32"), targets[:, :-1]], axis=1)
     return inputs, targets, (targets != PADDING).astype("float32")
 
@@ -134,7 +215,7 @@ def batches_by_length(
 
     Args:
         make_batch: Function from the indices of examples to a batch.
-        signature: The `tf.TensorSpec`s of a batch.
+        signature: The specifications of a batch; see `EpochBatches`.
         lengths: As in `length_batches`.
         config: A configuration with `batch_size` and `seed`.
         split: The name of the split.

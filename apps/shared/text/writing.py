@@ -1,13 +1,13 @@
 """Generation of texts by search or sampling with a conditional language model."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from ....layers import AlignedHypotheses, ConditionalLM, Hypotheses
 from ....layers.constraints import IMPOSSIBLE
+from ....layers.loop import cut
 from ....layers.types import Tensor
 from ..config import SearchConfig
 from ..errors import UsageError
@@ -51,7 +51,7 @@ class Sampling(NamedTuple):
 
 
 class Writer:
-    """Generates texts with a conditional language model, in the graph.
+    """Generates texts with a conditional language model.
 
     Args:
         config: A `SearchConfig`.
@@ -92,21 +92,9 @@ class Writer:
         )
 
     def best(self, source: Tensor) -> dict[str, Tensor]:
-        """Returns the `text` and the `score` of the best hypothesis for each source, both `(batch,)`."""
-        return self.best_of(self.search(source))
-
-    def best_of(self, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
-        """Returns the outputs of `best` for the result of `search`."""
-        return {"text": self.tokenizer.decode(hypotheses.tokens[:, 0]), "score": hypotheses.scores[:, 0]}
-
-    def candidates(self, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns ids `(batch, beam, steps)`, scores and texts `(batch, beam)` of all hypotheses."""
+        """Returns the `tokens` `(batch, steps)`, padded with 0, and the `scores` `(batch,)` of the best hypotheses."""
         hypotheses = self.search(source)
-        return hypotheses.tokens, hypotheses.scores, self._texts(hypotheses.tokens)
-
-    def _texts(self, tokens: Tensor) -> Tensor:
-        batch, beam, steps = tf.unstack(tf.shape(tokens))
-        return tf.reshape(self.tokenizer.decode(tf.reshape(tokens, [-1, steps])), [batch, beam])
+        return {"tokens": hypotheses.tokens[:, 0], "scores": hypotheses.scores[:, 0]}
 
     def numbers(self, hypotheses: Hypotheses | AlignedHypotheses) -> dict[str, Tensor]:
         """Returns ids, scores and attention weights of hypotheses.
@@ -120,50 +108,16 @@ class Writer:
             positions if the model has no attention. If there are fewer hypotheses than the beam size, the others have
             the length 0 and a score below -1e7.
         """
-        steps = tf.reduce_max(tf.pad(hypotheses.lengths, [[0, 1], [0, 0]], constant_values=1))
-        tokens = hypotheses.tokens[:, :, :steps]
+        # At least 1, also for an empty batch.
+        steps = ops.max(ops.pad(hypotheses.lengths, ((0, 1), (0, 0)), constant_values=1))
+        tokens = cut(hypotheses.tokens, steps, axis=2)
         if isinstance(hypotheses, AlignedHypotheses):
-            alignments = hypotheses.alignments[:, :, :steps]
+            alignments = cut(hypotheses.alignments, steps, axis=2)
         else:
-            alignments = tf.zeros([*tf.unstack(tf.shape(tokens)), 0])
+            alignments = ops.zeros((*ops.shape(tokens), 0))
         return {
             "tokens": tokens,
             "scores": hypotheses.scores,
-            "lengths": tf.where(hypotheses.scores < IMPOSSIBLE / 100, 0, hypotheses.lengths),
+            "lengths": ops.where(hypotheses.scores < IMPOSSIBLE / 100, 0, hypotheses.lengths),
             "alignments": alignments,
         }
-
-    def with_texts(self, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Converts the ids of `numbers` to strings, and adds `texts` `(batch, beam)`, empty for the length 0."""
-        tokens = numbers["tokens"]
-        texts = tf.where(numbers["lengths"] == 0, "", self._texts(tokens))
-        return {**numbers, "texts": texts, "tokens": self.tokenizer.tokens_of(tokens)}
-
-
-def unpack(description: dict[str, Tensor], positions: Sequence[int | None] | None = None) -> list[list[dict[str, Any]]]:
-    """Converts the result of `Writer.with_texts` to plain lists without padding.
-
-    Args:
-        description: Dictionary of tensors.
-        positions: Number of positions of each source that are not padding. None is all.
-
-    Returns:
-        For each source a list of dictionaries of `text`, `score`, `tokens`, a list of strings, and `alignment`: for
-        each token a list of floats, one per position, that sum to 1.
-    """
-    names = ("texts", "scores", "tokens", "lengths", "alignments")
-    arrays = [description[name].numpy() for name in names]
-    positions = [None] * len(arrays[0]) if positions is None else positions
-    return [
-        [
-            {
-                "text": text.decode(),
-                "score": float(score),
-                "tokens": [token.decode() for token in tokens[:length]],
-                "alignment": alignment[:length, :width].astype(float).round(4).tolist(),
-            }
-            for text, score, tokens, length, alignment in zip(*hypotheses, strict=True)
-            if score > IMPOSSIBLE / 100
-        ]
-        for width, *hypotheses in zip(positions, *arrays, strict=True)
-    ]

@@ -1,16 +1,22 @@
-"""Batches of an epoch as a `tf.data.Dataset`, and work done ahead in threads."""
+"""Batches of an epoch, and work done ahead in threads."""
 
 import collections
+import contextlib
+import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import tensorflow as tf
+import keras
+from keras import tree
 
 from ....layers.types import Nest
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+PREFETCHED = 8  # batches that are prepared ahead
 
 
 class EpochBatches:
@@ -18,14 +24,13 @@ class EpochBatches:
 
     Args:
         batches: Function from the epoch, counted from 0, to an iterator over its batches.
-        signature: The `output_signature` of `tf.data.Dataset.from_generator`.
+        signature: A nest like a batch, of `keras.InputSpec`s with the shape and the dtype of each array.
         count: The number of batches in the first epoch.
         is_fixed: Whether every epoch has `count` batches.
         prefetch: Whether batches are prepared ahead of the training step that reads them. Set it to False if a batch
             depends on the weights, as in training on the model's own outputs.
 
     Attributes:
-        dataset: A `tf.data.Dataset` of the batches of `epoch`.
         epoch: Integer. Set it before an epoch begins.
     """
 
@@ -38,17 +43,68 @@ class EpochBatches:
         prefetch: bool = True,
     ):
         self.epoch = 0
+        self.batches = batches
+        self.signature = signature
         self.count = count
-        dataset = tf.data.Dataset.from_generator(lambda: batches(self.epoch), output_signature=signature)
-        if is_fixed:  # With a known cardinality, the progress bar works in the first epoch, too.
-            dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
-        if prefetch:
-            dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        self.is_fixed = is_fixed
+        self.prefetch = prefetch
+
+    def __iter__(self) -> Iterator[Nest]:
+        """Yields the batches of `epoch`, tuples of arrays."""
+        batches = self.batches(self.epoch)
+        return ahead(batches, PREFETCHED) if self.prefetch else iter(batches)
+
+    @property
+    def dataset(self) -> Any:
+        """What `model.fit` and `model.evaluate` take for the batches of `epoch`, to be read once."""
+        return _dataset(self) if keras.config.backend() == "tensorflow" else iter(self)
+
+
+def _dataset(epoch: EpochBatches) -> Any:
+    """Returns a `tf.data.Dataset`, which Keras would otherwise make with the shapes of the first batches."""
+    import tensorflow as tf
+
+    signature = tree.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), epoch.signature)
+    dataset = tf.data.Dataset.from_generator(lambda: iter(epoch), output_signature=signature)
+    if epoch.is_fixed:  # With a known cardinality, the progress bar works in the first epoch, too.
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(epoch.count))
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = epoch.prefetch  # TensorFlow adds a prefetch by default.
+    return dataset.with_options(options)
+
+
+def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """Yields items that a thread computes, up to `count` ahead."""
+    results: queue.Queue = queue.Queue(count)
+    is_stopped = threading.Event()
+
+    def put(result: Any) -> bool:
+        """Puts a result into the queue unless the reader has stopped, and returns whether it has not."""
+        while not is_stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                results.put(result, timeout=0.1)
+                return True
+        return False
+
+    def compute() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+        except BaseException as error:  # raised where the items are read
+            put((None, error))
         else:
-            options = tf.data.Options()
-            options.experimental_optimization.inject_prefetch = False  # TensorFlow adds a prefetch by default.
-            dataset = dataset.with_options(options)
-        self.dataset: tf.data.Dataset = dataset
+            put(None)
+
+    threading.Thread(target=compute, daemon=True).start()
+    try:
+        while (result := results.get()) is not None:
+            item, error = result
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        is_stopped.set()
 
 
 def slices(items: Any, size: int) -> list[Any]:

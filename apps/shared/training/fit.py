@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from ....extras import import_extra
@@ -30,7 +29,7 @@ def fit(
     model: keras.Model,
     loss: keras.losses.Loss,
     train: EpochBatches,
-    validation: tf.data.Dataset,
+    validation: EpochBatches,
     config: TrainingConfig,
     folder: str | Path,
     *,
@@ -92,9 +91,9 @@ def _compile(model, loss, metrics, optimizer, validation, jit):
     optimizer.build(model.trainable_variables)
 
 
-def _evaluate(model: keras.Model, validation: tf.data.Dataset, score: Callable[[], float] | None) -> Row:
+def _evaluate(model: keras.Model, validation: EpochBatches, score: Callable[[], float] | None) -> Row:
     """The columns of the history that are measured on the validation data."""
-    values = model.evaluate(validation, verbose=0, return_dict=True)
+    values = model.evaluate(validation.dataset, verbose=0, return_dict=True)
     row = {f"val_{name}": value for name, value in values.items()}
     return row if score is None else {**row, score.__name__: score()}
 
@@ -186,6 +185,8 @@ def _write(model: keras.Model, history: History, folder: Path, tensorboard: bool
     (folder / "figures").mkdir(exist_ok=True)
     draw_history(history.path, folder / "figures" / "history.png")
     if tensorboard:
+        import tensorflow as tf
+
         with tf.summary.create_file_writer(str(folder / "tensorboard")).as_default():
             for row in history.rows:
                 for name in row.keys() - {"epoch"}:

@@ -1,12 +1,67 @@
-"""JPEG and PNG images decoded inside a TensorFlow graph, to the same pixels as `pixels.decode`."""
+"""JPEG and PNG images decoded inside a TensorFlow graph, to the same pixels as `images.pixels.decode`."""
+
+from collections.abc import Callable
 
 import tensorflow as tf
 from PIL import Image
 
-from ..models.rows import first_error
-from .pixels import blend_with_white, resize
+from ....layers.types import Tensor
+from ..images.pixels import blend_with_white
+from .rows import first_error
 
 PARALLEL_IMAGES = 8  # of a batch that are decoded at the same time; each may have Pillow's limit of pixels
+
+
+def image_signatures(
+    size: int, answer: Callable[..., dict[str, Tensor]], *inputs: tf.TensorSpec
+) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
+    """Returns two signatures of a model that reads images.
+
+    `serving_default` takes `image_bytes` `(batch,)`, the contents of JPEG or PNG files of any sizes; `pixels` takes
+    uint8 images `(batch, height, width, 3)`.
+
+    Args:
+        size: Positive integer, the side of the squares that the model reads.
+        answer: Function from uint8 squares `(batch, size, size, 3)`, their errors `(batch,)`, empty where an image can
+            be read, and further inputs to the outputs.
+        *inputs: The specifications of the further inputs, which both signatures take, too, one row per image.
+    """
+    squares = tf.TensorSpec([None, size, size, 3], tf.uint8)
+    # One traced function, which an export stores once for both signatures.
+    answer = tf.function(answer, input_signature=[squares, tf.TensorSpec([None], tf.string), *inputs], autograph=False)
+
+    def of_bytes(image_bytes: Tensor, *others: Tensor) -> dict[str, Tensor]:
+        return answer(*decode_in_graph(image_bytes, size), *others)
+
+    def of_pixels(pixels: Tensor, *others: Tensor) -> dict[str, Tensor]:
+        shape = tf.shape(pixels)
+        is_empty = tf.reduce_prod(shape[1:]) == 0  # of height or width 0, as all images of the batch then are
+        blanks = tf.cast(is_empty, tf.int32)
+        pixels = tf.pad(pixels, [[0, 0], [0, blanks], [0, blanks], [0, 0]])  # there is nothing to resize
+        error = tf.fill(shape[:1], tf.where(is_empty, "the image is empty", ""))
+        return answer(resize_in_graph(pixels, size), error, *others)
+
+    image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
+    pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")
+    return {"serving_default": (of_bytes, [image_bytes, *inputs]), "pixels": (of_pixels, [pixels, *inputs])}
+
+
+def not_empty(function: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """Makes a function of images `(batch, ...)` that requires a batch with rows one that also takes an empty batch."""
+
+    def call(pixels: Tensor, *inputs: Tensor) -> dict[str, Tensor]:
+        outputs = function(pad_empty_batch(pixels), *inputs)
+        return {name: value[: tf.shape(pixels)[0]] for name, value in outputs.items()}
+
+    return call
+
+
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """Resizes an image `(height, width, 3)` to a uint8 square, as `runner.resize` does."""
+    if pixels.dtype == "uint8" and pixels.shape[:2] == (size, size):
+        return tf.convert_to_tensor(pixels)
+    resized = tf.image.resize(pixels, (size, size), antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
 def resize_in_graph(pixels: tf.Tensor, size: int) -> tf.Tensor:
@@ -27,7 +82,7 @@ def pad_empty_batch(pixels: tf.Tensor) -> tf.Tensor:
 def decode_in_graph(image_bytes: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes JPEG and PNG images and resizes each to a square, inside a graph.
 
-    The pixels are those of `pixels.decode` and `pixels.resize`, except for PNG files with an EXIF orientation after
+    The pixels are those of `images.pixels.decode` and `resize`, except for PNG files with an EXIF orientation after
     the first 64 KiB, which is not read, or with one transparent colour of 16 bits per channel. A PNG without its last
     bytes cannot be read here. Damage inside the compressed data of a JPEG may go unnoticed, as with Pillow: the format
     has no checksum.

@@ -1,12 +1,12 @@
-"""Texts that cannot be used, in the graph: an export answers the others of a batch."""
+"""Texts that cannot be used, in the graph: the others of a batch get their answers."""
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from ....layers.types import Tensor
-from ..models.rows import first_error
-from .tokenizers import Tokenizer
+from .rows import first_error
+from .tokenizers import GraphTokenizer
 
 
 class EncodedTexts(NamedTuple):
@@ -28,7 +28,7 @@ def is_utf_8(texts: Tensor) -> Tensor:
     return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="ignore") == texts
 
 
-def encode_checked(tokenizer: Tokenizer, texts: Tensor, name: str, max_length: int, limit: int) -> EncodedTexts:
+def encode_checked(tokenizer: GraphTokenizer, texts: Tensor, name: str, max_length: int, limit: int) -> EncodedTexts:
     """Encodes texts and says what is wrong with each.
 
     A text that is not UTF-8 or has no tokens cannot be used. One of more than `max_length` tokens has an error, but it

@@ -20,7 +20,7 @@ def first_error(*checks: tuple[Tensor, Any]) -> Tensor:
 
     Example:
 
-    >>> from keras_recurrent.apps.shared.models.rows import first_error
+    >>> from keras_recurrent.apps.shared.saved_model.rows import first_error
     >>> first_error(([True, True, False], "empty"), ([True, False, False], "long")).numpy().tolist()
     [b'empty', b'empty', b'']
     """
@@ -49,7 +49,7 @@ def answer_usable(
     Example:
 
     >>> import tensorflow as tf
-    >>> from keras_recurrent.apps.shared.models.rows import answer_usable
+    >>> from keras_recurrent.apps.shared.saved_model.rows import answer_usable
     >>> error, inputs = tf.constant(["zero", ""]), tf.constant([0.0, 2.0])
     >>> answer_usable(lambda x: {"inverse": 1 / x}, error, error == "", inputs)["inverse"].numpy().tolist()
     [0.0, 0.5]

@@ -102,7 +102,7 @@ def normalize(texts: Tensor) -> Tensor:
 
     Example:
 
-    >>> from keras_recurrent.apps.shared.text.normalization import normalize
+    >>> from keras_recurrent.apps.shared.saved_model.normalization import normalize
     >>> normalize(["Cafe\u0301\u202f?"]).numpy()[0].decode()
     'Café ?'
     """

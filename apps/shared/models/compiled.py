@@ -1,0 +1,66 @@
+"""Functions of a model, compiled by the backend: arrays in, arrays out."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from ....layers.types import Nest
+
+
+def compiled(function: Callable[..., Any], model: keras.Model, signature: Sequence[Nest]) -> Callable[..., Any]:
+    """Compiles a function that computes with a model's weights. It reads their present values in each call.
+
+    Args:
+        function: Function from tensors to a nest of tensors, written with `keras.ops`.
+        model: The model.
+        signature: The specifications of the arguments, each a nest. None is any size.
+
+    Returns:
+        The same function from arrays to a nest of NumPy arrays.
+    """
+    run = _COMPILERS[keras.config.backend()](function, model, signature)
+
+    def call(*arguments: Any) -> Any:
+        arrays = tree.map_structure(_as_array, list(signature), list(arguments))
+        return tree.map_structure(ops.convert_to_numpy, run(*arrays))
+
+    return call
+
+
+def _as_array(spec: keras.InputSpec, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    return array if array.dtype.name == spec.dtype else array.astype(spec.dtype)
+
+
+def _tensorflow(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> Callable:
+    import tensorflow as tf
+
+    specs = tree.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), list(signature))
+    return tf.function(function, input_signature=specs, autograph=False)
+
+
+def _jax(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> Callable:
+    import jax
+
+    @jax.jit
+    def run(values: list[Any], *arguments: Any) -> Any:
+        with keras.StatelessScope(zip(model.variables, values, strict=True)):
+            return function(*arguments)
+
+    return lambda *arguments: run([variable.value for variable in model.variables], *arguments)
+
+
+def _torch(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> Callable:
+    import torch
+
+    @torch.no_grad()
+    def run(*arguments: Any) -> Any:
+        return function(*tree.map_structure(ops.convert_to_tensor, list(arguments)))
+
+    return run
+
+
+_COMPILERS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}

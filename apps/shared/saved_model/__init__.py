@@ -1,0 +1,1 @@
+"""What a SavedModel computes around the core of a model, in TensorFlow: strings and encoded images."""
