@@ -107,10 +107,10 @@ def _draw_parity(generator: np.random.Generator, count: int, lag: int) -> tuple[
 
 
 def _parse_parity(text: str, lag: int) -> np.ndarray | None:
-    words = text.split()
-    if not words or not all(DIGIT.fullmatch(word) for word in words):
+    digits = [int(word) if DIGIT.fullmatch(word) else -1 for word in text.split()]
+    if min(digits, default=-1) < 0:
         return None
-    return np.eye(DIGITS, dtype="float32")[[int(word) for word in words]]
+    return np.eye(DIGITS, dtype="float32")[digits]
 
 
 def _format_parity(outputs: np.ndarray) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops, tree
 
 from ....layers.types import Nest
@@ -24,15 +23,12 @@ def compiled(function: Callable[..., Any], model: keras.Model, signature: Sequen
     run = _COMPILERS[keras.config.backend()](function, model, signature)
 
     def call(*arguments: Any) -> Any:
-        arrays = tree.map_structure(_as_array, list(signature), list(arguments))
-        return tree.map_structure(ops.convert_to_numpy, run(*arrays))
+        tensors = tree.map_structure(
+            lambda spec, value: ops.convert_to_tensor(value, spec.dtype), list(signature), list(arguments)
+        )
+        return tree.map_structure(ops.convert_to_numpy, run(*tensors))
 
     return call
-
-
-def _as_array(spec: keras.InputSpec, value: Any) -> np.ndarray:
-    array = np.asarray(value)
-    return array if array.dtype.name == spec.dtype else array.astype(spec.dtype)
 
 
 def _tensorflow(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> Callable:
@@ -58,7 +54,7 @@ def _torch(function: Callable, model: keras.Model, signature: Sequence[Nest]) ->
 
     @torch.no_grad()
     def run(*arguments: Any) -> Any:
-        return function(*tree.map_structure(ops.convert_to_tensor, list(arguments)))
+        return function(*arguments)
 
     return run
 

@@ -165,7 +165,8 @@ class Subwords(Words):
                 break
             index = pairs.index(best)
             pieces[index : index + 2] = [best]
-        return pieces
+        runs = itertools.groupby(pieces, key=self.ids.__contains__)
+        return [piece for is_known, run in runs for piece in (run if is_known else ["".join(run)])]
 
     def _normalize(self, text):
         """Replaces the longest sequences of bytes that the normalizer's trie has."""
@@ -195,14 +196,6 @@ class Subwords(Words):
                 start = int(self.trie[node]) & ~(1 << 31)
                 length, replacement = count, self.replacements[start : self.replacements.index(0, start)]
         return length, replacement
-
-    def ids_of(self, pieces):
-        ids = []
-        for piece in pieces:
-            index = self.ids.get(piece, UNKNOWN)
-            if index != UNKNOWN or ids[-1:] != [UNKNOWN]:  # a run of unknown pieces is one
-                ids.append(index)
-        return ids
 
     def decode(self, ids):
         pieces = (" ⁇ " if index == UNKNOWN else self.tokens[index] for index in ids if index > END or index == UNKNOWN)

@@ -52,8 +52,8 @@ def write_runtime(
             or `runtime` is not such a folder.
     """
     runtime_files = None if runtime is None else browser.runtime_files(runtime)
-    inputs = [tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in trained.core_inputs]
     options = trained.runner_options()  # before the long work, which some models do not allow
+    inputs = [tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in trained.core_inputs]
     with atomic_output(folder, overwrite) as partial:
         try:
             WRITERS[format](partial / FILES[format], trained.core, inputs, quantize=quantize)

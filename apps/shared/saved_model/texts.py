@@ -1,5 +1,6 @@
 """Texts that cannot be used, in the graph: the others of a batch get their answers."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -21,6 +22,11 @@ class EncodedTexts(NamedTuple):
     ids: Tensor
     error: Tensor
     is_usable: Tensor
+
+
+def strings(texts: Sequence[str]) -> Tensor:
+    """Converts a list of texts, which may be empty, to a string tensor `(batch,)`."""
+    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
 
 
 def is_utf_8(texts: Tensor) -> Tensor:

@@ -211,7 +211,8 @@ class SubwordTokenizer(runner.Subwords):
 
     def __init__(self, model: bytes, lowercase: bool = False) -> None:
         # First, because it raises an error for a damaged model.
-        self._processor = import_extra("sentencepiece", "subword").SentencePieceProcessor(model_proto=model)
+        self._processor = import_extra("sentencepiece", "subword").SentencePieceProcessor()
+        self._processor.LoadFromSerializedProto(model)
         super().__init__(model, lowercase)
         self.model = model
 

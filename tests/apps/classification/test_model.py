@@ -140,7 +140,7 @@ def test_long_texts_are_cut_alike_in_training_and_after(config, saved):
     classifier = load(saved, max_length=4)
     texts = [("a child sings by the sea .", "glad"), ("a child sings in the garden .", "sad")]
     batches = data.batches(texts, classifier.tokenizer, classifier.labels, classifier.config, "val")
-    ((tokens, labels, _),) = batches.dataset.as_numpy_iterator()
+    ((tokens, labels, _),) = batches
     assert tokens.shape == (2, 4) and (tokens[0] == tokens[1]).all() and labels.tolist() == [0, 1]
     first, second = classifier.explain([text for text, _ in texts])
     assert first == second
@@ -151,8 +151,8 @@ def test_class_weights(config, moods):
     tokenizer = fit_tokenizer([text for text, _ in texts], config, "the texts have")
     weighted = dataclasses.replace(config, class_weights=True)
     for split, expected in (("train", {0: 2 / 3, 1: 2.0}), ("validation", {0: 1.0, 1: 1.0})):
-        ((_, labels, weights),) = data.batches(texts, tokenizer, ["glad", "sad"], weighted, split).dataset
-        found = dict(zip(labels.numpy().tolist(), weights.numpy().tolist(), strict=True))
+        ((_, labels, weights),) = data.batches(texts, tokenizer, ["glad", "sad"], weighted, split)
+        found = dict(zip(labels.tolist(), weights.tolist(), strict=True))
         assert found == pytest.approx(expected)
 
 

@@ -106,7 +106,7 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     text = data.read(generator.config, "test")
     assert text == 8 * VERSE
     bits, count = evaluation.bits(generator, text)
-    ids = generator.tokenizer.ids_of([text]).values.numpy()
+    ids = np.array(generator.tokenizer.encode(text))
     logits, _ = generator.model.read(ids[np.newaxis, :-1], generator.model.initial_state(1))
     logits = np.array(logits[0], "float64")
     totals = np.log(np.exp(logits).sum(axis=-1))
@@ -202,11 +202,11 @@ def test_an_end_is_told_from_the_length(label):
 def test_zeros_after_the_first_character_of_a_model_that_was_fed_its_output(hello):
     """It has read its start, too, and then the first character and nothing more."""
     generator = load(hello)
-    ids = generator.tokenizer.ids_of(["h"]).values.numpy()
+    ids = generator.tokenizer.encode("h")
     logits, _ = generator.model.read(np.array([[START, *ids, 0, 0, 0]]), generator.model.initial_state(1))
     expected = np.argmax(np.where(np.arange(logits.shape[-1]) < END, -np.inf, logits[0]), axis=-1)[1:]
     expected = [*expected[: [*expected, END].index(END)]]
-    text = generator.tokenizer.decode(np.array([expected], "int32")).numpy()[0].decode()
+    text = generator.tokenizer.decode(expected)
     assert generator.generate("h", sampling=LIKELIEST, feed="zeros", length=4) == [f"h{text}"]
 
 
@@ -279,7 +279,7 @@ def test_pieces_of_a_long_text_follow_each_other():
     ids = np.arange(4, 4 + 60, dtype="int32")
     for split in ("train", "validation"):
         rows = []
-        for (read, goes_on), target, weights in data.text_batches(ids, config, split).dataset.as_numpy_iterator():
+        for (read, goes_on), target, weights in data.text_batches(ids, config, split):
             np.testing.assert_array_equal(goes_on, np.full(3, bool(rows)))
             np.testing.assert_array_equal(target, read + 1)
             assert weights.shape == read.shape and weights.all()
@@ -313,7 +313,7 @@ def test_epochs_begin_at_other_places():
     firsts = set()
     for epoch in range(6):
         batches.epoch = epoch
-        (read, _), *_ = next(batches.dataset.as_numpy_iterator())
+        (read, _), *_ = next(iter(batches))
         firsts.add(int(read[0, 0]))
     assert len(firsts) > 1 and max(firsts) <= 4 + 99 - 2 * 48
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.long_memory import data, model, report
 from keras_recurrent.apps.long_memory.config import Config
+from keras_recurrent.apps.long_memory.signatures import GRAPHS
 from keras_recurrent.apps.shared.errors import TrainingError, UsageError
 from keras_recurrent.apps.shared.models import folders
 from keras_recurrent.layers import gradient_flow
@@ -79,7 +80,10 @@ def written(task, sequence):
 @pytest.mark.parametrize("task", data.TASKS)
 def test_written_sequences_are_those_of_training(task):
     inputs, _ = drawn(task)
-    read, is_valid = data.TASKS[task].parse(tf.constant([written(task, sequence) for sequence in inputs]), 9)
+    texts = [written(task, sequence) for sequence in inputs]
+    np.testing.assert_allclose([data.TASKS[task].parse(text, 9) for text in texts], inputs, atol=1e-6)
+    parse, _ = GRAPHS[task]
+    read, is_valid = parse(tf.constant(texts), 9)
     assert is_valid.numpy().all()
     np.testing.assert_allclose(read.to_tensor().numpy(), inputs, atol=1e-6)
 
@@ -97,7 +101,9 @@ def test_written_sequences_are_those_of_training(task):
     ],
 )
 def test_invalid_sequences_do_not_change_the_valid_ones(task, valid, invalid):
-    parse = data.TASKS[task].parse
+    assert not any(data.TASKS[task].parse(text, 5) is None for text in valid)
+    assert all(data.TASKS[task].parse(text, 5) is None for text in invalid)
+    parse, _ = GRAPHS[task]
     inputs, is_valid = parse(tf.constant([valid[0], *invalid, *valid[1:]]), 5)
     assert is_valid.numpy().tolist() == [True, *[False] * len(invalid), *[True] * (len(valid) - 1)]
     alone, _ = parse(tf.constant(valid), 5)

@@ -8,6 +8,7 @@ import pytest
 from keras_recurrent.apps import load
 from keras_recurrent.apps.shared.errors import ModelFolderError, TrainingError, UsageError
 from keras_recurrent.apps.shared.models import outputs
+from keras_recurrent.apps.shared.text.batches import encode_padded
 from keras_recurrent.apps.shared.text.tokenizers import fit_tokenizer
 from keras_recurrent.apps.shared.text.writing import Sampling
 from keras_recurrent.apps.shared.training.checkpoints import States
@@ -140,7 +141,7 @@ def test_explanations_hold_all_that_is_known(saved, eagerly):
     # Each hypothesis has its own alignment.
     for translation in explanations[0]["translations"]:
         source, target = (
-            side.encode([text]).to_tensor()
+            encode_padded(side, [text])
             for side, text in ((translator.source, texts[0]), (translator.target, translation["text"]))
         )
         ((expected,),) = translator.model.align(source, target[np.newaxis]).numpy()
@@ -271,12 +272,12 @@ def test_batches(config, saved, capsys):
     tokenizers = translator.source, translator.target
     batches = translation_data.batches(sources, targets, tokenizers, config, "validation")
     assert int(batches.dataset.cardinality()) == batches.count == 1
-    ((((source, read), target, weights)),) = batches.dataset.as_numpy_iterator()
+    ((((source, read), target, weights)),) = batches
     # The empty and the overlong pair are left out; the decoder reads the target shifted by the start token.
     assert source.shape == (2, 6)
     assert (read[:, 0] == 2).all()
     assert (read[:, 1:] == target[:, :-1]).all()
-    assert (target[1] == translator.target.encode(["a cat sleeps here."]).to_tensor().numpy()[0]).all()
+    assert (target[1] == encode_padded(translator.target, ["a cat sleeps here."])[0]).all()
     assert ((target != 0) == weights).all()
     messages = capsys.readouterr().err
     assert "validation: 1 pairs without text on a side are left out" in messages
@@ -292,9 +293,9 @@ def test_long_pairs_are_cut_where_that_is_asked(config, saved, capsys):
     tokenizers = translator.source, translator.target
     batches = translation_data.batches(sources, targets, tokenizers, config, "validation")
     assert "1 pairs of more than 4 tokens are cut" in capsys.readouterr().err
-    ((((source, _), target, _)),) = batches.dataset.as_numpy_iterator()
+    ((((source, _), target, _)),) = batches
     assert source.shape == target.shape == (2, 4)
-    assert [text.decode() for text in translator.target.decode(target).numpy()] == ["a dog", "a dog runs"]
+    assert [*map(translator.target.decode, target)] == ["a dog", "a dog runs"]
     assert (target[:, 2:] == [[3, 0], [target[1, 2], 3]]).all()  # a cut sentence ends with the end token, too
 
 
@@ -304,7 +305,7 @@ def test_batches_of_like_token_counts(config, saved):
     pairs = translation_data.read(config, "train")
     batches = translation_data.batches(*pairs, (translator.source, translator.target), config, "train")
     rows = 0
-    for (source, _), target, _ in batches.dataset.as_numpy_iterator():
+    for (source, _), target, _ in batches:
         assert max(source.size, target.size) <= 30
         rows += len(source)
     assert rows == len(pairs[0])
@@ -316,7 +317,7 @@ def test_jit_pads_to_multiples_of_eight(config, saved):
     config = dataclasses.replace(config, jit=True)
     pairs = translation_data.read(config, "validation")
     batches = translation_data.batches(*pairs, (translator.source, translator.target), config, "validation")
-    for (source, read), target, weights in batches.dataset.as_numpy_iterator():
+    for (source, read), target, weights in batches:
         assert {x.shape[1] for x in (source, read, target, weights)} == {8}
 
 

@@ -34,9 +34,9 @@ def test_batches_hold_each_image_once_with_all_its_questions(config, split):
     for epoch in (0, 1, 0):
         batches.epoch = epoch
         found, names = [], []
-        for (pixels, owners, ids), counts in batches.dataset.as_numpy_iterator():
+        for (pixels, owners, ids), counts in batches:
             assert len(pixels) == 6
-            texts = [text.decode() for text in tokenizer.decode(ids).numpy()]
+            texts = [*map(tokenizer.decode, ids)]
             assert counts.sum(axis=1).tolist() == [1.0] * len(texts)
             names += [name_of[image.tobytes()] for image in pixels]
             for owner, text, count in zip(owners, texts, counts, strict=True):
@@ -57,7 +57,7 @@ def test_several_annotators_are_counted(config, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(data.read(config, "train")[0].image.read())
     _, _, batches = batches_of(dataclasses.replace(config, data=str(tmp_path)), "train")
-    (((_, owners, _), counts),) = batches.dataset.as_numpy_iterator()
+    (((_, owners, _), counts),) = batches
     np.testing.assert_array_equal(counts, [[2, 1, 0, 0, 0, 0, 1, 0]])
     np.testing.assert_array_equal(owners, [0])
 

@@ -141,9 +141,22 @@ class Subwords extends Words {
         const score = this.scores.get(pieces[index] + pieces[index + 1]) ?? -Infinity;
         if (score > bestScore) [best, bestScore] = [index, score];
       }
-      if (best < 0) return pieces;
+      if (best < 0) return this.mergeUnknown(pieces);
       pieces.splice(best, 2, pieces[best] + pieces[best + 1]);
     }
+  }
+
+  /** Joins each run of unknown pieces to one. */
+  mergeUnknown(pieces) {
+    const merged = [];
+    let previousIsKnown = true;
+    for (const piece of pieces) {
+      const isKnown = this.ids.has(piece);
+      if (isKnown || previousIsKnown) merged.push(piece);
+      else merged[merged.length - 1] += piece;
+      previousIsKnown = isKnown;
+    }
+    return merged;
   }
 
   /** Replaces the longest sequences of bytes that the normalizer's trie has. */
@@ -180,12 +193,6 @@ class Subwords extends Words {
       }
     }
     return [length, replacement];
-  }
-
-  encode(text) {
-    const ids = this.split(text).map((piece) => this.ids.get(piece) ?? UNKNOWN);
-    // A run of unknown pieces is one.
-    return ids.filter((id, index) => id !== UNKNOWN || ids[index - 1] !== UNKNOWN);
   }
 
   decode(ids) {

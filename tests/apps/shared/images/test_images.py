@@ -10,8 +10,8 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps.shared.images.graph import decode_in_graph
-from keras_recurrent.apps.shared.images.pixels import ImageError, decode, decode_batch, resize
+from keras_recurrent.apps.shared.images.pixels import ImageError, decode, decode_batch
+from keras_recurrent.apps.shared.saved_model.images import decode_in_graph, resize
 from PIL import Image
 
 HEIGHT, WIDTH = 37, 53

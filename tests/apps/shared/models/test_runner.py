@@ -1,9 +1,10 @@
-"""The program of an export splits texts and resizes pictures as the model's training does."""
+"""The program of an export resizes pictures as a SavedModel does."""
 
 import io
 
 import numpy as np
 import pytest
+<<<<<<< HEAD
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +41,10 @@ def test_ids_and_texts_are_those_of_the_training(tokenizers, texts):
         assert [ours.encode(text) for text in texts] == ids
         decoded = [text.decode() for text in tokenizer.decode(tf.ragged.constant(ids, tf.int32, 1).to_tensor()).numpy()]
         assert [ours.decode(row) for row in ids] == decoded
+=======
+from keras_recurrent.apps.shared.models import runner
+from keras_recurrent.apps.shared.saved_model.images import resize
+>>>>>>> aec47dc (Tests of the tokenizers of training, of the runner and of the graph)
 
 
 @pytest.mark.parametrize("shape", [(30, 20), (7, 50), (16, 16), (1, 3)])

@@ -23,7 +23,7 @@ from keras_recurrent.apps.shared.text.writing import Sampling
 from PIL import Image
 
 from ...data import write
-from .test_runner import TEXTS
+from ..saved_model.test_tokenizers import TEXTS
 from .test_runtimes import MODELS, arguments_and_answers, assert_same
 
 pytestmark = pytest.mark.deploy
@@ -392,7 +392,7 @@ def tokenizers(request, tmp_path_factory, module):
             }""",
             [name, kind, encoded(path.read_bytes()), lowercase],
         )
-        pairs[name] = runner.TOKENIZERS[kind](path, lowercase)
+        pairs[name] = runner.TOKENIZERS[kind].read(path, lowercase)
     return pairs
 
 

@@ -8,15 +8,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_recurrent.apps.shared.errors import ModelFolderError
-from keras_recurrent.apps.shared.text.normalization import nfc, normalize
+from keras_recurrent.apps.shared.saved_model.normalization import nfc, normalize
+from keras_recurrent.apps.shared.saved_model.texts import strings
+from keras_recurrent.apps.shared.saved_model.tokenizers import in_graph
 from keras_recurrent.apps.shared.text.tokenizers import (
-    END,
     UNKNOWN,
     CharacterTokenizer,
     LiteralCharacterTokenizer,
     SubwordTokenizer,
     WordTokenizer,
-    strings,
 )
 from keras_recurrent.datasets.files import nfc as python_nfc
 
@@ -73,9 +73,9 @@ def tokenizer(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizer")
     fitted.save(folder / "tokenizer")
     loaded = request.param.load(folder / "tokenizer", lowercase=False)
-    module = tf.Module()
-    module.tracked = loaded.tracked
-    module.encode = tf.function(loaded.encode, input_signature=[tf.TensorSpec([None], tf.string)])
+    graph, module = in_graph(loaded), tf.Module()
+    module.tracked = graph.tracked
+    module.encode = tf.function(graph.ids_of, input_signature=[tf.TensorSpec([None], tf.string)])
     tf.saved_model.save(module, str(folder / "export"))
     return fitted, loaded, tf.saved_model.load(str(folder / "export"))
 
@@ -85,44 +85,44 @@ def tokenizer(request, tmp_path_factory):
 @given(texts=st.lists(any_text | st.text(st.sampled_from(NFC + NFD + SPACES), max_size=20), max_size=10))
 def test_training_python_object_and_export_agree(tokenizer, texts):
     fitted, loaded, exported = tokenizer
-    ids = fitted.encode(strings(texts)).to_list()
-    assert loaded.encode(strings(texts)).to_list() == exported.encode(strings(texts)).to_list() == ids
+    ids = [*fitted.encode_all(texts)]
+    assert [*loaded.encode_all(texts)] == exported.encode(strings(texts)).to_list() == ids
     if not isinstance(loaded, LiteralCharacterTokenizer):
         # The data sets' readers and the graph see the same text.
-        assert loaded.encode(strings([python_nfc(text) for text in texts])).to_list() == ids
+        assert [*loaded.encode_all([python_nfc(text) for text in texts])] == ids
 
 
 def test_decomposed_texts_and_other_spaces_are_known_words(tokenizer):
     for each in tokenizer[:2]:
         if not isinstance(each, LiteralCharacterTokenizer):
             texts = [NFC, NFD, NFC.replace(" ", "\u202f"), NFD.replace(" ", "\u3000\xa0")]
-            rows = each.encode(strings(texts)).to_list()
+            rows = [*each.encode_all(texts)]
             assert rows == rows[:1] * 4
             assert UNKNOWN not in rows[0]
-            assert decoded(each.decode(tf.constant(rows))) == [NFC] * 4
+            assert each.decode(rows[0]) == NFC
 
 
 def test_characters_of_the_generator_stay_as_they_are():
     text = f"{NFD}\u202f \xa0\u3000\n\n\ufeff!"
     tokenizer = LiteralCharacterTokenizer.fit([text], 100)
     assert set(tokenizer.vocabulary) == set(text)
-    assert decoded(tokenizer.decode(tokenizer.encode([text]).to_tensor())) == [text]
+    assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @pytest.mark.parametrize("content", ["a\r\nb\r\nc\r\n", "\ufeffa\nb\nc\n", "a\rb\rc\r", "a\nb\nc"])
 def test_vocabulary_files_of_editors(content, tmp_path):
     (tmp_path / "vocabulary.txt").write_bytes(content.encode())
     tokenizer = WordTokenizer.load(tmp_path / "vocabulary.txt", lowercase=False)
-    assert tokenizer.encode(tf.constant(["a b c"])).to_list() == [[4, 5, 6, END]]
+    assert tokenizer.encode("a b c") == [4, 5, 6]
 
 
 def test_vocabularies_of_other_forms_keep_their_ids(tmp_path):
     path = tmp_path / "vocabulary.txt"
     path.write_text("u\u0308ber\ne\u0301\n\u00e9\nTu\xa0viens\nTu\n\ufeffTu\n", encoding="utf-8")
     tokenizer = WordTokenizer.load(path, lowercase=False)
-    assert tokenizer.encode(tf.constant(["u\u0308ber \u00fcber e\u0301 Tu"])).to_list() == [[4, 4, 6, 8, END]]
+    assert tokenizer.encode("u\u0308ber \u00fcber e\u0301 Tu") == [4, 4, 6, 8]
     assert len(tokenizer) == 10
-    assert decoded(tokenizer.decode(tf.constant([[4, 5, 7]]))) == ["\u00fcber e\u0301 Tu\xa0viens"]
+    assert tokenizer.decode([4, 5, 7]) == "\u00fcber e\u0301 Tu\xa0viens"
 
 
 @pytest.mark.parametrize(

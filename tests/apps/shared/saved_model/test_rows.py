@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps.shared.models.rows import answer_usable, first_error
+from keras_recurrent.apps.shared.saved_model.rows import answer_usable, first_error
 
 
 def test_the_first_error_of_each_row():

@@ -3,8 +3,9 @@ import random
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_recurrent.apps.shared.saved_model.texts import encode_checked, is_utf_8
+from keras_recurrent.apps.shared.saved_model.tokenizers import in_graph
 from keras_recurrent.apps.shared.text.tokenizers import CharacterTokenizer, SubwordTokenizer, WordTokenizer
-from keras_recurrent.apps.shared.text.usable import encode_checked, is_utf_8
 
 
 def is_decodable(content):
@@ -29,7 +30,7 @@ def test_utf_8_is_what_python_decodes():
 @pytest.mark.parametrize("tokenizer_type", [WordTokenizer, CharacterTokenizer, SubwordTokenizer])
 def test_errors_of_texts(tokenizer_type):
     texts = ["a dog sleeps .", "", " \t\u00a0", b"a \xe2\x82", "a b c d e f g h i j k l m n o p q r s t u v w"]
-    tokenizer = tokenizer_type.fit(["a dog sleeps . a cat"], 60)
+    tokenizer = in_graph(tokenizer_type.fit(["a dog sleeps . a cat"], 60))
     max_length = int(tokenizer.encode(texts[:1]).row_lengths()[0])
     ids, error, is_usable = encode_checked(tokenizer, tf.constant(texts), "text", max_length, limit=max_length + 2)
     empty = b"the text is empty"

@@ -61,6 +61,9 @@ def without_figure(request, monkeypatch):
         monkeypatch.setattr("keras_recurrent.apps.shared.training.fit.draw_history", lambda *paths: None)
 
 
+SIGNATURE = (keras.InputSpec(shape=(None, 4), dtype="float32"), keras.InputSpec(shape=(None, 1), dtype="float32"))
+
+
 def model_of(seed=0):
     keras.utils.set_random_seed(seed)
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "tanh"), Dropout(0.2), keras.layers.Dense(1)])
@@ -72,11 +75,10 @@ def batches(seed=0):
         for rows in np.split(order, 5):
             yield INPUTS[rows], TARGETS[rows]
 
-    signature = tf.TensorSpec((None, 4)), tf.TensorSpec((None, 1))
-    return EpochBatches(of_epoch, signature, count=5, is_fixed=True)
+    return EpochBatches(of_epoch, SIGNATURE, count=5, is_fixed=True)
 
 
-VALIDATION = tf.data.Dataset.from_tensors((INPUTS, TARGETS))
+VALIDATION = EpochBatches(lambda epoch: [(INPUTS, TARGETS)], SIGNATURE, count=1, is_fixed=True)
 CONFIG = TrainingConfig(epochs=6, patience=6, learning_rate=0.02, schedule="constant")
 
 
@@ -94,7 +96,7 @@ def test_order_depends_on_the_epoch_alone():
     data = batches()
     epochs = []
     for data.epoch in (0, 1, 0):
-        epochs.append(np.concatenate([inputs for inputs, _ in data.dataset.as_numpy_iterator()]))
+        epochs.append(np.concatenate([inputs for inputs, _ in data]))
     assert (epochs[0] == epochs[2]).all()
     assert (epochs[0] != epochs[1]).any()
     assert int(data.dataset.cardinality()) == 5
@@ -106,7 +108,7 @@ def test_leaves_the_best_epoch(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "history.csv", "figures", STATES}
     history = history_of(tmp_path)
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert model.evaluate(VALIDATION, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-5)
+    assert model.evaluate(VALIDATION.dataset, verbose=0) == pytest.approx(history["val_loss"].min(), rel=1e-5)
     saved = keras.models.load_model(tmp_path / "model.keras")
     assert getattr(saved, "optimizer", None) is None
     np.testing.assert_array_equal(saved.predict(INPUTS, verbose=0), model.predict(INPUTS, verbose=0))
@@ -269,7 +271,7 @@ def test_moving_average_is_what_is_measured_and_kept(tmp_path):
     model = train(averaged, dataclasses.replace(CONFIG, epochs=2, ema=0.9))
     assert any((a != b).any() for a, b in zip(last, model.get_weights(), strict=True))
     measured = history_of(averaged)["val_loss"].min()
-    assert model.evaluate(VALIDATION, verbose=0) == pytest.approx(measured, rel=1e-5)
+    assert model.evaluate(VALIDATION.dataset, verbose=0) == pytest.approx(measured, rel=1e-5)
     # The steps are taken from the weights themselves.
     np.testing.assert_array_equal(history_of(averaged)["loss"], history_of(plain)["loss"])
 
@@ -477,7 +479,7 @@ def test_batches_that_depend_on_the_weights_are_made_after_the_step_before():
             seen.append(weight.item())
             yield np.ones((1, 1), "float32"), weight + 1  # each step brings the weight half a unit up
 
-    signature = (tf.TensorSpec((None, 1)), tf.TensorSpec((None, 1)))
+    signature = (keras.InputSpec(shape=(None, 1), dtype="float32"),) * 2
     batches = EpochBatches(of_epoch, signature, count=6, is_fixed=True, prefetch=False)
     model.compile(keras.optimizers.SGD(0.25), "mse")
     model.fit(batches.dataset, epochs=1, shuffle=False, verbose=0)
