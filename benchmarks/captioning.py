@@ -29,8 +29,9 @@ from keras_recurrent.apps.captioning import data
 from keras_recurrent.apps.captioning.config import Config
 from keras_recurrent.apps.captioning.model import Captioner, build
 from keras_recurrent.apps.shared.images.backbones import configured_backbone
-from keras_recurrent.apps.shared.images.graph import decode_in_graph
 from keras_recurrent.apps.shared.images.pixels import pixel_reader
+from keras_recurrent.apps.shared.saved_model.images import decode_in_graph
+from keras_recurrent.apps.shared.saved_model.tokenizers import in_graph
 from keras_recurrent.apps.shared.text.tokenizers import END, WordTokenizer
 from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.datasets.images import CaptionedImage, Image
@@ -114,11 +115,13 @@ def compare(backbone, examples, tokenizer, config, options):
     twin.copy(ours)
     search = {"beam_size": 5, "max_length": options.steps, "alpha": 1.0}
 
+    graph = in_graph(tokenizer)
+
     def captions(side, contents):
         pixels, _ = decode_in_graph(contents, config.image_size)
         maps = backbone(tf.cast(pixels, tf.float32), training=False)
         hypotheses = (side.model if side is not twin else twin).search(maps, **search)
-        return tokenizer.decode(hypotheses.tokens[:, 0])
+        return graph.decode(hypotheses.tokens[:, 0])
 
     graphs = {
         side: tf.function(functools.partial(captions, side), [tf.TensorSpec([None], tf.string)], autograph=False)

@@ -14,6 +14,7 @@ from keras_recurrent.apps.classification import model
 from keras_recurrent.apps.classification.config import Config
 from keras_recurrent.apps.shared import figures
 from keras_recurrent.apps.shared.models import outputs
+from keras_recurrent.apps.shared.text.batches import encode_padded
 from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.layers import gate_activations, gradient_flow, state_norms
 
@@ -31,7 +32,7 @@ def main():
     (explanation,) = classifier.explain([TEXT])
     print(explanation["probabilities"])
     encoder = classifier.model.get_layer("encoder")
-    ids = classifier.tokenizer.encode([TEXT]).to_tensor().numpy()
+    ids = encode_padded(classifier.tokenizer, [TEXT])
     embedded = encoder.embedding(ids)
     gates = {name: values[0] for name, values in gate_activations(encoder.layers[0], embedded).items()}
     norms = {name: values[0] for name, values in state_norms(encoder.layers[0], embedded).items()}

@@ -21,14 +21,15 @@ import tensorflow as tf
 import timing
 from keras import layers, ops
 from keras_recurrent.apps.shared.images.backbones import SMALL, load_backbone
-from keras_recurrent.apps.shared.images.graph import decode_in_graph
-from keras_recurrent.apps.shared.images.image_model import IMAGE_BYTES
 from keras_recurrent.apps.shared.images.pixels import pixel_reader
+from keras_recurrent.apps.shared.saved_model.images import decode_in_graph
+from keras_recurrent.apps.shared.saved_model.tokenizers import in_graph
 from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
 from keras_recurrent.apps.vqa import data
 from keras_recurrent.apps.vqa.answers import AnswerCrossentropy
 from keras_recurrent.apps.vqa.config import Config
-from keras_recurrent.apps.vqa.model import QUESTIONS, TOP, Answerer, build
+from keras_recurrent.apps.vqa.model import TOP, Answerer, build
+from keras_recurrent.apps.vqa.signatures import QUESTIONS
 from keras_recurrent.export.formats import write_saved_model
 from timing import print_header, row, training_row
 from twin import TwinImageEncoder, copy
@@ -88,14 +89,17 @@ class Twin:
     def export(self, folder, config, tokenizer, answers):
         """Writes a SavedModel with the signature of an `Answerer`."""
 
+        graph = in_graph(tokenizer)
+
         def best(image_bytes, question):
             pixels, _ = decode_in_graph(image_bytes, config.image_size)
-            ids = tokenizer.encode_padded(question)[:, : config.max_length]
+            ids = graph.padded(graph.encode(question, config.max_length))
             logits = self.model([tf.cast(pixels, tf.float32), tf.range(tf.shape(question)[0]), ids])
             probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(TOP, len(answers)))
             return {"answers": tf.gather(tf.constant(answers), indices), "probabilities": probabilities}
 
-        write_saved_model(folder, {"serving_default": (best, [IMAGE_BYTES, QUESTIONS])}, [tokenizer.tracked])
+        image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
+        write_saved_model(folder, {"serving_default": (best, [image_bytes, QUESTIONS])}, [graph.tracked])
 
 
 def training(sides, examples, tokenizer, answers, config, options, backbone_model):
@@ -156,7 +160,7 @@ def main():
     examples = data.read(config, "train")[:640]
     texts = [question.text for example in examples for question in example.questions]
     tokenizer = WordTokenizer.fit(texts, config.vocabulary_size, config.lowercase)
-    answers = data.answers_of(examples, config)
+    answers = data.answer_vocabulary(examples, config)
     backbone_model = load_backbone(options.backbone, config.image_size)
     backbone_model.trainable = options.backbone == SMALL
 
