@@ -122,7 +122,7 @@ def random_pairs(count, vocabulary_size):
     lengths = np.maximum(np.exp(logs).round().astype(int), 2)
     return [
         [random.integers(END + 1, vocabulary_size, n - 1).tolist() for n in side] for side in lengths.T
-    ]  # encoding adds an end
+    ]
 
 
 def training(sides, dataset, options):
@@ -243,7 +243,7 @@ def main():
     results = {}
     texts = data.read(config, "train") if options.data else random_pairs(29_000, config.vocabulary_size)
     if options.tables or options.profile:
-        tokenizers = [Ids(range(config.vocabulary_size))] * 2  # random pairs are ids already
+        tokenizers = [Ids(range(config.vocabulary_size))] * 2  # random pairs are ids already, without the end
         if options.data:
             tokenizers = [SubwordTokenizer.fit(side, config.vocabulary_size, config.lowercase) for side in texts]
         results = compare(data.batches(*texts, tokenizers, config, "train").dataset, config, options)
