@@ -81,7 +81,7 @@ def _usable_ids(
     ):
         if count:
             note(f"{split}: {count} pairs {description}")
-    usable = has_text & ~is_long if skips else has_text
+    usable = np.asarray(has_text & ~is_long if skips else has_text)
     if not usable.any():
         raise DataError(f"no sentence pair has text on both sides and at most {config.max_length} tokens on each")
     return [side.select(usable).cut(config.max_length) for side in ids]

@@ -49,6 +49,9 @@ class Tokenizer(Protocol):
     lowercase: bool
     tokens: list[str]
 
+    def __len__(self) -> int:
+        """Returns the number of ids."""
+
     def clean(self, text: str) -> str:
         """Returns a text in Unicode's form NFC with single spaces, in lower case if `lowercase` is set."""
 
@@ -92,7 +95,7 @@ class Tokenizer(Protocol):
 class _Vocabulary(runner.Words):
     """Base of the tokenizers with a list of tokens."""
 
-    file = "vocabulary.txt"
+    file: ClassVar[str] = "vocabulary.txt"
 
     def __init__(self, vocabulary: Iterable[str], lowercase: bool = False) -> None:
         super().__init__([*vocabulary], lowercase)
@@ -178,7 +181,7 @@ class CharacterTokenizer(_Vocabulary, runner.Characters):
 class LiteralCharacterTokenizer(_Vocabulary, runner.LiteralCharacters):
     """Splits texts into characters as they are: line breaks, runs of spaces and decomposed characters are kept."""
 
-    file = "characters.json"
+    file: ClassVar[str] = "characters.json"
 
     def save(self, path: Path) -> None:
         """Writes the characters as a list in JSON, from id 4 on."""
@@ -207,7 +210,7 @@ class SubwordTokenizer(runner.Subwords):
         SentencePiece.
     """
 
-    file = "sentencepiece.model"
+    file: ClassVar[str] = "sentencepiece.model"
 
     def __init__(self, model: bytes, lowercase: bool = False) -> None:
         # First, because it raises an error for a damaged model.
