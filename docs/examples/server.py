@@ -73,7 +73,7 @@ class SavedModelAPI(litserve.LitAPI):
         if isinstance(output, ValueError):
             return bad_request(str(output))
         # All other outputs of a row that cannot be used are empty or 0.
-        is_usable = any(np.any(value) for name, value in output.items() if name != "error")
+        is_usable = any(np.asarray(value, object).any() for name, value in output.items() if name != "error")
         if output["error"] and not is_usable:
             return bad_request(output["error"].decode())
         return {name: as_json(value) for name, value in output.items()}
