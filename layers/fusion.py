@@ -320,10 +320,11 @@ class FilmFusion(Fusion):
 
     def _features(self, image: Memory, question: Memory, owners: Tensor | None) -> Tensor:
         """Computes the features of each cell, `(batch, rows, columns, units)`."""
-        modulations = ops.reshape(self.modulation(question.summary), (-1, self.blocks, 2, 1, 1, self.units))
+        # Of 5 axes, because LiteRT's converter in TensorFlow 2.20 slices no tensors of 6.
+        modulations = ops.reshape(self.modulation(question.summary), (-1, 2 * self.blocks, 1, 1, self.units))
         cells = ops.reshape(image.values, (-1, self.side, self.side, image.values.shape[-1]))
         for index in range(self.blocks):
-            scale, shift = modulations[:, index, 0], modulations[:, index, 1]
+            scale, shift = modulations[:, 2 * index], modulations[:, 2 * index + 1]
             cells = self.narrow[index](cells)
             normalized = self.normalizations[index](self.wide[index](cells))
             if index == 0:  # from here on the features depend on the question
