@@ -301,6 +301,7 @@ def _open_onnx(path):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # several threads wait for each other more than they compute
     options.add_session_config_entry("session.disable_quant_qdq", "1")  # weights in int8 are converted once, on loading
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
