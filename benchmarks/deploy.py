@@ -4,21 +4,22 @@
     python benchmarks/deploy.py --cells gru --shapes 1x50x128 --mask --json table.json
     python benchmarks/deploy.py --translator saved_models/de-en --texts test.de --beam-size 1 --threads 1
 
-Layers, one sequence per call, in turns in one process:
+A layer runs over a sequence of `steps` vectors of `units` numbers and returns its last output. Keras's layer has the
+same weights and runs in `tf.function`, with and without XLA. Our layer runs from the files of `export_model`. A call
+takes and returns NumPy arrays. Before anything is timed, the outputs of all are compared. All runtimes use `--threads`
+threads. There are two tables:
 
-A layer runs over a sequence of `steps` vectors of `units` numbers and returns its last output. Our layers run in ONNX
-Runtime, OpenVINO (float32) and LiteRT, from the files of `export_model`. Keras's layer has the same weights and runs in
-`tf.function`, with and without XLA. The last column is the time in ONNX Runtime divided by the better of these two.
+- Latency: all sides take turns in one process. In each of `--runs` turns, each side makes `--calls` calls in a row; the
+  time of a turn is the median call, and figures are the shortest turns in milliseconds. The last column is the time in
+  ONNX Runtime divided by the better of Keras with and without XLA.
+- Formats: each runs in a separate process. `load` is the time from the start of the process to the loaded model, with
+  all imports, `first` the first call, `median` that of 100 more, and `memory` the peak of the process (Linux only).
 
-Before anything is timed, the outputs of all are compared. In each of `--runs` turns, each side makes `--calls` calls
-in a row; the time of a turn is the median call, and figures are the shortest turns in milliseconds. All runtimes use
-`--threads` threads.
-
-With `--translator`, each format runs in a separate process that translates the texts, one per call, with alignments:
-the SavedModel by its signature `nbest` in TensorFlow, the others by `runner.py`. `load` is the time from the start of
-the process to the loaded model, with all imports, and `memory` the peak of the process (Linux only).
+With `--translator`, the second table is that of a translator. It translates the texts, one per call, with alignments:
+the SavedModel by its signature `nbest` in TensorFlow, the others by `runner.py`, which chooses the number of threads.
 """
 
+import functools
 import itertools
 import json
 import os
@@ -31,6 +32,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import runtimes
 import tensorflow as tf
 import timing
 from keras_recurrent import layers
@@ -39,7 +41,28 @@ from keras_recurrent.apps.shared.models.runtimes import write_runtime
 from keras_recurrent.export import export_model
 
 CELLS = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
-COLUMNS = ("Keras", "Keras, XLA", "ONNX Runtime", "OpenVINO", "LiteRT")
+# Of the table of latencies, with the names of `runtimes.py`.
+COLUMNS = {
+    "Keras": "keras",
+    "Keras, XLA": "keras_xla",
+    "ONNX Runtime": "onnx",
+    "OpenVINO": "openvino",
+    "LiteRT": "litert",
+}
+ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite", "saved_model": ""}
+LAYER_FORMATS = ("saved_model", "onnx", "onnx-int8", "openvino", "openvino-float16", "litert", "litert-int8")
+TRANSLATOR_FORMATS = (
+    "saved_model",
+    "onnx",
+    "onnx-float16",
+    "onnx-int8",
+    "openvino",
+    "litert",
+    "litert-float16",
+    "litert-int8",
+)
+FIGURES = {"megabytes": 2, "load": 1, "first": 2, "median": 2, "per_second": 1, "memory": 0}
+FIGURE_COLUMNS = "file, MB | load, s | first, ms | median, ms | {} per second | memory, MB"
 
 
 def build(module, cell, shape, mask):
@@ -51,57 +74,22 @@ def build(module, cell, shape, mask):
     return keras.Model(inputs, getattr(module, CELLS[cell])(units)(inputs[0], mask=inputs[1] if mask else None))
 
 
-def keras_call(model, inputs, jit):
-    """Returns a function that runs a model in TensorFlow."""
-    tensors = [tf.constant(x) for x in inputs.values()]
-    function = tf.function(lambda: model(tensors, training=False), jit_compile=jit, autograph=False)
-    return lambda: function().numpy()
-
-
-def onnx_call(path, inputs, threads):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options)
-    return lambda: session.run(None, inputs)[0]
-
-
-def openvino_call(path, inputs, threads):
-    import openvino
-
-    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    request = openvino.compile_model(path, "CPU", options).create_infer_request()
-    return lambda: request.infer(inputs, share_inputs=True)[0]
-
-
-def litert_call(path, inputs, threads):
-    from ai_edge_litert.interpreter import Interpreter
-
-    runner = Interpreter(str(path), num_threads=threads).get_signature_runner("serving_default")
-    return lambda: runner(**inputs)["output_0"]
-
-
-RUNTIMES = {"onnx": (".onnx", onnx_call), "openvino": (".xml", openvino_call), "litert": (".tflite", litert_call)}
-
-
-def calls(cell, shape, mask, threads, folder):
-    """Returns a function per column that runs the layer there."""
+def export_layer(cell, shape, mask, folder):
+    """Writes the layer in all formats, and its inputs. Returns the paths by the formats' names, and the inputs."""
     twin, ours = (build(module, cell, shape, mask) for module in (keras.layers, layers))
     ours.set_weights(twin.get_weights())
-    random = np.random.default_rng(0)
-    inputs = {"sequences": random.normal(size=shape).astype("float32")}
+    inputs = {"sequences": np.random.default_rng(0).normal(size=shape).astype("float32")}
     if mask:
         inputs["mask"] = np.arange(shape[1])[None] < np.full((shape[0], 1), shape[1] * 4 // 5)
-    functions = [keras_call(twin, inputs, jit) for jit in (False, True)]
-    for format, (ending, call) in RUNTIMES.items():
-        path = Path(folder) / f"model{ending}"
-        export_model(ours, path, format, right_padded_masks=mask)
-        functions.append(call(path, inputs, threads))
-    expected = functions[0]()
-    for name, function in zip(COLUMNS, functions, strict=True):
-        np.testing.assert_allclose(function(), expected, atol=1e-5, rtol=0, err_msg=f"{cell} {shape} {name}")
-    return functions
+    paths = {"keras": folder / "model.keras"}
+    twin.save(paths["keras"])
+    paths["keras_xla"] = paths["keras"]
+    for name in LAYER_FORMATS:
+        format, _, quantize = name.partition("-")
+        paths[name] = folder / name / f"model{ENDINGS[format]}"
+        paths[name].parent.mkdir()
+        export_model(ours, paths[name], format, quantize=quantize or None, right_padded_masks=mask)
+    return paths, inputs
 
 
 def interleaved(functions, turns, calls):
@@ -113,85 +101,79 @@ def interleaved(functions, turns, calls):
     return [min(of) for of in zip(*times, strict=True)]
 
 
-def layers_table(options):
-    """Prints the table of the layers and returns its rows."""
+def latencies(paths, inputs, options):
+    """Returns the milliseconds of a call for each of `COLUMNS`."""
+    calls = [runtimes.RUNTIMES[name](str(paths[name]), options.threads) for name in COLUMNS.values()]
+    expected = calls[0](inputs)
+    for name, call in zip(COLUMNS, calls, strict=True):
+        np.testing.assert_allclose(call(inputs), expected, atol=1e-5, rtol=0, err_msg=f"{paths[COLUMNS[name]]}")
+    functions = [functools.partial(call, inputs) for call in calls]
+    return dict(zip(COLUMNS, interleaved(functions, options.runs, options.calls), strict=True))
+
+
+def layers_tables(options):
+    """Prints both tables of the layers and returns their rows."""
     print(f"\n| cell | shape | {' | '.join(COLUMNS)} | ONNX / Keras |\n|---|---|{'---|' * len(COLUMNS)}---|")
-    rows = []
+    latency_rows, format_rows = [], []
     for cell, text in itertools.product(options.cells, options.shapes):
         shape = tuple(map(int, text.split("x")))
         with tempfile.TemporaryDirectory() as folder:
-            functions = calls(cell, shape, options.mask, options.threads, folder)
-            times = dict(zip(COLUMNS, interleaved(functions, options.runs, options.calls), strict=True))
-        ratio = times["ONNX Runtime"] / min(times["Keras"], times["Keras, XLA"])
-        rows.append({"cell": cell, "shape": text, "ms": times, "ratio": ratio})
-        print(f"| {cell} | {text} | {' | '.join(f'{t:.3f}' for t in times.values())} | {ratio:.2f} |", flush=True)
-    return rows
+            paths, inputs = export_layer(cell, shape, options.mask, Path(folder))
+            times = latencies(paths, inputs, options)
+            ratio = times["ONNX Runtime"] / min(times["Keras"], times["Keras, XLA"])
+            latency_rows.append({"cell": cell, "shape": text, "ms": times, "ratio": ratio})
+            print(f"| {cell} | {text} | {' | '.join(f'{t:.3f}' for t in times.values())} | {ratio:.2f} |", flush=True)
+            file = Path(folder) / "inputs.npz"
+            np.savez(file, **inputs)
+            for name, path in paths.items():
+                _, figures = measure(name.partition("-")[0], path, file, options.threads)
+                format_rows.append({"cell": cell, "shape": text, "format": name, **figures})
+    print(f"\n| cell | shape | format | {FIGURE_COLUMNS.format('sequences')} |\n{'|---' * 9}|")
+    for row in format_rows:
+        print(f"| {row['cell']} | {row['shape']} | {row['format']} | {as_cells(row)} |", flush=True)
+    return {"layers": latency_rows, "formats": format_rows}
 
 
-# Each format is timed in a process that imports nothing else.
-TRANSLATE = """
-import json, sys, time
-begin = time.perf_counter()
-folder, texts = sys.argv[1], open(sys.argv[2], encoding="utf-8").read().splitlines()
-if folder.endswith("saved_model"):
-    import tensorflow as tf
-    try:
-        import tensorflow_text  # the operations of subwords
-    except ImportError:
-        pass
-    tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[3]))
-    model = tf.saved_model.load(folder)
-    translate = lambda text: model.signatures["nbest"](text=tf.constant([text]))["texts"][0, 0].numpy().decode()
-else:
-    sys.path.insert(0, folder)
-    from runner import Runner
-    model = Runner(folder)
-    translate = lambda text: next(model.predict([text]))["translations"][0]["text"]
-times, results = [time.perf_counter() - begin], []
-for text in texts:
-    start = time.perf_counter()
-    results.append(translate(text))
-    times.append(time.perf_counter() - start)
-# `getrusage` would count the memory of the parent.
-(memory,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps([results, times, int(memory)]))
-"""
-EXPORTS = ("saved_model", "onnx", "onnx-float16", "onnx-int8", "openvino", "litert", "litert-float16", "litert-int8")
+def measure(runtime, path, inputs, threads):
+    """Runs a model in a process of its own. Returns its outputs and a dictionary of `FIGURES`."""
+    command = [sys.executable, runtimes.__file__, runtime, str(path), str(inputs), str(threads)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    outputs, (start, first, *times), memory = json.loads(output.splitlines()[-1])
+    # OpenVINO's model is two files.
+    files = path.rglob("*") if path.is_dir() else [path, *path.parent.glob(f"{path.stem}.bin")]
+    return outputs, {
+        "megabytes": sum(file.stat().st_size for file in files if not file.name.startswith("runner.")) / 1e6,
+        "load": start,
+        "first": 1000 * first,
+        "median": 1000 * statistics.median(times),
+        "per_second": len(times) / sum(times),
+        "memory": memory / 1000,
+    }
+
+
+def as_cells(figures):
+    return " | ".join(f"{figures[key]:.{digits}f}" for key, digits in FIGURES.items())
 
 
 def translator_table(options):
     """Prints the table of the translator and returns its rows."""
     translator = load(options.translator, beam_size=options.beam_size)
-    columns = "file, MB | load, s | first, ms | median, ms | texts per second | memory, MB | texts as the first"
-    print(f"\n| format | {columns} |\n|---|---|---|---|---|---|---|---|")
+    print(f"\n| format | {FIGURE_COLUMNS.format('texts')} | texts as the first |\n{'|---' * 8}|")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in EXPORTS:
+        for name in TRANSLATOR_FORMATS:
             export = Path(folder) / name
             format, _, quantize = name.partition("-")
             if format == "saved_model":
                 translator.export(export)
             else:
                 write_runtime(export, translator, format, quantize or None)
-            command = [sys.executable, "-c", TRANSLATE, str(export), options.texts, str(options.threads)]
-            environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
-            output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-            texts, (start, first, *times), memory = json.loads(output.splitlines()[-1])
-            size = sum(file.stat().st_size for file in export.rglob("*") if not file.name.startswith("runner."))
-            row = {
-                "format": name,
-                "megabytes": size / 1e6,
-                "load": start,
-                "first": 1000 * first,
-                "median": 1000 * statistics.median(times),
-                "per_second": len(times) / sum(times),
-                "memory": memory / 1000,
-                "texts": texts,
-            }
-            rows.append(row)
+            runtime = "translator_saved_model" if format == "saved_model" else "translator"
+            texts, figures = measure(runtime, export, options.texts, options.threads)
+            rows.append({"format": name, **figures, "texts": texts})
             same = sum(map(str.__eq__, texts, rows[0]["texts"]))
-            figures = [f"{row[key]:.1f}" for key in ("megabytes", "load", "first", "median", "per_second", "memory")]
-            print(f"| {name} | {' | '.join(figures)} | {same} of {len(texts)} |", flush=True)
+            print(f"| {name} | {as_cells(figures)} | {same} of {len(texts)} |", flush=True)
     return rows
 
 
@@ -213,7 +195,7 @@ def main():
     if options.translator:
         timing.write_json(options, {"translator": translator_table(options)})
     else:
-        timing.write_json(options, {"layers": layers_table(options)})
+        timing.write_json(options, layers_tables(options))
 
 
 if __name__ == "__main__":

@@ -120,9 +120,7 @@ def random_pairs(count, vocabulary_size):
     covariance = 0.85 * 0.32 * 0.28  # of log lengths: correlation 0.85, deviations .32 and .28
     logs = random.multivariate_normal([2.64, 2.63], [[0.32**2, covariance], [covariance, 0.28**2]], count)
     lengths = np.maximum(np.exp(logs).round().astype(int), 2)
-    return [
-        [random.integers(END + 1, vocabulary_size, n - 1).tolist() for n in side] for side in lengths.T
-    ]
+    return [[random.integers(END + 1, vocabulary_size, n - 1).tolist() for n in side] for side in lengths.T]
 
 
 def training(sides, dataset, options):
