@@ -355,6 +355,7 @@ async function openModel(folder, runtime) {
   ort.env.wasm.numThreads = 1; // several need headers that plain file servers do not send
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["wasm"],
+    graphOptimizationLevel: "basic", // more optimizations take longer than they save
     extra: { session: { disable_quant_qdq: "1" } }, // weights in int8 are converted once, on loading
   });
   return (inputs) => {

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import gzip
 import http.server
 import io
 import json
@@ -296,6 +297,18 @@ def test_a_missing_file_is_one_line(file, message, page, site, export):
     page.wait_for_selector("#error:not(:empty)")
     assert re.match(f"{message}{address}{file}", line(page, "error"))
     assert not page.locator("form").count()
+
+
+def test_a_server_may_declare_gzip_as_the_encoding(page, site, export):
+    def respond(route):
+        """Responds with the content that the script gets from such a server: the browser decompresses it."""
+        file = site[0] / route.request.url.removeprefix(site[1])
+        route.fulfill(body=gzip.decompress(file.read_bytes()))
+
+    page.route("**/*.gz", respond)
+    page.goto(f"{site[1]}{export(MODELS / 'classification')}/")
+    page.wait_for_selector("form")
+    assert ask(page, text="ein Hund")
 
 
 def test_without_a_copy_the_runtime_has_a_pinned_address(chromium, site, runtime):
