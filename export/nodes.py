@@ -162,6 +162,8 @@ def share_weights(graph: Any) -> None:
     orders = dict(_OPERATIONS.values())
     copies = {name: orders[node.op_type] for node in graph.node if node.op_type in orders for name in node.input[1:3]}
     for copy, order in copies.items():
+        if copy not in arrays or len(arrays[copy]) > 1:  # of both directions
+            continue
         gates = np.split(arrays[copy][0].T, len(order), axis=-1)
         kernel = np.concatenate([gates[order.index(gate)] for gate in range(len(order))], axis=-1)
         name = names.get((kernel.shape, kernel.tobytes()))
