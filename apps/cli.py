@@ -22,8 +22,9 @@ from ..export_formats import FORMATS
 from ..extras import MissingExtra
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
+from .shared.backends import BACKENDS, choose_backend, import_backend
 from .shared.config import SearchConfig
-from .shared.console import import_tensorflow, note
+from .shared.console import note
 from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
 from .shared.models import folders, outputs
 from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run = _parse(arguments)
         keep_freed_memory()
-        import_tensorflow()
+        import_backend()
         importlib.import_module(f".{arguments[0]}.model", __package__)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         note("stopped")
         return 130
     except Exception as error:
-        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+        # The names of TensorFlow, and the message of JAX.
+        is_memory = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+        if not is_memory and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         note("not enough memory; lower the sizes of the layers, the batches or the search")
         return 2
@@ -333,6 +336,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
     commands = importlib.import_module(f".{name}.commands", __package__)
     config_class = importlib.import_module(f".{name}.config", __package__).Config
     verb, options = _parse_verb(name, commands, config_class, arguments[1:] or ["--help"])
+    choose_backend(options.pop("backend"))
     if "model" in options:
         folders.read_config(options["model"], name)  # fails before TensorFlow is imported
     if verb == "train":
@@ -362,6 +366,12 @@ def _parse_verb(
         parsers[function.__name__] = _function_parser(function), summary
     parsers["export"] = _export_parser(config_class), _export.__doc__
     for verb, (verb_parser, summary) in parsers.items():
+        verb_parser.add_argument(
+            "--backend",
+            type=OptionType(Literal[*BACKENDS] | None),
+            default=None,
+            help="Keras backend. The default is KERAS_BACKEND, or else TensorFlow if it is installed, or else JAX.",
+        )
         verbs.add_subcommand(verb, verb_parser, help=summary)
     if not arguments[0].startswith("-"):
         _check_name(f"verb of {name}", arguments[0], parsers)

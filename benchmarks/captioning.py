@@ -88,7 +88,7 @@ def compare(backbone, examples, tokenizer, config, options):
     features = np.concatenate([backbone.predict_on_batch(read_pixels(part)) for part in np.array_split(indices, 20)])
     features = features.astype("float16")
     batches = data.batches(examples, lambda indices: features[indices], tokenizer, config, "train", by_length=True)
-    grouped = batches.dataset.take(options.batches).cache()
+    grouped = batches.get_tf_dataset().take(options.batches).cache()
     dataset = grouped.map(one_caption_per_image).cache()
     count = sum(len(target) for _, target, _ in dataset)
     ours, twin = build(config, len(tokenizer)), Twin(config, len(tokenizer), features.shape[1:])
@@ -140,10 +140,10 @@ def pipeline(backbone, examples, tokenizer, config, options):
     config = dataclasses.replace(config, captions_per_image=1)
     reader = pixel_reader([example.image for example in examples], config.image_size)
     batches = data.batches(examples, reader, tokenizer, config, "train", by_length=not backbone.trainable)
-    count = sum(len(target) for _, target, _ in batches.dataset)
+    count = sum(len(target) for _, target, _ in batches)
     model = build(config, len(tokenizer), backbone)
     model.compile(timing.ADAM(), TokenCrossentropy())
-    calls = [lambda: [*batches.dataset], lambda: model.fit(batches.dataset, shuffle=False, verbose=0)]
+    calls = [lambda: [*batches], lambda: model.fit(batches, shuffle=False, verbose=0)]
     decoded, trained = (count / statistics.median(of) for of in timing.interleaved(calls, options.runs))
     ratio = decoded / trained
     print(f"\nimages per second: decoded {decoded:,.0f}, trained with the backbone {trained:,.0f}, ratio {ratio:.1f}")

@@ -244,7 +244,7 @@ def main():
         tokenizers = [Ids(range(config.vocabulary_size))] * 2  # random pairs are ids already, without the end
         if options.data:
             tokenizers = [SubwordTokenizer.fit(side, config.vocabulary_size, config.lowercase) for side in texts]
-        results = compare(data.batches(*texts, tokenizers, config, "train").dataset, config, options)
+        results = compare(data.batches(*texts, tokenizers, config, "train").get_tf_dataset(), config, options)
     if options.export:
         import tensorflow_text  # noqa: F401, registers the operations of subword tokenizers
 

@@ -113,7 +113,7 @@ def training(sides, examples, tokenizer, answers, config, options, backbone_mode
         ]
     )
     batches = data.batches(examples, lambda indices: images[indices], tokenizer, answers, config, "train")
-    dataset = batches.dataset.take(options.batches).cache()
+    dataset = batches.get_tf_dataset().take(options.batches).cache()
     count = sum(len(batch_answers) for _, batch_answers in dataset)
     inputs, _ = next(iter(dataset))
     logits = [ops.convert_to_numpy(side.model(list(inputs), training=False)) for side in sides]

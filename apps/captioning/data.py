@@ -11,9 +11,10 @@ import numpy as np
 
 from ...datasets.images import CaptionedImage, Image, read_captions
 from ...layers.types import Nest
+from ..shared.backends import uses_xla
 from ..shared.images.pixels import THREADS, Reader, images_per_batch
 from ..shared.images.usable import usable_examples
-from ..shared.text.batches import Ragged, encode_texts, length_batches, length_multiple, teacher_forcing
+from ..shared.text.batches import Ragged, encode_texts, length_batches, teacher_forcing
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
 from .config import Config
@@ -92,7 +93,7 @@ def batches(
         images = read_images(np.array([row.image for row in rows]))
         return caption_batch(images, [row.captions for row in rows], weights, max(sizes), config)
 
-    return EpochBatches(epoch_batches, batch_signature(read_images), math.ceil(len(sizes) / batch_size), is_fixed=True)
+    return EpochBatches(epoch_batches, batch_signature(read_images), lambda epoch: math.ceil(len(sizes) / batch_size))
 
 
 def _encode(examples: Sequence[CaptionedImage], tokenizer: Tokenizer, max_length: int) -> list[list[np.ndarray]]:
@@ -132,14 +133,14 @@ def caption_batch(
     # Transposed to one list per caption, so that missing captions are filled in, and then back.
     weight_columns = list(zip_longest(*weights, fillvalue=0.0))
     caption_columns = list(zip_longest(*captions, fillvalue=()))
-    if length_multiple(config.jit) > 1:  # every new shape is compiled
+    if uses_xla(config.jit):  # every new shape is compiled
         missing = max_captions - len(caption_columns)
         weight_columns += [(0.0,) * len(images)] * missing
         caption_columns += [((),) * len(images)] * missing
     caption_weights = np.array(weight_columns, "float32").T
     rows = [caption for own in zip(*caption_columns, strict=True) for caption in own]
     ids = Ragged.of(rows)
-    padded = ids.padded(np.arange(len(ids)), length_multiple(config.jit))
+    padded = ids.padded(np.arange(len(ids)), config.jit)
     tokens, targets, is_token = (array.reshape(*caption_weights.shape, -1) for array in teacher_forcing(padded))
     return (images, tokens), targets, is_token * caption_weights[:, :, np.newaxis]
 

@@ -77,7 +77,7 @@ def train_on_risk(
         "learning_rate": config.risk_rate,
         "schedule": "cosine",
         "warmup_steps": 0,
-        "accumulate": min(config.accumulate, batches.count),
+        "accumulate": min(config.accumulate, len(batches)),
     }
     before, weights = score(), model.get_weights()
     # The default reduction divides by the sum of the weights, some of which are negative.
@@ -145,7 +145,7 @@ def risk_batches(
         return map(risk_batch, parts, threaded_map(read_images, parts, THREADS))
 
     signature = batch_signature(read_images)
-    return EpochBatches(epoch_batches, signature, math.ceil(count / batch_size), is_fixed=True, prefetch=False)
+    return EpochBatches(epoch_batches, signature, lambda epoch: math.ceil(count / batch_size), prefetch=False)
 
 
 def risk_weights(ids: np.ndarray, scores: np.ndarray, rewards: np.ndarray, alpha: float) -> Tensor:

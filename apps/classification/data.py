@@ -11,7 +11,7 @@ from ...datasets import DataError
 from ...datasets.files import nfc
 from ...datasets.texts import read_texts
 from ..shared.console import note
-from ..shared.text.batches import batches_by_length, encode_texts, length_multiple
+from ..shared.text.batches import batches_by_length, encode_texts
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches
 from .config import Config
@@ -93,10 +93,12 @@ def batches(
     if config.class_weights and split == "train":
         weight_of = len(examples) / len(labels) / np.bincount(indices, minlength=len(labels))
         weights = weight_of[indices].astype("float32")
-    multiple = length_multiple(config.jit)
 
     def make_batch(batch: np.ndarray) -> Any:
-        return ids.padded(batch, multiple), indices[batch], weights[batch]
+        is_text = batch >= 0
+        # The loss divides by the number of rows, empty ones included.
+        own_weights = weights[batch] * is_text * (len(batch) / is_text.sum())
+        return ids.padded(batch, config.jit), indices[batch], own_weights.astype("float32")
 
     signature = (
         keras.InputSpec(dtype="int32", shape=(None, None)),

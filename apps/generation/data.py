@@ -8,7 +8,7 @@ import numpy as np
 
 from ...datasets import DataError
 from ...datasets.texts import read_texts
-from ..shared.text.batches import Ragged, batches_by_length, encode_texts, length_multiple, teacher_forcing
+from ..shared.text.batches import Ragged, batches_by_length, encode_texts, teacher_forcing
 from ..shared.text.tokenizers import END, Tokenizer
 from ..shared.training.batches import EpochBatches, slices
 from .config import Config
@@ -116,10 +116,9 @@ def inputs_and_targets(ids: np.ndarray, feed: str) -> tuple[np.ndarray, np.ndarr
 def line_batches(rows: Ragged, config: Config, split: str) -> EpochBatches:
     """Batches of sequences of similar length, in a new order each epoch for the split `train`."""
     rows = rows.select(rows.lengths > 1)
-    multiple = length_multiple(config.jit)
 
     def make_batch(indices: np.ndarray) -> Any:
-        return inputs_and_targets(rows.padded(indices, multiple), config.feed)
+        return inputs_and_targets(rows.padded(indices, config.jit), config.feed)
 
     tokens = keras.InputSpec(dtype="int32", shape=(None, None))
     signature = tokens, tokens, keras.InputSpec(dtype="float32", shape=(None, None))
@@ -169,4 +168,4 @@ def text_batches(ids: np.ndarray, config: Config, split: str) -> EpochBatches:
     tokens = keras.InputSpec(dtype="int32", shape=(streams, None))
     is_continuation = keras.InputSpec(dtype="float32", shape=(streams,))
     signature = (tokens, is_continuation), tokens, keras.InputSpec(dtype="float32", shape=(streams, None))
-    return EpochBatches(batches, signature, -(-steps // window), is_fixed=True)
+    return EpochBatches(batches, signature, lambda epoch: -(-steps // window))

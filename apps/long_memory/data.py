@@ -178,14 +178,14 @@ def batches(config: Config) -> EpochBatches:
 
     inputs, targets = task.draw(np.random.default_rng(0), 1, config.lag)
     signature = tuple(keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype.name) for x in (inputs, targets))
-    return EpochBatches(epoch_batches, signature, config.steps_per_epoch, is_fixed=True)
+    return EpochBatches(epoch_batches, signature, lambda epoch: config.steps_per_epoch)
 
 
 def validation_batches(config: Config) -> EpochBatches:
     """Batches `(inputs, targets)` that determine when the task is solved, the same for every seed."""
     sequences = TASKS[config.task].draw(np.random.default_rng([986, config.lag]), TEST_SEQUENCES, config.lag)
     parts = list(zip(*(slices(x, config.batch_size) for x in sequences), strict=True))
-    return EpochBatches(lambda epoch: parts, batches(config).signature, len(parts), is_fixed=True)
+    return EpochBatches(lambda epoch: parts, batches(config).signature, lambda epoch: len(parts))
 
 
 def test_sequences(config: Config) -> tuple[np.ndarray, np.ndarray]:

@@ -73,7 +73,8 @@ class TrainingConfig:
         epochs: Maximum number of passes over the training data.
         patience: Number of epochs without improvement after which training stops.
         precision: Data type of the computation. The mixed types are faster on most GPUs.
-        jit: Compile with XLA. Sequences are then padded to multiples of 8 steps, because every new shape is compiled.
+        jit: Compile with XLA. Texts are then padded to few lengths, because every new shape is compiled. The default is
+            to do so on a GPU. JAX always does.
         tensorboard: Write TensorBoard logs to the model's folder. Requires the extra `tensorboard`.
         seed: Seed of all random numbers.
     """
@@ -90,7 +91,7 @@ class TrainingConfig:
     epochs: PositiveInt = 5
     patience: PositiveInt = 3
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    jit: bool = False
+    jit: bool | None = None
     tensorboard: bool = False
     seed: Seed = 0
 

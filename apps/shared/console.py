@@ -1,25 +1,9 @@
 """Messages, progress bars and timing of commands. Everything but results goes to standard error."""
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
-
-from ...extras import import_extra
-
-
-def import_tensorflow() -> None:
-    """Imports TensorFlow without the log lines that it prints on import and that no setting disables."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)
-    try:
-        import_extra("tensorflow", "apps")
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def note(text: Any) -> None:

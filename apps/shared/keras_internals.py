@@ -6,6 +6,9 @@
 from typing import Any
 
 import keras
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+__all__ = ["DataAdapter", "all_trainable_variables", "variable_index"]
 
 
 def all_trainable_variables(optimizer: keras.optimizers.Optimizer) -> list[Any]:

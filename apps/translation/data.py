@@ -8,7 +8,7 @@ import numpy as np
 
 from ...datasets import DataError, read_pairs, read_pairs_file
 from ..shared.console import note
-from ..shared.text.batches import Ragged, batches_by_length, encode_texts, length_multiple, teacher_forcing
+from ..shared.text.batches import Ragged, batches_by_length, encode_texts, teacher_forcing
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches
 from .config import Config
@@ -53,17 +53,15 @@ def batches(
         DataError: If no pair is left.
     """
     source_ids, target_ids = _usable_ids(sources, targets, tokenizers, config, split)
-    multiple = length_multiple(config.jit)
 
     def make_batch(indices: np.ndarray) -> Any:
-        inputs, targets, weights = teacher_forcing(target_ids.padded(indices, multiple))
-        return (source_ids.padded(indices, multiple), inputs), targets, weights
+        inputs, targets, weights = teacher_forcing(target_ids.padded(indices, config.jit))
+        return (source_ids.padded(indices, config.jit), inputs), targets, weights
 
     tokens = keras.InputSpec(dtype="int32", shape=(None, None))
     signature = (tokens, tokens), tokens, keras.InputSpec(dtype="float32", shape=(None, None))
     lengths = np.stack([source_ids.lengths, target_ids.lengths], axis=1)
-    padded = -(-lengths // multiple) * multiple
-    return batches_by_length(make_batch, signature, padded, config, split, config.batch_tokens)
+    return batches_by_length(make_batch, signature, lengths, config, split, config.batch_tokens)
 
 
 def _usable_ids(

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from ...datasets import read_pairs
-from ..shared.console import import_tensorflow
+from ..shared.backends import import_backend
 from ..shared.models.folders import read_config
 
 
 def main(folder: str) -> None:
     """Prints ten translations of a translator that was exported to `export/` in its folder."""
-    import_tensorflow()
+    import_backend()
     import tensorflow as tf
 
     config = read_config(folder, "translation")

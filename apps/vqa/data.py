@@ -9,10 +9,11 @@ import numpy as np
 
 from ...datasets import DataError
 from ...datasets.images import ImageWithQuestions, Question, read_questions
+from ..shared.backends import uses_xla
 from ..shared.console import note
 from ..shared.images.pixels import THREADS, Reader, images_per_batch
 from ..shared.images.usable import usable_examples
-from ..shared.text.batches import encode_texts, length_multiple
+from ..shared.text.batches import bucketed, encode_texts
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
 from .config import Config
@@ -150,9 +151,10 @@ def batches(
         split: The split's name.
 
     Returns:
-        Batches `((images, owners, tokens), counts)`: the output of `read_images`; for each question the index of its
-        image in the batch, int32 `(questions,)`; int32 `(questions, steps)`, 0 at padding; and float32 `(questions,
-        answers + 2)`, the `y_true` of the losses and metrics in `answers`.
+        Batches `((images, owners, tokens), counts, weights)`: the output of `read_images`; for each question the index
+        of its image in the batch, int32 `(questions,)`; int32 `(questions, steps)`, 0 at padding; float32 `(questions,
+        answers + 2)`, the `y_true` of the losses and metrics in `answers`; and float32 `(questions,)`, 1, or 0 for the
+        empty questions that fill a batch for XLA.
     """
     sizes = np.array([len(example.questions) for example in examples])
     firsts = np.cumsum(sizes) - sizes  # the index of each image's first question
@@ -171,9 +173,14 @@ def batches(
     def batch(indices):
         rows = np.concatenate([np.arange(firsts[index], firsts[index] + sizes[index]) for index in indices])
         owners = np.repeat(np.arange(len(indices), dtype="int32"), sizes[indices])
-        tokens = ids.padded(rows, length_multiple(config.jit))
         targets = np.stack([target_counts(counts[row], answer_indices) for row in rows])
-        return (read_images(indices), owners, tokens), targets
+        weights = np.ones(len(rows), "float32")
+        if uses_xla(config.jit):
+            empty = bucketed(len(rows)) - len(rows)
+            rows = np.pad(rows, (0, empty), constant_values=-1)
+            owners, weights = (np.pad(array, (0, empty)) for array in (owners, weights))
+            targets = np.pad(targets, [(0, empty), (0, 0)])
+        return (read_images(indices), owners, ids.padded(rows, config.jit)), targets, weights
 
     images = read_images(np.arange(1))
     signature = (
@@ -183,5 +190,8 @@ def batches(
             keras.InputSpec(dtype="int32", shape=(None, None)),
         ),
         keras.InputSpec(dtype="float32", shape=(None, len(answers) + 2)),
+        keras.InputSpec(dtype="float32", shape=(None,)),
     )
-    return EpochBatches(lambda epoch: threaded_map(batch, order(epoch), THREADS), signature, len(order(0)), True)
+    return EpochBatches(
+        lambda epoch: threaded_map(batch, order(epoch), THREADS), signature, lambda epoch: len(order(epoch))
+    )

@@ -49,8 +49,9 @@ def predict_all(answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> t
     measures: list[dict[str, float]] = []
     predictions: list[int] = []
     images = 0
-    for inputs, counts in progress(batches, batches.count, "answering questions"):
-        logits = forward(*inputs)
+    for inputs, counts, weights in progress(batches, len(batches), "answering questions"):
+        is_question = weights > 0
+        logits, counts = forward(*inputs)[is_question], counts[is_question]
         images += len(inputs[0])
         predictions += np.argmax(logits, axis=-1).tolist()
         columns = {measure.__name__: ops.convert_to_numpy(measure(counts, logits)).tolist() for measure in MEASURES}

@@ -289,7 +289,7 @@ def train(config: Config, folder: str | Path) -> Answerer:
     rows = {split: [(example.image.name, example.questions) for example in examples[split]] for split in examples}
     fit(
         model,
-        AnswerCrossentropy(config.label_smoothing),
+        AnswerCrossentropy(config.label_smoothing, reduction="mean_with_sample_weight"),
         batches["train"],
         batches["validation"],
         config,

@@ -2,13 +2,14 @@
 
 import array
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
-import keras
 import numpy as np
 
+from ..backends import uses_xla
 from ..training.batches import EpochBatches, slices
 from .tokenizers import END, PADDING, START
 
@@ -69,16 +70,17 @@ class Ragged:
         offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_length))])
         return type(self)(self.values[is_kept], offsets)
 
-    def padded(self, indices: Any, multiple: int = 1) -> np.ndarray:
+    def padded(self, indices: Any, jit: bool | None = None) -> np.ndarray:
         """Returns rows as an int32 array `(indices, steps)`, padded with 0.
 
         Args:
-            indices: The indices of the rows.
-            multiple: `steps` is the smallest multiple of this number that fits the longest of the rows.
+            indices: The indices of the rows. -1 is an empty row.
+            jit: The option `jit`. With XLA, `steps` is `bucketed`.
         """
         first = self.offsets[indices]
         lengths = self.offsets[np.add(indices, 1)] - first
-        positions = np.arange(-(-lengths.max(initial=1) // multiple) * multiple)
+        steps = lengths.max(initial=1)
+        positions = np.arange(int(bucketed(steps) if uses_xla(jit) else steps))
         is_entry = positions < lengths[:, np.newaxis]
         array = np.zeros(is_entry.shape, "int32")
         array[is_entry] = self.values[(first[:, np.newaxis] + positions)[is_entry]]
@@ -104,16 +106,21 @@ def encode_texts(tokenizer: Any, texts: Sequence[str], max_length: int | None = 
 def encode_padded(tokenizer: Any, texts: Sequence[str], max_length: int | None = None) -> np.ndarray:
     """Converts texts to ids with an end token, int32 `(batch, steps)`, padded with 0; see `encode_texts`."""
     ids = encode_texts(tokenizer, texts, max_length)
-    return ids.padded(np.arange(len(ids)), length_multiple())
+    return ids.padded(np.arange(len(ids)))
 
 
-def length_multiple(jit: bool | None = False) -> int:
-    """Returns what the lengths of batches are padded to multiples of: XLA, and so JAX, compiles every new shape.
+def bucketed(lengths: Any) -> np.ndarray:
+    """Rounds lengths up to 8, 16, 24, 32, 48, 64, 96, 128, 192, ...: XLA compiles every new shape.
 
-    Args:
-        jit: Whether TensorFlow uses XLA.
+    Example:
+
+    >>> from keras_recurrent.apps.shared.text.batches import bucketed
+    >>> bucketed([1, 8, 25, 33, 70]).tolist()
+    [8, 8, 32, 48, 96]
     """
-    return 8 if jit or keras.config.backend() == "jax" else 1
+    lengths = np.maximum(lengths, 1)
+    grid = np.maximum(8, 2 ** np.maximum(np.ceil(np.log2(lengths)).astype(int) - 2, 0))
+    return -(-lengths // grid) * grid
 
 
 def teacher_forcing(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -213,8 +220,10 @@ def batches_by_length(
 ) -> EpochBatches:
     """Batches of examples of similar length, in a new order each epoch for the split `train` and sorted for others.
 
+    With XLA, `lengths` are `bucketed`, and each batch has as many rows as `batch_size` or `batch_tokens` allow.
+
     Args:
-        make_batch: Function from the indices of examples to a batch.
+        make_batch: Function from the indices of examples to a batch. -1 is an empty row, which has no weight.
         signature: The specifications of a batch; see `EpochBatches`.
         lengths: As in `length_batches`.
         config: A configuration with `batch_size` and `seed`.
@@ -222,11 +231,18 @@ def batches_by_length(
         batch_tokens: As in `length_batches`.
     """
 
+    is_static = uses_xla(config.jit)
+    lengths = bucketed(lengths) if is_static else lengths
+
+    def batch_of(indices: np.ndarray) -> Any:
+        if is_static:
+            rows = config.batch_size if batch_tokens is None else batch_tokens // lengths[indices].max()
+            indices = np.pad(indices, (0, max(0, rows - len(indices))), constant_values=-1)
+        return make_batch(indices)
+
+    @functools.lru_cache(2)
     def order(epoch: int) -> list[np.ndarray]:
         generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
         return length_batches(lengths, config.batch_size, generator, batch_tokens)
 
-    # With `batch_tokens`, epochs differ in their number of batches.
-    return EpochBatches(
-        lambda epoch: map(make_batch, order(epoch)), signature, len(order(0)), is_fixed=batch_tokens is None
-    )
+    return EpochBatches(lambda epoch: map(batch_of, order(epoch)), signature, lambda epoch: len(order(epoch)))

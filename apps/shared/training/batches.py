@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import keras
 from keras import tree
 
 from ....layers.types import Nest
+from ..keras_internals import DataAdapter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,14 +19,15 @@ Result = TypeVar("Result")
 PREFETCHED = 8  # batches that are prepared ahead
 
 
-class EpochBatches:
+class EpochBatches(DataAdapter):
     """Batches that depend on the epoch alone, so that a resumed training reads the same data.
 
+    `model.fit` and `model.evaluate` take it. They read the batches of `epoch`, each time from the first one.
+
     Args:
-        batches: Function from the epoch, counted from 0, to an iterator over its batches.
+        batches: Function from the epoch, counted from 0, to its batches, tuples of arrays.
         signature: A nest like a batch, of `keras.InputSpec`s with the shape and the dtype of each array.
-        count: The number of batches in the first epoch.
-        is_fixed: Whether every epoch has `count` batches.
+        count: Function from the epoch to the number of its batches.
         prefetch: Whether batches are prepared ahead of the training step that reads them. Set it to False if a batch
             depends on the weights, as in training on the model's own outputs.
 
@@ -38,39 +39,40 @@ class EpochBatches:
         self,
         batches: Callable[[int], Iterable[Nest]],
         signature: Nest,
-        count: int,
-        is_fixed: bool,
+        count: Callable[[int], int],
         prefetch: bool = True,
     ):
         self.epoch = 0
         self.batches = batches
         self.signature = signature
         self.count = count
-        self.is_fixed = is_fixed
         self.prefetch = prefetch
 
+    def __len__(self) -> int:
+        """The number of batches of `epoch`."""
+        return self.count(self.epoch)
+
     def __iter__(self) -> Iterator[Nest]:
-        """Yields the batches of `epoch`, tuples of arrays."""
+        """Yields the batches of `epoch`."""
         batches = self.batches(self.epoch)
         return ahead(batches, PREFETCHED) if self.prefetch else iter(batches)
 
-    @property
-    def dataset(self) -> Any:
-        """What `model.fit` and `model.evaluate` take for the batches of `epoch`, to be read once."""
-        return _dataset(self) if keras.config.backend() == "tensorflow" else iter(self)
+    # What Keras reads.
 
+    num_batches = property(__len__)
+    batch_size = None
+    has_partial_batch = None
+    partial_batch_size = None
+    get_numpy_iterator = get_jax_iterator = __iter__
 
-def _dataset(epoch: EpochBatches) -> Any:
-    """Returns a `tf.data.Dataset`, which Keras would otherwise make with the shapes of the first batches."""
-    import tensorflow as tf
+    def get_tf_dataset(self) -> Any:
+        import tensorflow as tf
 
-    signature = tree.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), epoch.signature)
-    dataset = tf.data.Dataset.from_generator(lambda: iter(epoch), output_signature=signature)
-    if epoch.is_fixed:  # With a known cardinality, the progress bar works in the first epoch, too.
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(epoch.count))
-    options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = epoch.prefetch  # TensorFlow adds a prefetch by default.
-    return dataset.with_options(options)
+        signature = tree.map_structure(lambda spec: tf.TensorSpec(spec.shape, spec.dtype), self.signature)
+        dataset = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = self.prefetch  # TensorFlow adds a prefetch by default.
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).with_options(options)
 
 
 def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from ....extras import import_extra
+from ..backends import uses_xla
 from ..config import TrainingConfig
 from ..console import note
 from ..errors import NotANumberError, TrainingError
@@ -65,11 +66,11 @@ def fit(
         TrainingError: If options exclude each other, or the data differs from that of the interrupted training.
     """
     folder = Path(folder)
-    if config.accumulate > train.count:
-        raise TrainingError(f"--accumulate {config.accumulate} exceeds the {train.count} batches of an epoch")
+    if config.accumulate > len(train):
+        raise TrainingError(f"--accumulate {config.accumulate} exceeds the {len(train)} batches of an epoch")
     if config.tensorboard:
         import_extra("tensorboard", "tensorboard")
-    _compile(model, loss, metrics, build_optimizer(config, train.count, learning_rates), validation, config.jit)
+    _compile(model, loss, metrics, build_optimizer(config, len(train), learning_rates), validation, config.jit)
     states = States(folder / STATES, model, max(2, config.average_last), zlib.crc32(repr(data).encode()))
     history = History(folder / "history.csv", config, monitor if score is None else score.__name__)
     evaluate = functools.partial(_evaluate, model, validation, score)
@@ -84,7 +85,7 @@ def fit(
 
 def _compile(model, loss, metrics, optimizer, validation, jit):
     """Compiles a model, and creates its weights and those of the optimizer."""
-    model.compile(optimizer, loss, metrics=list(metrics), jit_compile=jit)
+    model.compile(optimizer, loss, weighted_metrics=list(metrics), jit_compile=uses_xla(jit))
     if not model.built:
         inputs, *_ = next(iter(validation))
         model(inputs)
@@ -93,7 +94,7 @@ def _compile(model, loss, metrics, optimizer, validation, jit):
 
 def _evaluate(model: keras.Model, validation: EpochBatches, score: Callable[[], float] | None) -> Row:
     """The columns of the history that are measured on the validation data."""
-    values = model.evaluate(validation.dataset, verbose=0, return_dict=True)
+    values = model.evaluate(validation, verbose=0, return_dict=True)
     row = {f"val_{name}": value for name, value in values.items()}
     return row if score is None else {**row, score.__name__: score()}
 
@@ -143,7 +144,7 @@ def _run_epoch(model: keras.Model, train: EpochBatches, epoch: int, epochs: int)
     train.epoch = epoch
     last_step = _LastStep()
     history = model.fit(
-        train.dataset,
+        train,
         initial_epoch=epoch,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already

@@ -99,7 +99,7 @@ def test_batches_hold_each_caption_once_beside_its_image(config, by_length):
                 texts = [*map(tokenizer.decode, captions[captions[:, 0] != 0])]
                 found += [(name, text.decode()) for text in texts]
         assert sorted(found) == wanted
-        assert batches.count == len(list(batches)) == 6
+        assert len(batches) == len(list(batches)) == 6
 
 
 def test_an_epoch_reads_some_captions_of_each_image(config):
@@ -152,7 +152,7 @@ def test_an_image_of_many_captions_fills_no_batch(config, jit):
     assert len(shapes) == 1 if jit else len(shapes) > 1
     encoded = [tokenizer.decode(tokenizer.encode(c)) for example in examples for c in example.captions]
     assert sorted(texts) == sorted(encoded)
-    assert batches.count == len(list(batches))
+    assert len(batches) == len(list(batches))
 
 
 def test_long_captions_are_cut(config):

@@ -45,7 +45,7 @@ def test_batches_hold_each_image_once_with_all_its_questions(config, split):
         assert len(names) == len(set(names)) == len(examples)
         clean = [(name, text, data.clean(answer, config)) for name, text, (answer,) in wanted]
         assert sorted(found) == sorted(clean)
-        assert batches.count == len(examples) // 6
+        assert len(batches) == len(examples) // 6
         orders.append(names)
     assert orders[0] == orders[2]
     assert (orders[0] == orders[1]) == (split == "validation")

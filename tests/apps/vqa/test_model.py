@@ -300,9 +300,11 @@ def test_each_image_has_a_question(saved, eagerly, pairs):
     assert answerer.answer([], []) == []
     with pytest.raises(ValueError, match="2 images and 1 questions"):
         answerer.answer(images[:2], questions[:1])
+    functions, _ = answerer.signatures()
+    answer = tf.function(functions["serving_default"][0])
     for count in (0, 2, 3):
         with pytest.raises(tf.errors.InvalidArgumentError, match="each image needs one question"):
-            tf.function(answerer.predict_bytes)(tf.constant(images[:count], tf.string, shape=(count,)), questions[:1])
+            answer(tf.constant(images[:count], tf.string, shape=(count,)), tf.constant(questions[:1]))
 
 
 def test_confusion():
