@@ -34,8 +34,9 @@ def test_batches_hold_each_image_once_with_all_its_questions(config, split):
     for epoch in (0, 1, 0):
         batches.epoch = epoch
         found, names = [], []
-        for (pixels, owners, ids), counts in batches:
+        for (pixels, owners, ids), counts, weights in batches:
             assert len(pixels) == 6
+            assert weights.tolist() == [1] * len(ids)
             texts = [*map(tokenizer.decode, ids)]
             assert counts.sum(axis=1).tolist() == [1.0] * len(texts)
             names += [name_of[image.tobytes()] for image in pixels]
@@ -57,7 +58,7 @@ def test_several_annotators_are_counted(config, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(data.read(config, "train")[0].image.read())
     _, _, batches = batches_of(dataclasses.replace(config, data=str(tmp_path)), "train")
-    (((_, owners, _), counts),) = batches
+    (((_, owners, _), counts, _),) = batches
     np.testing.assert_array_equal(counts, [[2, 1, 0, 0, 0, 0, 1, 0]])
     np.testing.assert_array_equal(owners, [0])
 
