@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from ..extras import MissingExtra
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
 from .shared.backends import BACKENDS, choose_backend, import_backend
-from .shared.config import SearchConfig
+from .shared.config import NonNegativeInt, SearchConfig
 from .shared.console import note
 from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
 from .shared.models import folders, outputs
@@ -65,16 +66,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _train(config_class: Any, *, output: str, resume: bool, overwrite: bool, config: Any, **options: Any) -> None:
+def _train(
+    config_class: Any,
+    *,
+    output: str,
+    resume: bool,
+    overwrite: bool,
+    config: Any,
+    devices: str | None,
+    hosts: str | None,
+    host: int | None,
+    **options: Any,
+) -> None:
     """Trains a model and writes its folder."""
     del config  # the parser has applied it
     folder = outputs.output_folder(output)
     _make_absolute(options)
     config = config_class(**options)
+    distribution = importlib.import_module(".shared.training.devices", __package__)
+    distribution.use_devices(devices, hosts, host)
     model = importlib.import_module(f".{config.app}.model", __package__)
     try:
-        with folders.resumable(folder, config, resume, overwrite) as partial:
-            model.train(config, partial)
+        if distribution.is_chief():
+            with folders.resumable(folder, config, resume, overwrite) as partial:
+                distribution.check_equal(zlib.crc32(repr(config).encode()), "configuration")
+                model.train(config, partial)
+        else:
+            distribution.check_equal(zlib.crc32(repr(config).encode()), "configuration")
+            model.train(config, folders.unfinished_folder(folder.absolute()))
+            return
     except folders.FinishedError as error:
         note(error)
         return
@@ -146,6 +166,14 @@ def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
         help="Resume an interrupted training. The final weights are those of an uninterrupted one.",
     )
     parser.add_argument("--overwrite", action="store_true", help="Replace the output folder and start over.")
+    group = parser.add_argument_group("Devices. Several require --backend jax; see docs/scaling.md")
+    group.add_argument("--devices", help="Number of devices of each host, or all.")
+    group.add_argument(
+        "--hosts",
+        help="Addresses of all hosts, separated by commas. Run the same command on each. auto takes them from Slurm, "
+        "Open MPI or Kubernetes.",
+    )
+    group.add_argument("--host", type=OptionType(NonNegativeInt | None), help="Index of this host in --hosts, from 0.")
     _add_options(parser, config_class)
     return parser
 

@@ -17,6 +17,7 @@ from ..shared.images.usable import usable_examples
 from ..shared.text.batches import Ragged, encode_texts, length_batches, teacher_forcing
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
+from ..shared.training.devices import share
 from .config import Config
 
 
@@ -68,7 +69,7 @@ def batches(
         steps)`, 0 at padding and for missing captions, where `tokens` begin with the start token and `targets` end with
         the end token; and float32 weights of the same shape, 0 at padding and 1 elsewhere.
     """
-    ids = _encode(examples, tokenizer, config.max_length)
+    ids, own = _encode(examples, tokenizer, config.max_length), share()
     is_training = split == "train"
     captions_per_image = config.captions_per_image if is_training else None
     counts = [len(captions[:captions_per_image]) for captions in ids]
@@ -89,8 +90,9 @@ def batches(
         return threaded_map(lambda part: row_batch([rows[index] for index in part]), parts, THREADS)
 
     def row_batch(rows):
+        rows += [_Row(rows[0].image, [])] * (own.rounded(len(rows)) - len(rows))
         weights = [[1.0] * len(row.captions) for row in rows]
-        images = read_images(np.array([row.image for row in rows]))
+        images = read_images(own.of(np.array([row.image for row in rows])))
         return caption_batch(images, [row.captions for row in rows], weights, max(sizes), config)
 
     return EpochBatches(epoch_batches, batch_signature(read_images), lambda epoch: math.ceil(len(sizes) / batch_size))
@@ -124,25 +126,27 @@ def caption_batch(
     """Builds a batch as `batches` returns it.
 
     Args:
-        images: What the encoder reads of the images.
+        images: What the encoder reads of the images, with several hosts of those of this one.
         captions: The token ids of each image's captions.
         weights: The weight of each caption.
         max_captions: The maximum number of captions of an image. With XLA all batches have as many.
         config: The options of the captioner.
     """
+    own = share()
     # Transposed to one list per caption, so that missing captions are filled in, and then back.
     weight_columns = list(zip_longest(*weights, fillvalue=0.0))
     caption_columns = list(zip_longest(*captions, fillvalue=()))
     if uses_xla(config.jit):  # every new shape is compiled
         missing = max_captions - len(caption_columns)
-        weight_columns += [(0.0,) * len(images)] * missing
-        caption_columns += [((),) * len(images)] * missing
+        weight_columns += [(0.0,) * own.count * len(images)] * missing
+        caption_columns += [((),) * own.count * len(images)] * missing
     caption_weights = np.array(weight_columns, "float32").T
     rows = [caption for own in zip(*caption_columns, strict=True) for caption in own]
     ids = Ragged.of(rows)
     padded = ids.padded(np.arange(len(ids)), config.jit)
     tokens, targets, is_token = (array.reshape(*caption_weights.shape, -1) for array in teacher_forcing(padded))
-    return (images, tokens), targets, is_token * caption_weights[:, :, np.newaxis]
+    tokens, targets, weights = own.of_batch((tokens, targets, is_token * caption_weights[:, :, np.newaxis]))
+    return (images, tokens), targets, weights
 
 
 def images_of(examples: Sequence[CaptionedImage], config: Config, split: str) -> list[Image]:

@@ -21,6 +21,7 @@ from ..shared.models.compiled import compiled
 from ..shared.models.runner import hypotheses
 from ..shared.text.tokenizers import Tokenizer, fit_tokenizer
 from ..shared.text.writing import Writer
+from ..shared.training import devices
 from ..shared.training.batches import slices, threaded_map
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
@@ -234,7 +235,9 @@ def train(config: Config, folder: str | Path) -> Captioner:
         )
     if config.cache is not None:
         model = _with_backbone(model, config, backbone)
-        model.save(folder / "model.keras")
+        if devices.is_chief():
+            with devices.alone():
+                model.save(folder / "model.keras")
     shutil.rmtree(folder / risk.FOLDER / folders.STATES, ignore_errors=True)
     return Captioner(config, model, tokenizer)
 

@@ -11,6 +11,7 @@ from ...datasets.texts import read_texts
 from ..shared.text.batches import Ragged, batches_by_length, encode_texts, teacher_forcing
 from ..shared.text.tokenizers import END, Tokenizer
 from ..shared.training.batches import EpochBatches, slices
+from ..shared.training.devices import share
 from .config import Config
 
 CHUNK = 10_000  # characters of a long text that are encoded at once, because the tensors of all would be large
@@ -143,7 +144,9 @@ def text_batches(ids: np.ndarray, config: Config, split: str) -> EpochBatches:
     Raises:
         DataError: If the text is shorter than a batch.
     """
-    streams, window = config.batch_size, config.window
+    streams, window, own = config.batch_size, config.window, share()
+    if split == "train" and streams % own.devices:
+        raise DataError(f"batch_size {streams} is not a multiple of the {own.devices} devices")
     if len(ids) <= streams:
         raise DataError(f"{split}: {len(ids)} characters are too few for {streams} streams; lower batch_size")
     windows = (len(ids) - 1) // streams // window
@@ -163,9 +166,11 @@ def text_batches(ids: np.ndarray, config: Config, split: str) -> EpochBatches:
             columns = slice(begin, begin + window)
             is_continuation = np.full(streams, begin > 0, "float32")
             window_inputs, window_targets = (x[:, columns].astype("int32") for x in (inputs, targets))
-            yield (window_inputs, is_continuation), window_targets, np.ones_like(window_targets, "float32")
+            yield own.of_batch(
+                ((window_inputs, is_continuation), window_targets, np.ones_like(window_targets, "float32"))
+            )
 
-    tokens = keras.InputSpec(dtype="int32", shape=(streams, None))
-    is_continuation = keras.InputSpec(dtype="float32", shape=(streams,))
-    signature = (tokens, is_continuation), tokens, keras.InputSpec(dtype="float32", shape=(streams, None))
+    tokens = keras.InputSpec(dtype="int32", shape=(streams // own.count, None))
+    is_continuation = keras.InputSpec(dtype="float32", shape=(streams // own.count,))
+    signature = (tokens, is_continuation), tokens, keras.InputSpec(dtype="float32", shape=(streams // own.count, None))
     return EpochBatches(batches, signature, lambda epoch: -(-steps // window))

@@ -75,6 +75,8 @@ class TrainingConfig:
         precision: Data type of the computation. The mixed types are faster on most GPUs.
         jit: Compile with XLA. Texts are then padded to few lengths, because every new shape is compiled. The default is
             to do so on a GPU. JAX always does.
+        steps_per_execution: Number of batches per call of the compiled function. Raise it if the steps of a small model
+            take less time than the calls; the progress bar moves in such steps.
         tensorboard: Write TensorBoard logs to the model's folder. Requires the extra `tensorboard`.
         seed: Seed of all random numbers.
     """
@@ -92,6 +94,7 @@ class TrainingConfig:
     patience: PositiveInt = 3
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit: bool | None = None
+    steps_per_execution: PositiveInt = 1
     tensorboard: bool = False
     seed: Seed = 0
 

@@ -16,6 +16,7 @@ from ..shared.images.usable import usable_examples
 from ..shared.text.batches import bucketed, encode_texts
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
+from ..shared.training.devices import share
 from .config import Config
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -162,7 +163,7 @@ def batches(
     ids = encode_texts(tokenizer, [question.text for question in questions], config.max_length)
     answer_indices = {answer: index for index, answer in enumerate(answers)}
     counts = [answer_counts(question, config) for question in questions]
-    batch_size = images_per_batch(config.batch_size, sizes.mean())
+    batch_size, own = images_per_batch(config.batch_size, sizes.mean()), share()
 
     def order(epoch):
         indices = np.arange(len(examples))
@@ -175,12 +176,14 @@ def batches(
         owners = np.repeat(np.arange(len(indices), dtype="int32"), sizes[indices])
         targets = np.stack([target_counts(counts[row], answer_indices) for row in rows])
         weights = np.ones(len(rows), "float32")
-        if uses_xla(config.jit):
-            empty = bucketed(len(rows)) - len(rows)
-            rows = np.pad(rows, (0, empty), constant_values=-1)
-            owners, weights = (np.pad(array, (0, empty)) for array in (owners, weights))
-            targets = np.pad(targets, [(0, empty), (0, 0)])
-        return (read_images(indices), owners, ids.padded(rows, config.jit)), targets, weights
+        # Empty questions, and for several devices images without questions.
+        empty = own.rounded(int(bucketed(len(rows))) if uses_xla(config.jit) else len(rows)) - len(rows)
+        rows = np.pad(rows, (0, empty), constant_values=-1)
+        owners, weights = (np.pad(array, (0, empty)) for array in (owners, weights))
+        targets = np.pad(targets, [(0, empty), (0, 0)])
+        images = np.pad(indices, (0, own.rounded(len(indices)) - len(indices)), mode="edge")
+        arrays = own.of_batch((owners, ids.padded(rows, config.jit), targets, weights))
+        return (read_images(own.of(images)), *arrays[:2]), *arrays[2:]
 
     images = read_images(np.arange(1))
     signature = (

@@ -24,6 +24,7 @@ from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import IDS
 from ..shared.text.batches import encode_padded
 from ..shared.text.tokenizers import END, Tokenizer, fit_tokenizer
+from ..shared.training import devices
 from ..shared.training.fit import fit
 from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import training_splits
@@ -285,7 +286,8 @@ def train(config: Config, folder: str | Path) -> Answerer:
     }
     Answerer(config, model, tokenizer, answers).save_assets(folder)
     commonest = json.dumps(data.commonest_answers(examples["train"], config), ensure_ascii=False, indent=1)
-    (folder / COMMONEST).write_text(commonest, encoding="utf-8")
+    if devices.is_chief():
+        (folder / COMMONEST).write_text(commonest, encoding="utf-8")
     rows = {split: [(example.image.name, example.questions) for example in examples[split]] for split in examples}
     fit(
         model,
@@ -302,7 +304,9 @@ def train(config: Config, folder: str | Path) -> Answerer:
     )
     if config.cache is not None:
         model = _with_backbone(model, config, backbone, len(tokenizer), len(answers))
-        model.save(folder / "model.keras")
+        if devices.is_chief():
+            with devices.alone():
+                model.save(folder / "model.keras")
     return Answerer(config, model, tokenizer, answers)
 
 

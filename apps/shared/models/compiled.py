@@ -1,9 +1,11 @@
 """Functions of a model, compiled by the backend: arrays in, arrays out."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops, tree
 
 from ....layers.types import Nest
@@ -23,12 +25,18 @@ def compiled(function: Callable[..., Any], model: keras.Model, signature: Sequen
     run = _COMPILERS[keras.config.backend()](function, model, signature)
 
     def call(*arguments: Any) -> Any:
-        tensors = tree.map_structure(
-            lambda spec, value: ops.convert_to_tensor(value, spec.dtype), list(signature), list(arguments)
-        )
-        return tree.map_structure(ops.convert_to_numpy, run(*tensors))
+        inputs = tree.map_structure(_as_input, list(signature), list(arguments))
+        return tree.map_structure(ops.convert_to_numpy, run(*inputs))
 
     return call
+
+
+def _as_input(spec: keras.InputSpec, value: Any) -> Any:
+    # JAX copies arrays to all devices, but no tensors.
+    if keras.config.backend() == "jax":
+        array = np.asarray(value)
+        return array if array.dtype.name == spec.dtype else array.astype(spec.dtype)
+    return ops.convert_to_tensor(value, spec.dtype)
 
 
 def _tensorflow(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> Callable:
@@ -41,7 +49,13 @@ def _tensorflow(function: Callable, model: keras.Model, signature: Sequence[Nest
 def _jax(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> Callable:
     import jax
 
-    @jax.jit
+    distribution = keras.distribution.distribution()
+    everywhere = None
+    if distribution is not None:
+        mesh = distribution.device_mesh.backend_mesh
+        everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+    @functools.partial(jax.jit, out_shardings=everywhere)
     def run(values: list[Any], *arguments: Any) -> Any:
         with keras.StatelessScope(zip(model.variables, values, strict=True)):
             return function(*arguments)

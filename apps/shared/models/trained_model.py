@@ -9,6 +9,7 @@ import keras
 from ....layers.types import Tensor
 from ..errors import ModelFolderError, UsageError, first_line
 from ..text.tokenizers import TOKENIZERS
+from ..training.devices import is_chief
 from . import folders, outputs
 from .loading import parse_config, read_keras_model, readable
 
@@ -79,7 +80,9 @@ class TrainedModel:
         raise NotImplementedError
 
     def save_assets(self, folder: str | Path) -> None:
-        """Writes the configuration, the tokenizers and the lists to a model's folder."""
+        """Writes the configuration, the tokenizers and the lists to a model's folder, on the first host."""
+        if not is_chief():
+            return
         folder = Path(folder)
         folders.write_config(folder, self.config)
         for name in self.tokenizers:

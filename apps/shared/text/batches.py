@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends import uses_xla
 from ..training.batches import EpochBatches, slices
+from ..training.devices import share
 from .tokenizers import END, PADDING, START
 
 CHUNK = 10_000  # texts that are encoded at once
@@ -231,14 +232,14 @@ def batches_by_length(
         batch_tokens: As in `length_batches`.
     """
 
-    is_static = uses_xla(config.jit)
+    is_static, own = uses_xla(config.jit), share()
     lengths = bucketed(lengths) if is_static else lengths
 
     def batch_of(indices: np.ndarray) -> Any:
         if is_static:
             rows = config.batch_size if batch_tokens is None else batch_tokens // lengths[indices].max()
             indices = np.pad(indices, (0, max(0, rows - len(indices))), constant_values=-1)
-        return make_batch(indices)
+        return own.of_batch(make_batch(own.filled(indices)))
 
     @functools.lru_cache(2)
     def order(epoch: int) -> list[np.ndarray]:

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,17 +106,34 @@ class States:
             *model.optimizer.variables,
         ]
         folder.mkdir(parents=True, exist_ok=True)
+        self._writer = ThreadPoolExecutor(1)
+        self._written: Future | None = None
 
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04}.npz"
 
-    def save(self, rows: list[dict[str, Any]], best: list[np.ndarray]) -> None:
-        """Saves the state after the epochs of `rows` with the weights of the best one; deletes the oldest state."""
-        epoch = len(rows)
-        values = [ops.convert_to_numpy(variable) for variable in self.variables]
+    def save(self, rows: list[dict[str, Any]], best: list[np.ndarray], then: Callable[[], None] = lambda: None) -> None:
+        """Saves the state after the epochs of `rows` with the weights of the best one; deletes the oldest state.
+
+        A thread writes the file while training goes on, and then calls `then`. The next call waits for it.
+        """
+        self.wait()
+        values = [np.array(ops.convert_to_numpy(variable)) for variable in self.variables]
+        state = _State(self.data, [*rows], [*best], values)
+        self._written = self._writer.submit(self._write, state, then)
+
+    def _write(self, state: _State, then: Callable[[], None]) -> None:
+        epoch, rows = len(state.rows), json.dumps(state.rows, default=float)
         with atomic_file(self._path(epoch)) as partial, open(partial, "wb") as file:
-            np.savez(file, np.array(self.data), *best, *values, rows=np.array(json.dumps(rows, default=float)))
+            np.savez(file, np.array(state.data), *state.best, *state.values, rows=np.array(rows))
         self._path(epoch - self.keep).unlink(missing_ok=True)
+        then()
+
+    def wait(self) -> None:
+        """Waits until the last state is written, and raises what went wrong."""
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
 
     def _load(self, epoch: int) -> _State | None:
         """Reads the state after `epoch` epochs; None if it is missing or damaged."""

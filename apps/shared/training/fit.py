@@ -18,6 +18,7 @@ from ..console import note
 from ..errors import NotANumberError, TrainingError
 from ..figures import draw_history
 from ..models.outputs import STATES
+from . import devices
 from .batches import EpochBatches
 from .checkpoints import History, States
 from .optimizers import build_optimizer
@@ -70,8 +71,11 @@ def fit(
         raise TrainingError(f"--accumulate {config.accumulate} exceeds the {len(train)} batches of an epoch")
     if config.tensorboard:
         import_extra("tensorboard", "tensorboard")
-    _compile(model, loss, metrics, build_optimizer(config, len(train), learning_rates), validation, config.jit)
-    states = States(folder / STATES, model, max(2, config.average_last), zlib.crc32(repr(data).encode()))
+    optimizer = build_optimizer(config, len(train), learning_rates)
+    _compile(model, loss, metrics, optimizer, validation, config)
+    checksum = zlib.crc32(repr(data).encode())
+    devices.check_equal(checksum, "data")
+    states = States(folder / STATES, model, max(2, config.average_last), checksum)
     history = History(folder / "history.csv", config, monitor if score is None else score.__name__)
     evaluate = functools.partial(_evaluate, model, validation, score)
     best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal)
@@ -79,13 +83,21 @@ def fit(
     if config.average_last > 1:
         best, row = _average(model, history, states, evaluate, best)
     model.set_weights(best)
-    _write(model, history, folder, config.tensorboard)
+    if devices.is_chief():
+        _write(model, history, folder, config.tensorboard)
+    devices.wait_for_all("model.keras")
     return {name: float(value) for name, value in row.items()}
 
 
-def _compile(model, loss, metrics, optimizer, validation, jit):
+def _compile(model, loss, metrics, optimizer, validation, config):
     """Compiles a model, and creates its weights and those of the optimizer."""
-    model.compile(optimizer, loss, weighted_metrics=list(metrics), jit_compile=uses_xla(jit))
+    model.compile(
+        optimizer,
+        loss,
+        weighted_metrics=list(metrics),
+        jit_compile=uses_xla(config.jit),
+        steps_per_execution=config.steps_per_execution,
+    )
     if not model.built:
         inputs, *_ = next(iter(validation))
         model(inputs)
@@ -110,7 +122,7 @@ def _run_epochs(
 ) -> Weights:
     """Trains until `history` says that training ends, and returns the weights of the best epoch."""
     history.rows, best = states.restore()
-    if history.rows:
+    if history.rows and devices.is_chief():
         history.write()  # a process may have been killed between the state and the history
         note(f"resuming after epoch {len(history.rows)}")
     while not history.has_ended(goal):
@@ -128,9 +140,10 @@ def _run_epochs(
             best = model.get_weights()
         model.set_weights(weights)
         history.rows.append(row)
-        states.save(history.rows, best)
-        history.write()
-        note(_format(row))
+        if devices.is_chief():
+            states.save(history.rows, best, then=history.write)
+            note(_format(row))
+    states.wait()
     if best is None:
         raise NotANumberError("the loss is not finite in the first epoch; try a lower learning rate")
     return best
@@ -148,10 +161,23 @@ def _run_epoch(model: keras.Model, train: EpochBatches, epoch: int, epochs: int)
         initial_epoch=epoch,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[keras.callbacks.TerminateOnNaN(), last_step],
+        verbose=(1 if sys.stdout.isatty() else 2) if devices.is_chief() else 0,
+        callbacks=[_StopAtNaN(), last_step],
     ).history
     return history["loss"][-1], last_step.weights
+
+
+class _StopAtNaN(keras.callbacks.Callback):
+    """Stops some steps after the loss is not a number.
+
+    Keras's `TerminateOnNaN` waits for the loss of each step before it starts the next one.
+    """
+
+    async_safe = True  # Keras calls it in a thread, when the loss is there
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            self.model.stop_training = True
 
 
 class _LastStep(keras.callbacks.Callback):
@@ -180,9 +206,10 @@ def _format(row: Row) -> str:
 def _write(model: keras.Model, history: History, folder: Path, tensorboard: bool) -> None:
     """Writes the model, the figure of the history, and the logs for TensorBoard."""
     path = folder / "model.keras"
-    model.save(path)
-    # Loading and saving it again leaves out the optimizer and the loss.
-    keras.models.load_model(path, compile=False).save(path)
+    with devices.alone():  # saving and loading create variables
+        model.save(path)
+        # Loading and saving it again leaves out the optimizer and the loss.
+        keras.models.load_model(path, compile=False).save(path)
     (folder / "figures").mkdir(exist_ok=True)
     draw_history(history.path, folder / "figures" / "history.png")
     if tensorboard:

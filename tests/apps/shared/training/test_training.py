@@ -238,6 +238,7 @@ def test_a_damaged_state_is_not_restored(tmp_path, damage, capsys):
     rows = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.25}]
     for epoch in (1, 2):
         states.save(rows[:epoch], model.get_weights())
+        states.wait()
     damage(tmp_path / "epoch-0002.npz")
     assert states.restore()[0] == rows[:1]
     assert "the checkpoint of epoch 2 cannot be read" in capsys.readouterr().err

@@ -1,0 +1,166 @@
+"""Several devices and hosts, each of which computes a part of every batch.
+
+Keras's `DataParallel` on JAX: the weights are on all devices, the rows of a batch are divided among them, and loss,
+gradient and clipping are those of the whole batch. Each process reads its own rows.
+"""
+
+import contextlib
+import math
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import tree
+
+from ..errors import TrainingError, UsageError
+
+TIMEOUT = 300  # seconds until a host that does not answer is an error
+PORT = 47623  # of the first host
+
+
+class Share(NamedTuple):
+    """The part of each batch that this process reads.
+
+    Attributes:
+        index: The number of the process, from 0.
+        count: The number of processes.
+        devices: The number of devices of all processes.
+    """
+
+    index: int = 0
+    count: int = 1
+    devices: int = 1
+
+    def of(self, rows: Any) -> Any:
+        """Returns the rows of this process, of an array or a list whose length is a multiple of `count`."""
+        size = len(rows) // self.count
+        return rows[self.index * size : (self.index + 1) * size]
+
+    def of_batch(self, batch: Any) -> Any:
+        """Returns the rows of this process of each array of a batch."""
+        return tree.map_structure(self.of, batch) if self.count > 1 else batch
+
+    def rounded(self, rows: int) -> int:
+        """Returns the smallest multiple of the number of devices that is at least `rows`."""
+        return -(-rows // self.devices) * self.devices
+
+    def filled(self, indices: np.ndarray) -> np.ndarray:
+        """Appends -1, which stands for an empty row, up to a multiple of the number of devices."""
+        return np.pad(indices, (0, self.rounded(len(indices)) - len(indices)), constant_values=-1)
+
+
+def share() -> Share:
+    """Returns the part of this process; all rows without `use_devices`."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return Share()
+    import jax
+
+    return Share(jax.process_index(), jax.process_count(), math.prod(distribution.device_mesh.shape))
+
+
+def is_chief() -> bool:
+    """Returns whether this process writes the files: the first one."""
+    return share().index == 0
+
+
+def use_devices(devices: str | None, hosts: str | None = None, host: int | None = None) -> None:
+    """Trains on several devices from here on. Call it before JAX is used.
+
+    Args:
+        devices: The number of devices of each process, or `"all"`. None is one, or all of several hosts.
+        hosts: The addresses of the hosts, separated by commas; the first one may have a port. `"auto"` takes them from
+            the environment of Slurm, Open MPI or Kubernetes. None is this host alone.
+        host: The index of this host among `hosts`. None finds it in the environment.
+
+    Raises:
+        TrainingError: If there are fewer devices, or a host does not answer.
+        UsageError: If the backend is not JAX.
+    """
+    if devices is None and hosts is None:
+        return
+    if not re.fullmatch("[1-9][0-9]*|all", devices or "all"):
+        raise UsageError(f"--devices takes a positive integer or all, not {devices!r}")
+    if keras.config.backend() != "jax":
+        raise UsageError("--devices and --hosts require --backend jax")
+    if hosts is not None:
+        _connect(hosts, host)
+    import jax
+
+    names = [f"{device.platform}:{device.id}" for device in jax.devices()]
+    local = len(jax.local_devices())
+    count = local if devices in (None, "all") else int(devices)
+    if count > local:
+        raise TrainingError(f"--devices {count}: there {'is' if local == 1 else 'are'} {local} of the kind {names[0]}")
+    if jax.process_count() > 1 and count < local:
+        raise TrainingError("with --hosts, all devices of each host are used; CUDA_VISIBLE_DEVICES hides some")
+    distribution = keras.distribution.DataParallel(
+        devices=names if jax.process_count() > 1 else names[:count], auto_shard_dataset=False
+    )
+    keras.distribution.set_distribution(distribution)
+    keras.utils.set_random_seed(0)  # all processes must create the same variables, until the training sets its seed
+
+
+def _connect(hosts: str, host: int | None) -> None:
+    """Connects the processes of several hosts."""
+    import jax
+
+    if jax.distributed.is_initialized():  # by a launcher, such as Ray
+        return
+    arguments: dict[str, Any] = {}
+    if hosts != "auto":
+        addresses = hosts.split(",")
+        if host is None:
+            raise UsageError("--hosts requires --host, the index of this host among them, from 0")
+        if host >= len(addresses):
+            raise UsageError(f"--host {host}: there are {len(addresses)} hosts, the first one is 0")
+        first = addresses[0] if ":" in addresses[0] else f"{addresses[0]}:{PORT}"
+        arguments = {"coordinator_address": first, "num_processes": len(addresses), "process_id": host}
+    try:
+        jax.distributed.initialize(**arguments, initialization_timeout=int(os.environ.get("HOSTS_TIMEOUT", TIMEOUT)))
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(f"the hosts {hosts} are not connected: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within this context, variables are created on this process alone."""
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
+
+
+def check_equal(value: int, what: str) -> None:
+    """Raises a `TrainingError` if an integer is not the same in all processes.
+
+    Args:
+        value: Integer below 2**32, such as a checksum.
+        what: What it stands for, such as `"data"`.
+    """
+    own = share()
+    if own.count == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    values = multihost_utils.process_allgather(np.array([value], "uint32")).ravel()
+    others = np.flatnonzero(values != values[0])
+    if len(others):
+        raise TrainingError(f"host {others[0]} has another {what} than host 0")
+
+
+def wait_for_all(name: str) -> None:
+    """Waits until all processes have come here."""
+    if share().count > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
