@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status, which is 2 without the packages of the extra `apps`."""
+    """Runs the command and returns its exit status, which is 2 without the packages of the extra `apps` or `jax`."""
     stderr = os.dup(2)  # the command redirects standard error while it imports TensorFlow
 
     def stop(*_):
@@ -32,7 +32,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         module = (error.name or "").partition(".")[0]
         if module == __package__:
             raise
-        print(f"keras-recurrent: {module} is missing: pip install 'keras-recurrent[apps]'", file=sys.stderr)
+        print(
+            f"keras-recurrent: {module} is missing: pip install 'keras-recurrent[apps]' for TensorFlow or "
+            "'keras-recurrent[jax]' for JAX",
+            file=sys.stderr,
+        )
         return 2
     return cli.main(arguments)
 

@@ -23,7 +23,7 @@ from ..export_formats import FORMATS
 from ..extras import MissingExtra
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
-from .shared.backends import BACKENDS, choose_backend, import_backend
+from .shared.backends import BACKENDS, choose_backend, import_backend, require_tensorflow
 from .shared.config import NonNegativeInt, SearchConfig
 from .shared.console import note
 from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
@@ -141,6 +141,7 @@ def _export(
         raise UsageError(f"--quantize {quantize} requires --format {alternatives(formats)}")
     if format != "web" and runtime is not None:
         raise UsageError("--runtime requires --format web")
+    require_tensorflow()
     default = "-".join(["export", *([format] if format != "saved_model" else []), *([quantize] if quantize else [])])
     folder = outputs.output_folder(os.path.join(model, default) if to is None else to)
     mark = {"saved_model": "saved_model.pb", "web": "runner.js"}.get(format, "runner.py")
@@ -364,7 +365,8 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
     commands = importlib.import_module(f".{name}.commands", __package__)
     config_class = importlib.import_module(f".{name}.config", __package__).Config
     verb, options = _parse_verb(name, commands, config_class, arguments[1:] or ["--help"])
-    choose_backend(options.pop("backend"))
+    backend = options.pop("backend")
+    choose_backend("tensorflow" if verb == "export" and backend is None else backend)
     if "model" in options:
         folders.read_config(options["model"], name)  # fails before TensorFlow is imported
     if verb == "train":
@@ -398,7 +400,8 @@ def _parse_verb(
             "--backend",
             type=OptionType(Literal[*BACKENDS] | None),
             default=None,
-            help="Keras backend. The default is KERAS_BACKEND, or else TensorFlow if it is installed, or else JAX.",
+            help="Keras backend. The default is KERAS_BACKEND, or else TensorFlow if it is installed, or else JAX. "
+            "An export requires TensorFlow.",
         )
         verbs.add_subcommand(verb, verb_parser, help=summary)
     if not arguments[0].startswith("-"):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ...extras import import_extra
+from .errors import UsageError
 
 BACKENDS = ("tensorflow", "jax")  # those that train the apps
 
@@ -16,11 +17,15 @@ def choose_backend(name: str | None) -> None:
     Args:
         name: One of `BACKENDS`. None is the value of the environment variable KERAS_BACKEND, or the first one that is
             installed.
+
+    Raises:
+        UsageError: If that variable has another value.
     """
-    if name is None and "KERAS_BACKEND" not in os.environ:
-        name = next((name for name in BACKENDS if importlib.util.find_spec(name)), BACKENDS[0])
-    if name is not None:
-        os.environ["KERAS_BACKEND"] = name
+    if name is None:
+        name = os.environ.get("KERAS_BACKEND") or next(filter(importlib.util.find_spec, BACKENDS), BACKENDS[0])
+    if name not in BACKENDS:
+        raise UsageError(f"KERAS_BACKEND is {name!r}; the backend of a command is {' or '.join(BACKENDS)}")
+    os.environ["KERAS_BACKEND"] = name
 
 
 def import_backend() -> None:
@@ -29,9 +34,17 @@ def import_backend() -> None:
     Raises:
         MissingExtra: If it is not installed.
     """
-    name = os.environ.get("KERAS_BACKEND", BACKENDS[0])
+    name = os.environ["KERAS_BACKEND"]
     with _silenced():
         import_extra(name, "apps" if name == "tensorflow" else name)
+
+
+def require_tensorflow() -> None:
+    """Raises a `UsageError` if the backend is not TensorFlow, which exports require."""
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise UsageError("an export requires the backend tensorflow, also for a model that was trained on another one")
 
 
 def uses_xla(jit: bool | None) -> bool:

@@ -8,12 +8,19 @@ from typing import Any
 import keras
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
-__all__ = ["DataAdapter", "all_trainable_variables", "variable_index"]
+__all__ = ["DataAdapter", "ReadableVariables", "all_trainable_variables", "moving_averages", "variable_index"]
 
 
 def all_trainable_variables(optimizer: keras.optimizers.Optimizer) -> list[Any]:
     """Returns the variables that an optimizer was built with, also those that are frozen at the moment."""
     return optimizer._trainable_variables
+
+
+def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
+    """Returns the pairs of a variable and its moving average, or an empty list if the optimizer has no averages."""
+    if not optimizer.use_ema:
+        return []
+    return [*zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)]
 
 
 def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
@@ -25,3 +32,17 @@ def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
             that it wraps.
     """
     return optimizer._get_variable_index(variable)
+
+
+class ReadableVariables(keras.callbacks.Callback):
+    """Lets the batches of `fit` be computed with the model's current variables.
+
+    On JAX, Keras passes the values of the variables from step to step, and the variables have none until an epoch ends.
+    """
+
+    def set_model(self, model):
+        super().set_model(model)
+        model._purge_model_variables = lambda **_: None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        _ = self.model  # Keras assigns the values of the last step on access

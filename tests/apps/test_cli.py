@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras_recurrent
 import pytest
@@ -402,3 +403,35 @@ def test_paths_are_those_of_the_folder_where_training_began(monkeypatch, tmp_pat
         assert cli.main(["captioning", "train", "--output", "x", "--cache", "features", "--overwrite"]) == 0
         (tmp_path / "features").mkdir(exist_ok=True)
     assert {(config.cache, config.backbone) for config in seen} == {(str(tmp_path / "features"), "small")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "message"),
+    [
+        ([*TRAIN, "--backend", "torch"], "tensorflow", "--backend takes tensorflow or jax, not 'torch'"),
+        (TRAIN, "torch", "KERAS_BACKEND is 'torch'; the backend of a command is tensorflow or jax"),
+        (
+            [*TRAIN, "--backend", "jax"],
+            "tensorflow",
+            "this needs jax; install it with `pip install 'keras-recurrent[jax]'`",
+        ),
+        (TRAIN, "jax", "this needs jax"),
+    ],
+)
+def test_a_backend_that_cannot_be_used(arguments, variable, message, call, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", variable)
+    monkeypatch.setitem(sys.modules, "jax", None)
+    result = call(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert message in line
+
+
+def test_an_export_chooses_tensorflow(call, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setitem(sys.modules, "jax", None)
+    result = call(
+        "translation", "export", Path(__file__).parent / "data" / "translation", "--format", "web", "--runtime", "no"
+    )
+    assert result.returncode == 2
+    assert "ort.wasm.min.mjs is missing" in result.stderr

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import keras
 
 from ....layers.types import Tensor
+from ..backends import require_tensorflow
 from ..errors import ModelFolderError, UsageError, first_line
 from ..text.tokenizers import TOKENIZERS
 from ..training.devices import is_chief
@@ -143,7 +144,9 @@ class TrainedModel:
         Raises:
             ModelFolderError: If another process writes the folder.
             OSError: If the folder cannot be written, as on a full disk.
+            UsageError: If the backend is not TensorFlow.
         """
+        require_tensorflow()
         from ....export.formats import write_saved_model
 
         signatures, tables = self.signatures()

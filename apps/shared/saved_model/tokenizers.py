@@ -154,7 +154,7 @@ class _Subwords(GraphTokenizer):
         self.tracked = self._sentencepiece(tf.int32, name=f"sentencepiece_{uuid.uuid4().hex}")
 
     def _sentencepiece(self, out_type: Any, **arguments: Any) -> Any:
-        text = import_extra("tensorflow_text", "subword")
+        text = import_extra("tensorflow_text", "subword-saved-model")
         return text.SentencepieceTokenizer(model=self.model, out_type=out_type, **arguments)
 
     def pieces(self, texts: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from ..config import TrainingConfig
 from ..console import note
 from ..errors import NotANumberError, TrainingError
 from ..figures import draw_history
+from ..keras_internals import ReadableVariables
 from ..models.outputs import STATES
 from . import devices
 from .batches import EpochBatches
@@ -70,7 +71,7 @@ def fit(
     if config.accumulate > len(train):
         raise TrainingError(f"--accumulate {config.accumulate} exceeds the {len(train)} batches of an epoch")
     if config.tensorboard:
-        import_extra("tensorboard", "tensorboard")
+        import_extra("tensorboard.summary", "tensorboard")  # fails before the training
     optimizer = build_optimizer(config, len(train), learning_rates)
     _compile(model, loss, metrics, optimizer, validation, config)
     checksum = zlib.crc32(repr(data).encode())
@@ -101,7 +102,7 @@ def _compile(model, loss, metrics, optimizer, validation, config):
     if not model.built:
         inputs, *_ = next(iter(validation))
         model(inputs)
-    optimizer.build(model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)  # with float16, Keras has wrapped it
 
 
 def _evaluate(model: keras.Model, validation: EpochBatches, score: Callable[[], float] | None) -> Row:
@@ -152,19 +153,21 @@ def _run_epochs(
 def _run_epoch(model: keras.Model, train: EpochBatches, epoch: int, epochs: int) -> tuple[float, Weights]:
     """Trains for one epoch, and returns the training loss and the weights after the last step.
 
-    With `ema`, Keras then overwrites the model's weights with their moving average.
+    With `ema`, the model's weights are then replaced with their moving averages.
     """
     train.epoch = epoch
-    last_step = _LastStep()
+    callbacks = [_StopAtNaN(), _OneEpoch(), *([] if train.prefetch else [ReadableVariables()])]
     history = model.fit(
         train,
         initial_epoch=epoch,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
         verbose=(1 if sys.stdout.isatty() else 2) if devices.is_chief() else 0,
-        callbacks=[_StopAtNaN(), last_step],
+        callbacks=callbacks,
     ).history
-    return history["loss"][-1], last_step.weights
+    weights = model.get_weights()
+    getattr(model.optimizer, "inner_optimizer", model.optimizer).use_averages()
+    return history["loss"][-1], weights
 
 
 class _StopAtNaN(keras.callbacks.Callback):
@@ -180,11 +183,10 @@ class _StopAtNaN(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class _LastStep(keras.callbacks.Callback):
-    """Stops after one epoch, and holds the weights after its last step, before the moving average replaces them."""
+class _OneEpoch(keras.callbacks.Callback):
+    """Stops after one epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
-        self.weights = self.model.get_weights()
         self.model.stop_training = True
 
 
@@ -213,9 +215,8 @@ def _write(model: keras.Model, history: History, folder: Path, tensorboard: bool
     (folder / "figures").mkdir(exist_ok=True)
     draw_history(history.path, folder / "figures" / "history.png")
     if tensorboard:
-        import tensorflow as tf
-
-        with tf.summary.create_file_writer(str(folder / "tensorboard")).as_default():
-            for row in history.rows:
-                for name in row.keys() - {"epoch"}:
-                    tf.summary.scalar(name, float(row[name]), step=int(row["epoch"]))
+        writer = import_extra("tensorboard.summary", "tensorboard").Writer(str(folder / "tensorboard"))
+        for row in history.rows:
+            for name in row.keys() - {"epoch"}:
+                writer.add_scalar(name, float(row[name]), int(row["epoch"]))
+        writer.close()

@@ -9,7 +9,7 @@ from keras import ops
 
 from ..config import TrainingConfig
 from ..errors import TrainingError
-from ..keras_internals import all_trainable_variables, variable_index
+from ..keras_internals import all_trainable_variables, moving_averages, variable_index
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -63,10 +63,33 @@ class AdamWithRates(keras.optimizers.Adam):
     def build(self, variables):
         super().build(variables)
         self.factors_by_index = [self.factors.get(id(variable), 1.0) for variable in variables]
+        for variable, average in moving_averages(self):
+            average.assign(ops.copy(variable))
+
+    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+        """Keras's method, which JAX calls, for a model with variables that are still frozen.
+
+        The value of a frozen variable is not known here. It is its moving average.
+        """
+        variables = all_trainable_variables(self)
+        trained = [variable for variable in variables if variable.trainable]
+        values = [*zip(self.variables, optimizer_variables, strict=True)]
+        current = {id(variable): value for variable, value in values}
+        frozen = [(v, current[id(average)]) for v, average in moving_averages(self) if not v.trainable]
+        mapping = [*values, *frozen, *zip(trained, trainable_variables, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            self.apply(grads, trained)
+        return tuple([scope.get_current_value(variable) for variable in part] for part in (trained, self.variables))
 
     def finalize_variable_values(self, var_list):
-        # Keras pairs averages and variables by their order, and `var_list` lacks variables that are still frozen.
-        super().finalize_variable_values(all_trainable_variables(self))
+        """Does nothing, where Keras replaces the variables with their averages even if training fails."""
+
+    def use_averages(self) -> None:
+        """Replaces the variables with their moving averages, if the optimizer has any."""
+        for variable, average in moving_averages(self):
+            if variable.trainable:
+                # A copy: on JAX, both would share an array that the next step or evaluation deletes.
+                variable.assign(ops.copy(average))
 
     def update_step(self, gradient, variable, learning_rate):
         # On TensorFlow, `variable` is the backend's variable, whose `id` is not in `factors`.

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras_recurrent.apps.shared.keras_internals import all_trainable_variables, variable_index
+from keras_recurrent.apps.shared.keras_internals import all_trainable_variables, moving_averages, variable_index
 
 
 @pytest.fixture
@@ -19,6 +19,22 @@ def test_frozen_variables_stay_known_to_the_optimizer(model):
     variables = model.trainable_variables
     model.layers[0].trainable = False
     assert all(x is y for x, y in zip(all_trainable_variables(model.optimizer), variables, strict=True))
+
+
+def test_each_variable_has_a_moving_average(model):
+    """Otherwise `--ema` would not replace the weights."""
+    assert moving_averages(model.optimizer) == []
+    model.compile(keras.optimizers.Adam(use_ema=True, ema_momentum=0.5), "mse")
+    before = model.get_weights()
+    model.optimizer.build(model.trainable_variables)
+    model.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
+    model.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
+    for (variable, average), old, new in zip(
+        moving_averages(model.optimizer), before, model.get_weights(), strict=True
+    ):
+        assert variable.shape == average.shape
+        average, low, high = keras.ops.convert_to_numpy(average), np.minimum(old, new), np.maximum(old, new)
+        assert (low <= average).all() and (average <= high).all() and (average != new).any()
 
 
 def test_variables_have_an_index_in_update_step(model):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from keras_recurrent.apps.shared.config import TrainingConfig
 from keras_recurrent.apps.shared.errors import TrainingError
+from keras_recurrent.apps.shared.keras_internals import moving_averages
 from keras_recurrent.apps.shared.models.outputs import STATES
 from keras_recurrent.apps.shared.training.batches import EpochBatches
 from keras_recurrent.apps.shared.training.checkpoints import History, States
@@ -460,11 +461,13 @@ def test_averages_belong_to_their_variables_where_some_are_not_trained_yet():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(4)])
     optimizer = AdamWithRates(0.1, factors={}, use_ema=True, ema_momentum=0.5)
     optimizer.build(model.trainable_variables)
-    for place, average in enumerate(optimizer._model_variables_moving_average):
-        average.assign(np.full(average.shape, float(place)))
+    for index, (_, average) in enumerate(moving_averages(optimizer)):
+        average.assign(np.full(average.shape, float(index)))
     model.layers[0].trainable = False
-    optimizer.finalize_variable_values(model.trainable_variables)
-    assert [np.unique(weight).tolist() for weight in model.get_weights()] == [[0], [1], [2], [3]]
+    frozen = model.layers[0].get_weights()
+    optimizer.use_averages()
+    np.testing.assert_array_equal(model.get_weights()[0], frozen[0])
+    assert [np.unique(weight).tolist() for weight in model.get_weights()[2:]] == [[2], [3]]
 
 
 def test_batches_that_depend_on_the_weights_are_made_after_the_step_before():
