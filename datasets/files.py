@@ -3,6 +3,7 @@
 import gzip
 import unicodedata
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .errors import DataError
@@ -43,30 +44,39 @@ def split_files(folder: Path, suffix: str) -> dict[str, Path]:
     return {name.removesuffix(suffix): path for name, path in list_files(folder).items() if name.endswith(suffix)}
 
 
-def read_lines(path: Path) -> list[str]:
-    """Reads the lines of a UTF-8 text file, without line ends.
+def read_lines(path: Path) -> Iterator[str]:
+    """Reads the lines of a UTF-8 text file one after the other, without line ends.
 
     See `decode_lines` for what ends a line.
 
     Args:
         path: The file, gzipped if its name ends in `.gz`.
 
-    Returns:
-        List of lines, at least one of which is not blank.
+    Yields:
+        The lines, at least one of which is not blank.
 
     Raises:
         DataError: If the file is empty, truncated or not UTF-8. The message names the file and the line.
     """
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(f"{path}: not a complete gzip file ({error})") from error
-    lines = decode_lines(content, path)
-    if not any(line.strip() for line in lines):
+    is_empty = True
+    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        for line in _lines(file, path):
+            is_empty = is_empty and not line.strip()
+            yield line
+    if is_empty:
         raise DataError(f"{path}: the file is empty")
-    return lines
+
+
+def _lines(file: Iterable[bytes], path: Path) -> Iterator[str]:
+    """Decodes the lines of a file that end in LF; see `decode_lines`."""
+    try:
+        for number, content in enumerate(file, 1):
+            if number == 1 and not content.endswith(b"\n"):
+                yield from decode_lines(content, path)  # the file contains no LF
+            elif content != b"\r":  # the end of a file, where CR is no line of its own
+                yield _decode(content, path, number).removesuffix("\n").removesuffix("\r").lstrip("\ufeff")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: not a complete gzip file ({error})") from error
 
 
 def decode_lines(content: bytes, path: str | Path) -> list[str]:
@@ -102,12 +112,16 @@ def decode_text(content: bytes, path: str | Path) -> str:
     """
     if b"\n" not in content:
         content = content.replace(b"\r", b"\n")
+    return _decode(content, path).removeprefix("\ufeff").replace("\r\n", "\n").removesuffix("\r")
+
+
+def _decode(content: bytes, path: str | Path, first_line: int = 1) -> str:
+    """Decodes UTF-8 bytes that begin with the line `first_line` of a file."""
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = content.count(b"\n", 0, error.start) + first_line
         raise DataError(f"{path}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x})") from error
-    return text.replace("\r\n", "\n").removesuffix("\r")
 
 
 def nfc(text: str) -> str:

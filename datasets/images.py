@@ -3,15 +3,16 @@
 import atexit
 import importlib
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .encoded import Image
 from .errors import DataError
 from .files import find_folder, nfc
+from .generated import generated_set
 from .splits import resolve_split
 from .tables import read_table
 from .tfds import tfds_builder, tfds_examples
@@ -20,45 +21,6 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 _FOLDER = "{split}.tsv and images/"
-
-# Of an image's file. Without compression, an image at Pillow's limit of 89 million pixels has about as many.
-MAX_IMAGE_BYTES = 2**28
-
-
-@dataclass(frozen=True)
-class Image:
-    """An encoded image, read from its file on demand.
-
-    Args:
-        name: Name for messages, such as the file name.
-        path: The file that contains the image.
-        start: Offset of the image in the file, in bytes.
-        length: Number of bytes; None means up to the end of the file.
-        mirrored: Whether the image is to be mirrored horizontally after decoding.
-    """
-
-    name: str
-    path: Path
-    start: int = 0
-    length: int | None = None
-    mirrored: bool = False
-
-    def read(self) -> bytes:
-        """Returns the encoded bytes.
-
-        Raises:
-            OSError: If the file cannot be read.
-            DataError: If the file is not a regular file, or the image has more than `MAX_IMAGE_BYTES`.
-        """
-        status = self.path.stat()
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise DataError("not a regular file")  # a FIFO would wait for a writer, and a device may have no end
-        length = status.st_size if self.length is None else self.length
-        if length > MAX_IMAGE_BYTES:
-            raise DataError(f"the file has {length:,} bytes; an image has at most {MAX_IMAGE_BYTES:,}")
-        with open(self.path, "rb") as file:
-            file.seek(self.start)
-            return file.read(length)
 
 
 @dataclass(frozen=True)
@@ -81,8 +43,9 @@ def read_captions(data: str | Path, split: str) -> list[CaptionedImage]:
 
     Args:
         data: A folder with `{split}.tsv` or `{split}.tsv.gz`, whose columns `image` and `caption` hold one caption per
-            row, and the images in `images/`. Or the name of a TFDS data set with the features `image` and `captions`,
-            such as `shapes` or `coco_captions/2014`, whose images are copied to a temporary file.
+            row, and the images in `images/`. Or `shapes`, which is generated once. Or the name of a TFDS data set with
+            the features `image` and `captions`, such as `coco_captions/2014`, whose images are copied to a temporary
+            file.
         split: Name of the split. `validation` also matches `val`, `valid` and `dev`.
 
     Returns:
@@ -109,10 +72,14 @@ def read_captions(data: str | Path, split: str) -> list[CaptionedImage]:
             if caption.strip():
                 example.captions.append(_tidy(caption))
         return list(images.values())
+    if generated := generated_set(str(data)):
+        if "captions" not in generated.features:
+            raise DataError(f"'{data}' has no captions; its features are {', '.join(sorted(generated.features))}")
+        return [CaptionedImage(example.image, example.captions, example.scene) for example in generated.examples(split)]
     builder = tfds_builder(str(data))
     features = builder.info.features
     if not {"image", "captions"} <= set(features):
-        raise DataError(f"'{data}' has no captions; its TFDS features are {', '.join(sorted(features))}")
+        raise DataError(f"'{data}' has no captions; its features are {', '.join(sorted(features))}")
     return [
         CaptionedImage(image, _caption_texts(example["captions"]), _decode(example.get("scene")))
         for image, example in _tfds_images(builder, split, ("captions", "scene"))
@@ -154,9 +121,9 @@ def read_questions(data: str | Path, split: str) -> list[ImageWithQuestions]:
         data: A folder with `{split}.tsv` or `{split}.tsv.gz` and the images in `images/`. The columns `image`,
             `question` and `answer` hold one answer per row: several rows with the same image and question are several
             annotators. The column `answer` may be missing if no answer is known; an optional column `type` holds the
-            type of the question. Or the name of a TFDS data set with questions, such as `shapes` or `clevr`, whose
-            images are copied to a temporary file. Or `easy_vqa`, read from the package easy-vqa; one in ten of its
-            training images is used for validation.
+            type of the question. Or `shapes`, which is generated once. Or `easy_vqa`, read from the package
+            easy-vqa; one in ten of its training images is used for validation. Or the name of a TFDS data set with
+            questions, such as `clevr`, whose images are copied to a temporary file.
         split: Name of the split. `validation` also matches `val`, `valid` and `dev`.
 
     Returns:
@@ -183,11 +150,20 @@ def read_questions(data: str | Path, split: str) -> list[ImageWithQuestions]:
         )
     if data == "easy_vqa":
         return _group_by_image(_easy_vqa_rows(split))
+    if generated := generated_set(str(data)):
+        if "questions" not in generated.features:
+            raise DataError(f"'{data}' has no questions; its features are {', '.join(sorted(generated.features))}")
+        return [
+            ImageWithQuestions(
+                example.image, [Question(text, [answer], kind) for text, answer, kind in example.questions]
+            )
+            for example in generated.examples(split)
+        ]
     builder = tfds_builder(str(data))
     features = builder.info.features
     feature = "questions" if "questions" in features else "question_answer"
     if not {"image", feature} <= set(features):
-        raise DataError(f"'{data}' has no questions; its TFDS features are {', '.join(sorted(features))}")
+        raise DataError(f"'{data}' has no questions; its features are {', '.join(sorted(features))}")
     return [
         ImageWithQuestions(image, _tfds_questions(example[feature]))
         for image, example in _tfds_images(builder, split, (feature,))

@@ -1,26 +1,29 @@
 """Sentence pairs, from a folder, a file or TensorFlow Datasets."""
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
+from .columns import Columns, Strings
 from .errors import DataError
 from .files import find_folder, list_files, nfc, read_lines, split_files
+from .generated import generated_set
 from .splits import VALIDATION_NAMES, resolve_split
 from .tfds import tfds_builder, tfds_examples
 
 
-def read_pairs(data: str | Path, split: str, source: str, target: str) -> list[tuple[str, str]]:
+def read_pairs(data: str | Path, split: str, source: str, target: str) -> Columns:
     """Reads the sentence pairs of a split.
 
     Args:
-        data: A folder with `{split}.{language}` or `{split}.{language}.gz`, aligned line by line; or the name of a
-            TFDS data set with a `Translation` feature, such as `english_korean` or `ted_hrlr_translate/pt_to_en`.
+        data: A folder with `{split}.{language}` or `{split}.{language}.gz`, aligned line by line; or `english_korean`;
+            or the name of a TFDS data set with a `Translation` feature, such as `ted_hrlr_translate/pt_to_en`.
         split: Name of the split. `validation` also matches `val`, `valid` and `dev`.
         source: Language code of the source.
         target: Language code of the target.
 
     Returns:
-        List of pairs `(source sentence, target sentence)`, in Unicode's normalization form C.
+        Sequence of pairs `(source sentence, target sentence)`, in Unicode's normalization form C.
 
     Raises:
         DataError: If the folder or data set, the split or a language does not exist, a file is empty or not UTF-8, or
@@ -29,16 +32,16 @@ def read_pairs(data: str | Path, split: str, source: str, target: str) -> list[t
     Example:
 
     >>> from keras_recurrent.datasets import read_pairs
-    >>> read_pairs("english_korean", "test", "en", "ko")[0]  # doctest: +SKIP
-    ('Did she buy a book?', '그녀는 책을 샀어요?')
+    >>> read_pairs("english_korean", "train", "en", "ko")[0]
+    ('Will you draw five birds tomorrow morning?', '내일 아침에 새 다섯 마리를 그릴 거예요?')
     """
     folder = find_folder(data, "files {split}.{language} (--pairs reads a single file of pairs)")
     if folder:
         return _read_folder(folder, split, source, target)
-    return _read_tfds(str(data), split, source, target)
+    return _read_name(str(data), split, source, target)
 
 
-def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> list[tuple[str, str]]:
+def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> Columns:
     r"""Reads the sentence pairs of a split from a single file of pairs, such as Tatoeba's.
 
     Each line is `first<TAB>second`; anything after a second tab is ignored. The split of a pair is a hash of its first
@@ -51,7 +54,7 @@ def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> list[tu
         swap: Whether the second sentence is the source.
 
     Returns:
-        List of pairs `(source sentence, target sentence)`, in Unicode's normalization form C.
+        Sequence of pairs `(source sentence, target sentence)`, in Unicode's normalization form C.
 
     Raises:
         DataError: If the file cannot be read, a line has no tab, or the split is unknown or has no pairs.
@@ -62,24 +65,27 @@ def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> list[tu
     >>> from keras_recurrent.datasets import read_pairs_file
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "pairs.txt"
     >>> _ = path.write_text("Go.\tVa !\nHi.\tSalut !\n")
-    >>> read_pairs_file(path, "train", swap=True)
+    >>> [*read_pairs_file(path, "train", swap=True)]
     [('Va !', 'Go.'), ('Salut !', 'Hi.')]
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise DataError(f"{path}: {'not a regular' if path.exists() else 'no such'} file")
     name = "validation" if split in VALIDATION_NAMES else resolve_split(split, ("train", "validation", "test"), path)
-    pairs = []
+    pairs = Columns.of(_pairs_of_split(path, name, swap), Strings, Strings)
+    if not pairs:
+        raise DataError(f"{path}: too few pairs; none of them is in the split '{split}'")
+    return pairs
+
+
+def _pairs_of_split(path: Path, split: str, swap: bool) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(read_lines(path), 1):
         first, tab, rest = nfc(line).partition("\t")
         if not tab:
             raise DataError(f"{path}, line {number}: no tab between two sentences")
-        if _split_of(first) == name:
+        if _split_of(first) == split:
             second = rest.split("\t", 1)[0]
-            pairs.append((second, first) if swap else (first, second))
-    if not pairs:
-        raise DataError(f"{path}: too few pairs; none of them is in the split '{split}'")
-    return pairs
+            yield (second, first) if swap else (first, second)
 
 
 def _split_of(sentence: str) -> str:
@@ -87,7 +93,7 @@ def _split_of(sentence: str) -> str:
     return {0: "validation", 1: "test"}.get(bucket, "train")
 
 
-def _read_folder(folder: Path, split: str, source: str, target: str) -> list[tuple[str, str]]:
+def _read_folder(folder: Path, split: str, source: str, target: str) -> Columns:
     files = {language: split_files(folder, f".{language}") for language in (source, target)}
     complete = files[source].keys() & files[target].keys()
     if not complete:
@@ -102,19 +108,29 @@ def _read_folder(folder: Path, split: str, source: str, target: str) -> list[tup
         )
     name = resolve_split(split, complete, folder)
     paths = files[source][name], files[target][name]
-    sources, targets = ([nfc(line) for line in read_lines(path)] for path in paths)
+    sources, targets = (Strings(map(nfc, read_lines(path))) for path in paths)
     if len(sources) != len(targets):
         raise DataError(f"{paths[0]} has {len(sources)} lines, but {paths[1]} has {len(targets)}; they must match")
-    return list(zip(sources, targets, strict=True))
+    return Columns(sources, targets)
 
 
-def _read_tfds(name: str, split: str, source: str, target: str) -> list[tuple[str, str]]:
-    builder = tfds_builder(name)
-    features = builder.info.features
-    languages = getattr(features, "languages", None)  # only a `Translation` has them
+def _read_name(name: str, split: str, source: str, target: str) -> Columns:
+    if generated := generated_set(name):
+        languages = generated.features if generated.name == "english_korean" else None
+        features = generated.features
+    else:
+        builder = tfds_builder(name)
+        features = builder.info.features
+        languages = getattr(features, "languages", None)  # only a `Translation` has them
     if languages is None:
-        raise DataError(f"'{name}' has no sentence pairs; its TFDS features are {', '.join(sorted(features))}")
+        raise DataError(f"'{name}' has no sentence pairs; its features are {', '.join(sorted(features))}")
     for language in (source, target):
         if language not in languages:
             raise DataError(f"'{name}' has no language '{language}'; available: {', '.join(sorted(languages))}")
-    return [(nfc(example[source].decode()), nfc(example[target].decode())) for example in tfds_examples(builder, split)]
+    if generated:
+        columns = dict(zip(generated.features, zip(*generated.examples(split), strict=True), strict=True))
+        return Columns(Strings(columns[source]), Strings(columns[target]))
+    pairs = (
+        (nfc(example[source].decode()), nfc(example[target].decode())) for example in tfds_examples(builder, split)
+    )
+    return Columns.of(pairs, Strings, Strings)

@@ -14,7 +14,8 @@ from ...layers.types import Nest
 from ..shared.backends import uses_xla
 from ..shared.images.pixels import THREADS, Reader, images_per_batch
 from ..shared.images.usable import usable_examples
-from ..shared.text.batches import Ragged, encode_texts, length_batches, teacher_forcing
+from ..shared.text.batches import encode_texts, length_batches, teacher_forcing
+from ..shared.text.ragged import Ragged
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
 from ..shared.training.devices import share

@@ -26,7 +26,7 @@ from ..shared.training.batches import slices, threaded_map
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
-from ..shared.training.splits import training_splits
+from ..shared.training.splits import checksum, training_splits
 from . import data, risk
 from .config import Config
 from .metrics import caption_metrics
@@ -196,7 +196,7 @@ def train(config: Config, folder: str | Path) -> Captioner:
     captions = [caption for example in examples["train"] for caption in example.captions]
     tokenizer = fit_tokenizer(captions, config, "the captions have")
     images = {split: data.images_of(examples[split], config, split) for split in examples}
-    readers, checksum = image_readers(images, backbone.model, config)
+    readers, checksum_of_images = image_readers(images, backbone.model, config)
     model = build(config, len(tokenizer), backbone.model if config.cache is None else None)
     batches = {
         split: data.batches(
@@ -205,9 +205,9 @@ def train(config: Config, folder: str | Path) -> Captioner:
         for split in examples
     }
     Captioner(config, model, tokenizer).save_assets(folder)
-    rows = {split: [(example.image.name, example.captions) for example in examples[split]] for split in examples}
+    rows = ((example.image.name, example.captions) for split in examples for example in examples[split])
     val_cider_d = _validation_score(Writer(config, tokenizer, model), examples["validation"], readers["validation"])
-    options: dict[str, Any] = {"data": (rows, checksum), "learning_rates": backbone.learning_rates}
+    options: dict[str, Any] = {"data": checksum(rows, checksum_of_images), "learning_rates": backbone.learning_rates}
     best = fit(
         model,
         TokenCrossentropy(config.label_smoothing),

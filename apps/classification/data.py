@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from ...datasets import DataError
+from ...datasets.columns import Categories, Columns, Strings
 from ...datasets.files import nfc
 from ...datasets.texts import read_texts
 from ..shared.console import note
@@ -17,8 +18,8 @@ from ..shared.training.batches import EpochBatches
 from .config import Config
 
 
-def read(config: Config, split: str) -> list[tuple[str, str]]:
-    """Reads the texts of a split as pairs `(text, label)`, in Unicode's normalization form C.
+def read(config: Config, split: str) -> Columns:
+    """Reads the texts of a split as a sequence of pairs `(text, label)`, in Unicode's normalization form C.
 
     Rows without text or label are left out, and their number is printed on standard error.
 
@@ -26,7 +27,8 @@ def read(config: Config, split: str) -> list[tuple[str, str]]:
         DataError: If the split cannot be read, or no row is left.
     """
     rows = read_texts(config.data, split)
-    examples = [(nfc(text), nfc(label)) for text, label in rows if text.strip() and label is not None]
+    usable = ((nfc(text), nfc(label)) for text, label in rows if text.strip() and label is not None)
+    examples = Columns.of(usable, Strings, Categories)
     if not examples:
         raise DataError(f"{config.data}: the split '{split}' has no text with a label")
     if len(examples) < len(rows):
@@ -86,7 +88,7 @@ def batches(
     """
     index_of = {label: index for index, label in enumerate(labels)}
     indices = np.array([index_of[label] for _, label in examples], "int32")
-    ids = encode_texts(tokenizer, [text for text, _ in examples], config.max_length)
+    ids = encode_texts(tokenizer, (text for text, _ in examples), config.max_length)
     if split == "train" and (count := np.sum(ids.lengths == config.max_length)):
         note(f"train: {count} texts have max_length tokens, {config.max_length}, or are cut there")
     weights = np.ones(len(examples), "float32")

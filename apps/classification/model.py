@@ -20,7 +20,7 @@ from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
-from ..shared.training.splits import training_splits
+from ..shared.training.splits import checksum, training_splits
 from . import data
 from .config import Config
 
@@ -184,11 +184,13 @@ def train(config: Config, folder: str | Path) -> Classifier:
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
     examples = training_splits(data.read, config, kind=data.label_of)
     labels = data.labels_of(examples)
-    tokenizer = fit_tokenizer([text for text, _ in examples["train"]], config, "the texts have")
+    tokenizer = fit_tokenizer((text for text, _ in examples["train"]), config, "the texts have")
     model = build(config, len(tokenizer), len(labels))
     batches = {split: data.batches(examples[split], tokenizer, labels, config, split) for split in examples}
     classifier = Classifier(config, model, tokenizer, labels)
     classifier.save_assets(folder)
+    checksum_of_data = checksum(*examples.values())
+    del examples
     fit(
         model,
         # The mean over the texts, not over their weights: a batch without rare labels would get a larger step.
@@ -199,6 +201,6 @@ def train(config: Config, folder: str | Path) -> Classifier:
         folder,
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         monitor=f"val_{config.monitor}",
-        data=examples,
+        data=checksum_of_data,
     )
     return classifier

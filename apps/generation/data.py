@@ -1,5 +1,6 @@
 """Texts as batches of character ids."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -7,20 +8,22 @@ import keras
 import numpy as np
 
 from ...datasets import DataError
+from ...datasets.columns import Categories, Columns, Strings
 from ...datasets.texts import read_texts
-from ..shared.text.batches import Ragged, batches_by_length, encode_texts, teacher_forcing
+from ..shared.text.batches import batches_by_length, encode_texts, teacher_forcing
+from ..shared.text.ragged import Ragged
 from ..shared.text.tokenizers import END, Tokenizer
 from ..shared.training.batches import EpochBatches, slices
 from ..shared.training.devices import share
 from .config import Config
 
-CHUNK = 10_000  # characters of a long text that are encoded at once, because the tensors of all would be large
+CHUNK = 10_000  # characters of a long text that are encoded at once, or lines that are joined
 
 Line: TypeAlias = tuple[str, str | None]  # a text and its label
 
 
 def read(config: Config, split: str) -> Any:
-    """Reads a split: in the mode `lines` a list of pairs `(text, label)`, in the mode `text` one string.
+    """Reads a split: in the mode `lines` a sequence of pairs `(text, label)`, in the mode `text` one string.
 
     A label may be None. In the mode `lines`, lines without text are left out. In the mode `text`, each line ends in a
     line break.
@@ -28,15 +31,20 @@ def read(config: Config, split: str) -> Any:
     Raises:
         DataError: If the split cannot be read, has no text, or in the mode `text` has labels.
     """
-    lines = [(text.replace("\x00", ""), label) for text, label in read_texts(config.data, split, config.language)]
-    lines_with_text = [(text, label) for text, label in lines if text.strip()]
-    if not lines_with_text:
-        raise DataError(f"{config.data}: the split '{split}' is empty")
+    rows = read_texts(config.data, split, config.language)
+    lines = ((text.replace("\x00", ""), label) for text, label in rows)
     if config.mode == "lines":
+        lines_with_text = Columns.of((line for line in lines if line[0].strip()), Strings, Categories)
+        if not lines_with_text:
+            raise DataError(f"{config.data}: the split '{split}' is empty")
         return lines_with_text
-    if any(label is not None for _, label in lines):
+    parts = ("".join(f"{text}\n" for text, _ in part) for part in iter(lambda: [*itertools.islice(lines, CHUNK)], []))
+    text = "".join(parts)
+    if not text.strip():
+        raise DataError(f"{config.data}: the split '{split}' is empty")
+    if any(label is not None for _, label in rows):
         raise DataError(f"{config.data}: the mode text reads one long text without labels")
-    return "".join(f"{text}\n" for text, _ in lines)
+    return text
 
 
 def split_arguments(config: Config) -> dict[str, Any]:

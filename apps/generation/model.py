@@ -21,7 +21,7 @@ from ..shared.training.batches import EpochBatches
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
-from ..shared.training.splits import training_splits
+from ..shared.training.splits import checksum, training_splits
 from . import data
 from .config import Config
 
@@ -313,12 +313,14 @@ def train(config: Config, folder: str | Path) -> Generator:
     texts: Any = training_splits(data.read, config, **data.split_arguments(config))
     is_text = config.mode == "text"
     labels = [] if is_text else data.labels_of(texts["train"])
-    parts = data.chunks_of(texts["train"]) if is_text else [text for text, _ in texts["train"]]
+    parts = data.chunks_of(texts["train"]) if is_text else (text for text, _ in texts["train"])
     tokenizer = LiteralCharacterTokenizer.fit(parts, config.vocabulary_size, config.lowercase)
     model = build(config, len(tokenizer) + len(labels))
     batches = {split: _batches(texts[split], tokenizer, labels, config, split) for split in texts}
     generator = Generator(config, model, tokenizer, labels)
     generator.save_assets(folder)
+    checksum_of_data = checksum(*texts.values())
+    del texts, parts
     fit(
         model,
         TokenCrossentropy(config.label_smoothing),
@@ -326,7 +328,7 @@ def train(config: Config, folder: str | Path) -> Generator:
         batches["validation"],
         config,
         folder,
-        data=texts,
+        data=checksum_of_data,
     )
     return generator
 

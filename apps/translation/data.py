@@ -7,15 +7,17 @@ import keras
 import numpy as np
 
 from ...datasets import DataError, read_pairs, read_pairs_file
+from ...datasets.columns import Strings
 from ..shared.console import note
-from ..shared.text.batches import Ragged, batches_by_length, encode_texts, teacher_forcing
+from ..shared.text.batches import batches_by_length, encode_texts, teacher_forcing
+from ..shared.text.ragged import Ragged
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches
 from .config import Config
 
 
-def read(config: Config, split: str) -> tuple[list[str], list[str]]:
-    """Reads the sentence pairs of a split as two lists, the sources and the targets.
+def read(config: Config, split: str) -> tuple[Strings, Strings]:
+    """Reads the sentence pairs of a split as two sequences, the sources and the targets.
 
     Raises:
         DataError: If the split cannot be read, or source and target are the same language.
@@ -26,8 +28,8 @@ def read(config: Config, split: str) -> tuple[list[str], list[str]]:
         pairs = read_pairs_file(config.pairs, split, config.swap)
     else:
         pairs = read_pairs(config.data, split, config.source, config.target)
-    sources, targets = zip(*pairs, strict=True)
-    return list(sources), list(targets)
+    sources, targets = pairs.columns
+    return sources, targets
 
 
 def batches(
@@ -39,8 +41,8 @@ def batches(
     cut, as `config.long_pairs` says. Their numbers are printed on standard error.
 
     Args:
-        sources: List of strings.
-        targets: List of strings, one per source.
+        sources: Sequence of strings.
+        targets: Sequence of strings, one per source.
         tokenizers: The tokenizers of the source and of the target.
         config: The `Config`.
         split: The name of the split.

@@ -1,6 +1,7 @@
 """The translator: tokenizers and a conditional language model."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from ..shared.training.batches import slices
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
+from ..shared.training.splits import checksum
 from . import data
 from .config import Config
 from .metrics import translation_metrics
@@ -227,12 +229,15 @@ def train(config: Config, folder: str | Path) -> Translator:
     build_optimizer(config, steps=1)
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
-    texts = pairs["train"]
+    checksum_of_data = checksum(*pairs["train"], *pairs["validation"])
     if config.shared_vocabulary:
-        texts = (texts[0] + texts[1],) * 2
-    names = ("source", "target")
-    tokenizers = [fit_tokenizer(side, config, f"the {name} has") for name, side in zip(names, texts, strict=True)]
-    batches = {split: data.batches(*pairs[split], tokenizers, config, split) for split in pairs}
+        tokenizers = [fit_tokenizer(itertools.chain(*pairs["train"]), config, "source and target have")] * 2
+    else:
+        sides = zip(("source", "target"), pairs["train"], strict=True)
+        tokenizers = [fit_tokenizer(texts, config, f"the {name} has") for name, texts in sides]
+    # The strings of a large data set need not stay in memory while it is trained on.
+    batches = {"train": data.batches(*pairs.pop("train"), tokenizers, config, "train")}
+    batches["validation"] = data.batches(*pairs["validation"], tokenizers, config, "validation")
     model = build(config, *map(len, tokenizers))
     translator = Translator(config, model, *tokenizers)
     translator.save_assets(folder)
@@ -258,6 +263,6 @@ def train(config: Config, folder: str | Path) -> Translator:
         folder,
         score=val_bleu if config.monitor == "bleu" else None,
         begin_epoch=begin_epoch,
-        data=pairs,
+        data=checksum_of_data,
     )
     return translator

@@ -13,7 +13,8 @@ from ..shared.backends import uses_xla
 from ..shared.console import note
 from ..shared.images.pixels import THREADS, Reader, images_per_batch
 from ..shared.images.usable import usable_examples
-from ..shared.text.batches import bucketed, encode_texts
+from ..shared.text.batches import encode_texts
+from ..shared.text.ragged import bucketed
 from ..shared.text.tokenizers import Tokenizer
 from ..shared.training.batches import EpochBatches, slices, threaded_map
 from ..shared.training.devices import share

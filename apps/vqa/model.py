@@ -27,7 +27,7 @@ from ..shared.text.tokenizers import END, Tokenizer, fit_tokenizer
 from ..shared.training import devices
 from ..shared.training.fit import fit
 from ..shared.training.optimizers import build_optimizer
-from ..shared.training.splits import training_splits
+from ..shared.training.splits import checksum, training_splits
 from . import data
 from .answers import AnswerCrossentropy, metrics
 from .config import Config
@@ -276,7 +276,7 @@ def train(config: Config, folder: str | Path) -> Answerer:
     texts = [question.text for example in examples["train"] for question in example.questions]
     tokenizer = fit_tokenizer(texts, config, "the questions have")
     images = {split: [example.image for example in examples[split]] for split in examples}
-    readers, checksum = image_readers(images, backbone.model, config)
+    readers, checksum_of_images = image_readers(images, backbone.model, config)
     if config.cache is None:
         model = build(config, len(tokenizer), len(answers), pixel_shape, backbone.model)
     else:
@@ -288,7 +288,7 @@ def train(config: Config, folder: str | Path) -> Answerer:
     commonest = json.dumps(data.commonest_answers(examples["train"], config), ensure_ascii=False, indent=1)
     if devices.is_chief():
         (folder / COMMONEST).write_text(commonest, encoding="utf-8")
-    rows = {split: [(example.image.name, example.questions) for example in examples[split]] for split in examples}
+    rows = ((example.image.name, example.questions) for split in examples for example in examples[split])
     fit(
         model,
         AnswerCrossentropy(config.label_smoothing, reduction="mean_with_sample_weight"),
@@ -299,7 +299,7 @@ def train(config: Config, folder: str | Path) -> Answerer:
         metrics=metrics(),
         monitor=f"val_{config.monitor}",
         begin_epoch=backbone.unfreezer(model),
-        data=(rows, checksum),
+        data=checksum(rows, checksum_of_images),
         learning_rates=backbone.learning_rates,
     )
     if config.cache is not None:

@@ -2,30 +2,21 @@
 
 import dataclasses
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from . import questions, relational, splits
-from .captions import captions
-from .drawing import draw
+from .configurations import CONFIGURATIONS, VERSION, Configuration, configuration, examples, image_name
 
 
 @dataclasses.dataclass
 class Config(tfds.core.BuilderConfig):
-    """A configuration of the data set.
+    """A configuration of the data set, by its name in `configurations`."""
 
-    Args:
-        side: Width and height of the images in pixels, a multiple of 64.
-        scene_module: Module with the sizes of the splits and their scenes.
-        question_module: Module with the questions.
-    """
-
-    side: int = 64
-    scene_module: ModuleType = splits
-    question_module: ModuleType = questions
+    @property
+    def configuration(self) -> Configuration:
+        return configuration(self.name)
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -36,7 +27,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     to Sort-of-CLEVR.
     """
 
-    VERSION = tfds.core.Version("1.4.0")
+    VERSION = tfds.core.Version(VERSION)
     RELEASE_NOTES = {  # noqa: RUF012, as TFDS declares it
         "1.0.0": "10,000 training, 1,000 validation and 1,000 test scenes, and 1,000 scenes with unseen pairs.",
         "1.1.0": "40,000 training scenes; `relational` keeps its 10,000.",
@@ -45,17 +36,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "1.4.0": "Questions about the fill of an object; `relational` is unchanged.",
     }
     BUILDER_CONFIGS = [  # noqa: RUF012
-        *(Config(name=str(side), description=f"Images of {side} by {side} pixels.", side=side) for side in (64, 128)),
-        Config(
-            name="relational",
-            description="Six circles and squares, with questions similar to Sort-of-CLEVR.",
-            scene_module=relational,
-            question_module=relational,
-        ),
+        Config(name=config.name, description=config.description) for config in CONFIGURATIONS
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        text, side = tfds.features.Text(), self.builder_config.side
+        text, side = tfds.features.Text(), self.builder_config.configuration.side
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
                 {
@@ -69,24 +54,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        return {split: self._generate_examples(split) for split in self.builder_config.scene_module.SIZES}
+        return {split: self._generate_examples(split) for split in self.builder_config.configuration.sizes}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        config = self.builder_config
-        scenes = config.scene_module.scenes(split)
-        for index, (scene, scene_questions) in enumerate(
-            zip(scenes, config.question_module.questions(scenes), strict=True)
-        ):
+        for index, example in enumerate(examples(self.builder_config.configuration, split)):
             yield (
                 index,
                 {
-                    "image": np.asarray(draw(scene, config.side)),
-                    "image/filename": f"{split}-{index:05}.png",
-                    "captions": captions(scene),
-                    "scene": scene.to_json(),
+                    "image": np.asarray(example.image),
+                    "image/filename": image_name(split, index),
+                    "captions": example.captions,
+                    "scene": example.scene,
                     "questions": [
-                        {"question": question.text, "answer": question.answer, "type": question.type}
-                        for question in scene_questions
+                        dict(zip(("question", "answer", "type"), row, strict=True)) for row in example.questions
                     ],
                 },
             )

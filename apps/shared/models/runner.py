@@ -43,18 +43,22 @@ def clean(text):
 
 
 @functools.cache
-def _punctuation():
-    """A pattern of one punctuation mark or symbol; no character after those of the first two planes is one."""
-    return re.compile(
-        f"[{''.join(re.escape(c) for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] in 'PS')}]"
-    )
+def _marked():
+    """A table for `str.translate` that puts \\x01 before and \\x02 after each punctuation mark and symbol.
+
+    No character after those of the first two planes is one.
+    """
+    characters = map(chr, range(0x20000))
+    return {ord(c): f"\x01{c}\x02" for c in characters if unicodedata.category(c)[0] in "PS"}
 
 
 @functools.lru_cache(2**16)
 def split_word(word):
     """The words and punctuation marks between two spaces. A mark has a joiner on each side that had no space."""
+    if word.isalnum():
+        return (word,)
     # \x01 and \x02 mark the left and the right side of each mark until its neighbours are known.
-    marked = _punctuation().sub("\x01\\g<0>\x02", word).replace("\x02\x01", f" {JOINER}")
+    marked = word.translate(_marked()).replace("\x02\x01", f" {JOINER}")
     marked = marked.removeprefix("\x01").removesuffix("\x02")
     return tuple(marked.replace("\x01", f" {JOINER}").replace("\x02", f"{JOINER} ").split(" "))
 
@@ -82,10 +86,13 @@ class Words:
         text = clean(text)
         return text.lower() if self.lowercase else text
 
+    def spaced(self, text):
+        """The words of a text with the punctuation marks at them."""
+        return self.clean(text).replace(JOINER, "").split()
+
     def split(self, text):
         """The tokens of a text."""
-        words = self.clean(text).replace(JOINER, "").split()
-        return list(itertools.chain.from_iterable(map(split_word, words)))
+        return list(itertools.chain.from_iterable(map(split_word, self.spaced(text))))
 
     def ids_of(self, pieces):
         return [self.ids.get(piece, UNKNOWN) for piece in pieces]

@@ -1,127 +1,39 @@
 """Token ids as padded batches of texts of similar length."""
 
-import array
-import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ..backends import uses_xla
 from ..training.batches import EpochBatches, slices
 from ..training.devices import share
-from .tokenizers import END, PADDING, START
-
-CHUNK = 10_000  # texts that are encoded at once
-
-
-@dataclasses.dataclass(frozen=True)
-class Ragged:
-    """Rows of different lengths in one array.
-
-    Attributes:
-        values: Integer array, the entries of all rows, one after the other.
-        offsets: int64 array `(rows + 1,)`, where each row begins, and the end of the last one.
-
-    Example:
-
-    >>> from keras_recurrent.apps.shared.text.batches import Ragged
-    >>> rows = Ragged.of([[7, 8, 3], [9, 3]])
-    >>> rows.lengths.tolist(), rows[1].tolist(), rows.padded([1, 0]).tolist()
-    ([3, 2], [9, 3], [[9, 3, 0], [7, 8, 3]])
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
-
-    @classmethod
-    def of(cls, rows: Iterable[Sequence[int]], dtype: str = "int32") -> Self:
-        """Creates it from sequences of integers, without a list of all of them."""
-        values, lengths = array.array(np.dtype(dtype).char), array.array("q", [0])
-        for row in rows:
-            values.extend(row)
-            lengths.append(len(row))
-        return cls(np.frombuffer(values, dtype), np.cumsum(np.frombuffer(lengths, "int64")))
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """The length of each row."""
-        return np.diff(self.offsets)
-
-    def select(self, is_selected: np.ndarray) -> Self:
-        """Returns the rows where a boolean array `(rows,)` is True."""
-        lengths = self.lengths
-        offsets = np.concatenate([[0], np.cumsum(lengths[is_selected])])
-        return type(self)(self.values[np.repeat(is_selected, lengths)], offsets)
-
-    def cut(self, max_length: int) -> Self:
-        """Cuts rows to `max_length` entries. The last entry of a row, the end token, is kept."""
-        lengths = self.lengths
-        is_kept = np.ones(len(self.values), bool)
-        for index in np.flatnonzero(lengths > max_length):
-            is_kept[self.offsets[index] + max_length - 1 : self.offsets[index + 1] - 1] = False
-        offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_length))])
-        return type(self)(self.values[is_kept], offsets)
-
-    def padded(self, indices: Any, jit: bool | None = None) -> np.ndarray:
-        """Returns rows as an int32 array `(indices, steps)`, padded with 0.
-
-        Args:
-            indices: The indices of the rows. -1 is an empty row.
-            jit: The option `jit`. With XLA, `steps` is `bucketed`.
-        """
-        first = self.offsets[indices]
-        lengths = self.offsets[np.add(indices, 1)] - first
-        steps = lengths.max(initial=1)
-        positions = np.arange(int(bucketed(steps) if uses_xla(jit) else steps))
-        is_entry = positions < lengths[:, np.newaxis]
-        array = np.zeros(is_entry.shape, "int32")
-        array[is_entry] = self.values[(first[:, np.newaxis] + positions)[is_entry]]
-        return array
+from .ragged import Ragged, bucketed
+from .tokenizers import END, PADDING, START, chunks
 
 
-def encode_texts(tokenizer: Any, texts: Sequence[str], max_length: int | None = None, end: bool = True) -> Ragged:
+def encode_texts(tokenizer: Any, texts: Iterable[str], max_length: int | None = None, end: bool = True) -> Ragged:
     """Converts texts to ids.
 
     Args:
         tokenizer: The tokenizer.
-        texts: List of strings.
-        max_length: Maximum number of ids per text, the end token included. Longer texts are cut.
+        texts: Strings.
+        max_length: Maximum number of ids per text, the end token included. Longer texts are cut before their last id.
         end: Whether each text ends in the end token.
     """
-    last = None if max_length is None else max_length - end
-    tail = [END] * end
-    ids = itertools.chain.from_iterable(map(tokenizer.encode_all, slices(texts, CHUNK)))
-    rows = (row[:last] + tail for row in ids)
-    return Ragged.of(rows, "uint16" if len(tokenizer) <= 2**16 else "int32")
+    parts = map(tokenizer.encode_all, chunks(texts))
+    if end:
+        parts = (part.with_last(END) for part in parts)
+    if max_length is not None:
+        parts = (part.cut(max_length) for part in parts)
+    return Ragged.join(parts, "uint16" if len(tokenizer) <= 2**16 else "int32")
 
 
 def encode_padded(tokenizer: Any, texts: Sequence[str], max_length: int | None = None) -> np.ndarray:
     """Converts texts to ids with an end token, int32 `(batch, steps)`, padded with 0; see `encode_texts`."""
     ids = encode_texts(tokenizer, texts, max_length)
     return ids.padded(np.arange(len(ids)))
-
-
-def bucketed(lengths: Any) -> np.ndarray:
-    """Rounds lengths up to 8, 16, 24, 32, 48, 64, 96, 128, 192, ...: XLA compiles every new shape.
-
-    Example:
-
-    >>> from keras_recurrent.apps.shared.text.batches import bucketed
-    >>> bucketed([1, 8, 25, 33, 70]).tolist()
-    [8, 8, 32, 48, 96]
-    """
-    lengths = np.maximum(lengths, 1)
-    grid = np.maximum(8, 2 ** np.maximum(np.ceil(np.log2(lengths)).astype(int) - 2, 0))
-    return -(-lengths // grid) * grid
 
 
 def teacher_forcing(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -199,13 +111,13 @@ def length_batches(
         # The other keys ascend for even values of the most important key and descend for odd ones, so that they are
         # similar in a batch that contains two of its values.
         pool = pool[np.lexsort([*np.where(last % 2, -others, others), last])]
-        first = largest = 0
-        for position, size in enumerate(sizes[pool]):
-            largest = max(largest, size)
-            if position > first and (position - first + 1) * largest > capacity:
-                batches.append(pool[first:position])
-                first, largest = position, size
-        batches.append(pool[first:])
+        pool_sizes, first = sizes[pool], 0
+        while first < len(pool):
+            longest = np.maximum.accumulate(pool_sizes[first : first + capacity // pool_sizes[first] + 1])
+            fits = longest * np.arange(1, len(longest) + 1) <= capacity
+            count = max(1, int(fits.sum()))
+            batches.append(pool[first : first + count])
+            first += count
     if generator is not None:
         generator.shuffle(batches)
     return batches

@@ -4,13 +4,17 @@ How a text is split and joined stands in `runner.py`, the program of an export. 
 tokenizer from texts, and its file. `saved_model/tokenizers.py` computes the same in a TensorFlow graph.
 """
 
+import functools
 import io
+import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
 
 from ....datasets import DataError
 from ....datasets.files import nfc
@@ -18,10 +22,16 @@ from ....extras import import_extra
 from ..console import note
 from ..errors import ModelFolderError, first_line
 from ..models import folders, runner
+from .ragged import Ragged
 
 PADDING, UNKNOWN, START, END = runner.PADDING, runner.UNKNOWN, runner.START, runner.END
 SPECIAL = runner.SPECIAL
 JOINER = runner.JOINER
+
+CODE_POINTS = 0x110000
+CHUNK = 2**20  # characters that are converted at once
+KNOWN_WORDS = 2**18  # words whose ids are kept
+SENTENCES = 1_000_000  # from which SentencePiece learns at most
 
 
 def display_form(token: str) -> str:
@@ -34,6 +44,19 @@ def display_form(token: str) -> str:
     ('.', 'day')
     """
     return token.replace(JOINER, "").replace("▁", "")
+
+
+def chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yields texts in lists of about `CHUNK` characters."""
+    part, size = [], 0
+    for text in texts:
+        part.append(text)
+        size += len(text) + 1
+        if size >= CHUNK:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 class Tokenizer(Protocol):
@@ -64,7 +87,7 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Converts a text to ids, without an end token."""
 
-    def encode_all(self, texts: Sequence[str]) -> Iterable[list[int]]:
+    def encode_all(self, texts: Iterable[str]) -> Ragged:
         """Converts texts to ids as `encode` does."""
 
     def unknown(self, text: str) -> list[str]:
@@ -113,16 +136,10 @@ class _Vocabulary(runner.Words):
 
     def count(self, texts: Iterable[str]) -> Counter:
         """Counts the tokens of texts."""
-        counts: Counter = Counter()
-        for text in texts:
-            counts.update(self.split(text))
-        return counts
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.tokens)
-
-    def encode_all(self, texts: Sequence[str]) -> Iterable[list[int]]:
-        return map(self.encode, texts)
 
     def surface_forms(self, pieces: Sequence[str]) -> list[str]:
         return list(pieces)
@@ -166,6 +183,23 @@ class WordTokenizer(_Vocabulary):
     'a cat, a dog.'
     """
 
+    def count(self, texts: Iterable[str]) -> Counter:
+        words = Counter(itertools.chain.from_iterable(map(self.spaced, texts)))
+        counts: Counter = Counter()
+        while words:  # which gives memory back
+            word, count = words.popitem()
+            for token in runner.split_word(word):
+                counts[token] += count
+        return counts
+
+    def encode_all(self, texts: Iterable[str]) -> Ragged:
+        ids_of = self._ids_of_word.__getitem__
+        return Ragged.of([*itertools.chain.from_iterable(map(ids_of, self.spaced(text)))] for text in texts)
+
+    @functools.cached_property
+    def _ids_of_word(self) -> "_IdsOfWord":
+        return _IdsOfWord(self.ids)
+
     def surface_forms(self, pieces: Sequence[str]) -> list[str]:
         forms = []
         for index, piece in enumerate(pieces):
@@ -174,11 +208,52 @@ class WordTokenizer(_Vocabulary):
         return forms
 
 
-class CharacterTokenizer(_Vocabulary, runner.Characters):
+class _IdsOfWord(dict):
+    """The ids of words with the punctuation marks at them. The first `KNOWN_WORDS` words are kept."""
+
+    def __init__(self, ids: dict[str, int]) -> None:
+        super().__init__()
+        self._ids = ids
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        result = tuple(self._ids.get(token, UNKNOWN) for token in runner.split_word(word))
+        if len(self) < KNOWN_WORDS:
+            self[word] = result
+        return result
+
+
+class _CharacterVocabulary(_Vocabulary):
+    """Base of the tokenizers whose tokens are characters: counts and looks up all characters of many texts at once."""
+
+    def count(self, texts: Iterable[str]) -> Counter:
+        counts = np.zeros(CODE_POINTS, "int64")
+        for part in chunks(texts):
+            counts += np.bincount(self._code_points(part)[0], minlength=CODE_POINTS)
+        return Counter({chr(code): int(counts[code]) for code in np.flatnonzero(counts)})
+
+    def encode_all(self, texts: Iterable[str]) -> Ragged:
+        codes, lengths = self._code_points(texts)
+        return Ragged(self._id_of_code_point[codes], np.concatenate([[0], np.cumsum(lengths, dtype="int64")]))
+
+    def _code_points(self, texts: Iterable[str]) -> tuple[np.ndarray, list[int]]:
+        """The characters of all texts one after another, and the length of each text."""
+        texts = [self.clean(text) for text in texts]
+        return np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), "<u4"), [*map(len, texts)]
+
+    @functools.cached_property
+    def _id_of_code_point(self) -> np.ndarray:
+        table = np.full(CODE_POINTS, UNKNOWN, "int32")
+        for token, index in self.ids.items():
+            if len(token) == 1:
+                table[ord(token)] = index
+        return table
+
+
+class CharacterTokenizer(_CharacterVocabulary, runner.Characters):
     """Splits texts into characters, spaces included."""
 
 
-class LiteralCharacterTokenizer(_Vocabulary, runner.LiteralCharacters):
+class LiteralCharacterTokenizer(_CharacterVocabulary, runner.LiteralCharacters):
     """Splits texts into characters as they are: line breaks, runs of spaces and decomposed characters are kept."""
 
     file: ClassVar[str] = "characters.json"
@@ -221,7 +296,7 @@ class SubwordTokenizer(runner.Subwords):
 
     @classmethod
     def fit(cls, texts: Iterable[str], vocabulary_size: int, lowercase: bool = False) -> Self:
-        """Learns a tokenizer with at most `vocabulary_size` ids from texts.
+        """Learns a tokenizer with at most `vocabulary_size` ids from texts, of which at most `SENTENCES` are drawn.
 
         Raises:
             DataError: If SentencePiece cannot learn that many pieces from the texts.
@@ -236,6 +311,8 @@ class SubwordTokenizer(runner.Subwords):
                 model_writer=model,
                 model_type="bpe",
                 vocab_size=vocabulary_size,
+                input_sentence_size=SENTENCES,  # drawn at random, the same ones each time
+                shuffle_input_sentence=True,
                 hard_vocab_limit=False,
                 character_coverage=1.0,
                 pad_id=PADDING,
@@ -254,9 +331,9 @@ class SubwordTokenizer(runner.Subwords):
     def split(self, text: str) -> list[str]:
         return self._processor.encode(self.clean(text), out_type=str)
 
-    def encode_all(self, texts: Sequence[str]) -> Iterable[list[int]]:
+    def encode_all(self, texts: Iterable[str]) -> Ragged:
         texts = [self.clean(text) for text in texts]
-        return self._processor.encode(texts, out_type=int, num_threads=os.cpu_count())
+        return Ragged.of(self._processor.encode(texts, out_type=int, num_threads=os.cpu_count()))
 
     def surface_forms(self, pieces: Sequence[str]) -> list[str]:
         return [piece.replace("▁", " " if index else "") for index, piece in enumerate(pieces)]

@@ -2,7 +2,6 @@
 
 import functools
 import sys
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,7 +39,7 @@ def fit(
     score: Callable[[], float] | None = None,
     monitor: str = "val_loss",
     begin_epoch: Callable[[int], None] = lambda epoch: None,
-    data: object = None,
+    data: int = 0,
     learning_rates: Mapping[int, float] | None = None,
     goal: float | None = None,
 ) -> dict[str, float]:
@@ -56,7 +55,7 @@ def fit(
         score: Function that measures the model, higher is better. Its name becomes a column, and `monitor`.
         monitor: The column that decides which epoch is best: the lowest `val_loss`, or the highest of another column.
         begin_epoch: Function that is called with the epoch, counted from 0, before it begins.
-        data: Object whose `repr` identifies the training data. A training is not resumed on other data.
+        data: A checksum of the training data; see `splits.checksum`. A training is not resumed on other data.
         learning_rates: The learning rates of single variables, by `id`, to which `config.schedule` applies, too.
         goal: The `val_loss` below which training stops.
 
@@ -74,9 +73,8 @@ def fit(
         import_extra("tensorboard.summary", "tensorboard")  # fails before the training
     optimizer = build_optimizer(config, len(train), learning_rates)
     _compile(model, loss, metrics, optimizer, validation, config)
-    checksum = zlib.crc32(repr(data).encode())
-    devices.check_equal(checksum, "data")
-    states = States(folder / STATES, model, max(2, config.average_last), checksum)
+    devices.check_equal(data, "data")
+    states = States(folder / STATES, model, max(2, config.average_last), data)
     history = History(folder / "history.csv", config, monitor if score is None else score.__name__)
     evaluate = functools.partial(_evaluate, model, validation, score)
     best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal)

@@ -1,12 +1,15 @@
 """Which examples a model is trained on, and which it is validated on."""
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ....datasets import DataError
+from ....datasets.columns import Columns
+from .batches import slices
 
 
 def training_splits(
@@ -50,7 +53,27 @@ def training_splits(
         count = min(max(round(config.validation_split * len(indices)), 1), len(indices) - 1)
         parts["validation"] += indices[:count]
         parts["train"] += indices[count:]
-    return {split: [examples[index] for index in np.sort(part)] for split, part in parts.items()}
+    return {split: _take(examples, np.sort(part)) for split, part in parts.items()}
+
+
+def _take(examples: Sequence, indices: np.ndarray) -> Sequence:
+    return examples[indices] if isinstance(examples, Columns) else [examples[index] for index in indices]
+
+
+def checksum(*parts: Any) -> int:
+    """Returns a CRC-32 of training data.
+
+    Args:
+        *parts: Columns of `datasets.columns`, strings, or iterables of items whose `repr` identifies them.
+    """
+    result = 0
+    for part in parts:
+        if hasattr(part, "checksum"):
+            result = part.checksum(result)
+        else:
+            for item in slices(part, 2**20) if isinstance(part, str) else part:
+                result = zlib.crc32(repr(item).encode(), result)
+    return result
 
 
 def evaluated_split(

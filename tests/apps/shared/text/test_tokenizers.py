@@ -4,7 +4,8 @@ from typing import get_args
 import numpy as np
 import pytest
 from keras_recurrent.apps.shared.config import TokenizerName
-from keras_recurrent.apps.shared.text.batches import Ragged, encode_padded, length_batches
+from keras_recurrent.apps.shared.text.batches import encode_padded, length_batches
+from keras_recurrent.apps.shared.text.ragged import Ragged
 from keras_recurrent.apps.shared.text.tokenizers import (
     END,
     TOKENIZERS,
