@@ -114,7 +114,7 @@ def test_coco_captions_by_name(tmp_path):
         np.testing.assert_array_equal(tf.io.decode_png(example.image.read()), picture)
 
 
-def test_generated_images_by_name(tfds_folder, monkeypatch):
+def test_generated_images_by_name(cache_folder, monkeypatch):
     scenes = {split: splits.scenes(split, 3) for split in splits.SIZES}
     monkeypatch.setattr(splits, "scenes", scenes.get)
     examples = {example.image.name: example for example in read_captions("shapes", "test")}

@@ -110,11 +110,11 @@ def test_tfds_name(name, source, target):
             read_pairs(name, "train", source, "ko")
 
 
-def test_generated_data_set(tfds_folder, monkeypatch):
+def test_generated_data_set(monkeypatch):
     monkeypatch.setattr(grammar, "pairs", lambda split: [(f"{split} {index}.", f"{index}요.") for index in range(3)])
     pairs = read_pairs("english_korean", "test", "en", "ko")
-    assert sorted(pairs) == [("test 0.", "0요."), ("test 1.", "1요."), ("test 2.", "2요.")]
-    assert sorted(read_pairs("english_korean", "validation", "ko", "en"))[0] == ("0요.", "validation 0.")
+    assert pairs == [("test 0.", "0요."), ("test 1.", "1요."), ("test 2.", "2요.")]
+    assert read_pairs("english_korean", "validation", "ko", "en")[0] == ("0요.", "validation 0.")
     with pytest.raises(DataError, match="no split 'dev'; available splits: test, train, validation"):
         read_pairs("english_korean", "dev", "en", "ko")
 
@@ -173,16 +173,21 @@ folder = sys.argv[1]
 assert read_pairs(folder, "train", "de", "en") == [("ja", "yes")]
 assert texts.read_texts(folder, "train") == [("ja", None)]
 assert len(images.read_captions(folder, "val")) == len(images.read_questions(folder, "val")) == 1
+assert len(read_pairs("english_korean", "test", "en", "ko")) == 1000
+assert len(texts.read_texts("negation", "validation")) == 1000
+assert len(images.read_captions("shapes/relational", "test")) == 1000
 try:
-    read_pairs("english_korean", "train", "en", "ko")
+    read_pairs("wmt14_translate/de-en", "train", "en", "de")
 except DataError as error:
     print(error)
 """
 
 
-def test_only_names_need_tensorflow_datasets(tmp_path):
+def test_only_names_of_others_need_tensorflow_datasets(tmp_path, cache_folder):
     write(tmp_path, train_de="ja\n", train_en="yes\n", train_txt="ja\n")
     write(tmp_path, val_tsv="image\tcaption\tquestion\na.jpg\ta dog\tis it?\n")
     command = [sys.executable, "-c", WITHOUT_TFDS, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert run.stdout == ("'english_korean' is not a folder; reading a data set by name requires tensorflow-datasets\n")
+    assert run.stdout == (
+        "'wmt14_translate/de-en' is not a folder; reading a data set by name requires tensorflow-datasets\n"
+    )

@@ -79,11 +79,11 @@ def test_no_folder(tmp_path):
         read_texts(str(tmp_path / "train.txt"), "train")
 
 
-def test_names(tfds_folder, monkeypatch):
+def test_names(monkeypatch):
     examples = [("the film is dull .", "negative"), ("the film is a joy .", "positive")]
     monkeypatch.setattr(negation, "examples", lambda split: examples)
     monkeypatch.setattr(english_korean, "pairs", lambda split: [("Hello.", "안녕하세요.")])
-    assert sorted(read_texts("negation", "test")) == sorted(examples)
+    assert read_texts("negation", "test") == examples
     assert read_texts("english_korean", "validation", "ko") == [("안녕하세요.", None)]
     with pytest.raises(DataError, match="has the languages en, ko; its texts have no labels"):
         read_texts("english_korean", "test")

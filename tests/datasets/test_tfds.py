@@ -64,9 +64,10 @@ def test_another_error(tmp_path):
 
 PREPARE = """
 import random, sys
-from keras_recurrent.datasets.tfds import tfds_builder, tfds_examples
+from keras_recurrent.datasets.negation.negation_dataset_builder import Builder
+from keras_recurrent.datasets.tfds import tfds_examples
 random.seed(3)
-builder = tfds_builder("negation")
+builder = Builder()
 print("ready", flush=True)
 sys.stdin.readline()
 print(sum(1 for _ in tfds_examples(builder, "train")))

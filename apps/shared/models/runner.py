@@ -37,11 +37,6 @@ class InputError(Exception):
 # Tokenizers: texts to token ids and back.
 
 
-def clean(text):
-    """Unicode's form NFC, with single spaces, and none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).replace("\0", " ").replace("\ufeff", " ").split())
-
-
 @functools.cache
 def _marked():
     """A table for `str.translate` that puts \\x01 before and \\x02 after each punctuation mark and symbol.
@@ -82,13 +77,18 @@ class Words:
         """Reads a file with one token per line."""
         return cls(path.read_text(encoding="utf-8").split("\n")[:-1], lowercase)
 
-    def clean(self, text):
-        text = clean(text)
+    def normalize(self, text):
+        """A text in Unicode's form NFC, in lower case if that is an option."""
+        text = unicodedata.normalize("NFC", text).replace("\0", " ").replace("\ufeff", " ")
         return text.lower() if self.lowercase else text
+
+    def clean(self, text):
+        """A normalized text with single spaces, and none at the ends."""
+        return " ".join(self.normalize(text).split())
 
     def spaced(self, text):
         """The words of a text with the punctuation marks at them."""
-        return self.clean(text).replace(JOINER, "").split()
+        return self.normalize(text).replace(JOINER, "").split()
 
     def split(self, text):
         """The tokens of a text."""

@@ -50,8 +50,8 @@ class Ragged:
         """
         buffer, lengths, file = bytearray(), array.array("q"), None
         for part in parts:
-            buffer += part.values.astype(dtype).data
-            lengths.frombytes(part.lengths.data)
+            buffer += part.values.astype(dtype).tobytes()
+            lengths.frombytes(part.lengths.tobytes())
             if len(buffer) > IN_MEMORY:
                 file = file or tempfile.TemporaryFile()  # noqa: SIM115, closed below
                 file.write(buffer)
@@ -67,8 +67,15 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self.__getitem__, range(len(self)))
+
     def __getitem__(self, index: int) -> np.ndarray:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    def tolist(self) -> list[list[int]]:
+        """Returns the rows as lists."""
+        return [row.tolist() for row in self]
 
     @property
     def lengths(self) -> np.ndarray:
