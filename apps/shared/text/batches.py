@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import uses_xla
-from ..training.batches import EpochBatches, slices
+from ..training.batches import EpochBatches, computed_ahead, slices
 from ..training.devices import share
 from .ragged import Ragged, bucketed
 from .tokenizers import END, PADDING, START, chunks
@@ -153,9 +153,9 @@ def batches_by_length(
             indices = np.pad(indices, (0, max(0, rows - len(indices))), constant_values=-1)
         return own.of_batch(make_batch(own.filled(indices)))
 
-    @functools.lru_cache(2)
     def order(epoch: int) -> list[np.ndarray]:
         generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
         return length_batches(lengths, config.batch_size, generator, batch_tokens)
 
-    return EpochBatches(lambda epoch: map(batch_of, order(epoch)), signature, lambda epoch: len(order(epoch)))
+    order_of = computed_ahead(order) if split == "train" else functools.lru_cache(1)(order)
+    return EpochBatches(lambda epoch: map(batch_of, order_of(epoch)), signature, lambda epoch: len(order_of(epoch)))
