@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from . import backprop
+from . import backprop, fused
 from .cell import RecurrentCell
 from .loop import current_settings, loop_settings
 from .recurrent import mask_outputs, time_major
@@ -20,9 +20,9 @@ class Bidirectional(keras.layers.Bidirectional):
     """`keras.layers.Bidirectional` with one loop over time instead of two.
 
     The two directions, each with its own weights, are the two rows of a tensor: each step computes one batched product
-    for both and launches half as many operations. Weights and outputs are those of `keras.layers.Bidirectional`, so
-    that a model can switch between the two. On a CPU, TensorFlow runs two loops in parallel: there one loop is as fast
-    under XLA, and slower without it.
+    for both and launches half as many operations. Layers that a GPU runs in fused kernels run one after the other.
+    Weights and outputs are those of `keras.layers.Bidirectional`, so that a model can switch between the two. On a CPU,
+    TensorFlow runs two loops in parallel: there one loop is as fast under XLA, and slower without it.
 
     Args:
         layer: A `SimpleRNN`, `LSTM`, `GRU` or `Recurrent` of this package whose cell differentiates its own equations.
@@ -83,7 +83,7 @@ class Bidirectional(keras.layers.Bidirectional):
             raise ValueError("Argument `layer` must not be stateful, since the backward layer has no earlier state.")
 
     def call(self, sequences: Tensor, initial_state: Nest = None, mask: Any = None, training: bool = False) -> Nest:
-        if sequences.shape[1] == 0 or current_settings().portable:
+        if sequences.shape[1] == 0 or current_settings().portable or self._is_fused(sequences, mask, training):
             return super().call(sequences, initial_state, mask, training)
         directions = (self.forward_layer, self.backward_layer)
         initial_states = self._split_states(sequences, initial_state)
@@ -106,6 +106,14 @@ class Bidirectional(keras.layers.Bidirectional):
             return output
         states = [state for direction in zip(*map(ops.unstack, states), strict=True) for state in direction]
         return (*(output if self.merge_mode is None else [output]), *states)
+
+    def _is_fused(self, sequences: Tensor, mask: Any, training: bool) -> bool:
+        """Returns whether both directions run in fused kernels, which take one direction each."""
+        cell = self.forward_layer.cell
+        with loop_settings(**self.forward_layer.loop_settings()):
+            inputs = ops.cast(sequences, cell.compute_dtype)
+            kernel = fused.kernel_for(cell, inputs, mask, training)
+        return kernel is not None and backprop.current_nudge() is None
 
     def _split_states(self, sequences: Tensor, initial_state: Nest) -> tuple[list[Tensor], list[Tensor]]:
         """Returns the initial states of both directions; zeros if `initial_state` is None."""

@@ -1,5 +1,6 @@
 """The base of the cells: weights, dropout masks and configuration."""
 
+import contextlib
 import inspect
 import numbers
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from typing import Any
 
 from keras import activations, constraints, initializers, layers, ops, random, regularizers, tree
 
-from . import backprop
+from . import backprop, fused
 from .backprop import Nudge
 from .derivatives import get_activation, has_derivative
 from .dropout import check_rate, dropout
@@ -315,6 +316,12 @@ class RecurrentCell(layers.Layer, DropoutMasks):
                 outputs, states = result
                 return states[0], outputs, states
         sequences = self.drop_inputs(sequences, training)
+        if weights is None and mix is None and nudge is None:
+            kernel = fused.kernel_for(self, sequences, mask, training)
+            if kernel is not None:
+                with contextlib.suppress(NotImplementedError):
+                    outputs, states = fused.run(kernel, self, sequences, states, mask)
+                    return states[0], outputs, states
         outputs, states = backprop.run(
             self,
             # One product for all steps, except at inference: there the large array costs more than it saves.

@@ -8,6 +8,7 @@ from keras import layers, ops
 from .dropout import Dropout
 from .embedding import token_embedding
 from .family import sequence_layers
+from .loop import current_settings, loop_settings
 from .memory import Memory
 from .types import Shape, Tensor
 
@@ -28,6 +29,8 @@ class TextEncoder(layers.Layer):
         dropout: Float in [0, 1), the fraction of the embeddings and of each layer's outputs to drop in training.
         recurrent_dropout: Float in [0, 1), the fraction of the states to drop before the recurrent products. All steps
             of a sequence share a mask.
+        right_padded: Whether the padding of each row follows its tokens. It lets a GPU run the layers in fused kernels;
+            with padding elsewhere, their outputs would be wrong.
 
     Call arguments:
         tokens: Integer tensor `(batch, positions)`. Padding (0) is masked at any position.
@@ -58,6 +61,7 @@ class TextEncoder(layers.Layer):
         embeddings_in_memory: bool = False,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        right_padded: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,6 +74,7 @@ class TextEncoder(layers.Layer):
         self.embeddings_in_memory = embeddings_in_memory
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
+        self.right_padded = right_padded
         policy = self.dtype_policy
         self.embedding = token_embedding(vocabulary_size, embedding_dim, dtype=policy, name="embedding")
         recurrent_layers = sequence_layers(
@@ -97,7 +102,8 @@ class TextEncoder(layers.Layer):
         mask = ops.not_equal(tokens, 0)
         values = embedded = self.dropouts[0](self.embedding(tokens), training=training)
         for layer, dropout in zip(self.layers, self.dropouts[1:], strict=True):
-            values, *states = layer(values, mask=mask, training=training)
+            with loop_settings(right_padded=self.right_padded or current_settings().right_padded):
+                values, *states = layer(values, mask=mask, training=training)
             values = dropout(values, training=training)
         # The states of the forward direction, then those of the backward direction; each begins with the output.
         directions = 2 if self.bidirectional else 1
@@ -118,6 +124,7 @@ class TextEncoder(layers.Layer):
             "embeddings_in_memory": self.embeddings_in_memory,
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
+            "right_padded": self.right_padded,
         }
 
 

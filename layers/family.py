@@ -55,7 +55,9 @@ def sequence_layer(cell: str, units: int, **arguments: Any) -> Any:
     >>> sequence_layer("gru", 8).units
     8
     """
-    return sequence_layer_class(cell)(units, **arguments)
+    # The decoders and models around these layers gain more from XLA than the layers from cuDNN, where one excludes the
+    # other.
+    return sequence_layer_class(cell)(units, **{"use_cudnn": None, **arguments})
 
 
 def sequence_layers(cell: str, units: int, num_layers: int, **arguments: Any) -> list[Any]:

@@ -50,6 +50,7 @@ class GRUCell(RecurrentCell):
         Cho et al. 2014, Learning phrase representations using RNN encoder-decoder for statistical machine translation.
     """
 
+    fused_kernel_name = "gru"
     gates = 3
     gate_names = ("update", "reset", "candidate")
     chrono_signs = (1, 0, 0)
@@ -181,7 +182,7 @@ class GRU(CellLayer):
         stateful: bool = False,
         unroll: bool = False,
         reset_after: bool = True,
-        use_cudnn: bool | str = "auto",
+        use_cudnn: bool | str | None = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(

@@ -3,9 +3,13 @@
 `tests/layers/test_keras_internals.py` has one test for each name, which says what breaks without it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+
+# Private. `cudnn_ok` says whether there is a GPU with cuDNN, and `lstm` and `gru` run its kernels.
+from keras.src import backend
 
 # Private. `keras.layers.RNN` and `StackedRNNCells` draw and reset the dropout masks of instances of this class alone.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
@@ -52,6 +56,37 @@ class RNN(keras.layers.RNN):
         # Private hook of `keras.layers.RNN`: it draws the masks before the loop. A cell with `run` draws them itself.
         if not hasattr(cell, "run"):
             super()._maybe_config_dropout_masks(cell, input_sequence, input_state)
+
+
+def keras_kernel(name: str) -> Callable | None:
+    """Returns the fused kernel of Keras's `lstm` or `gru`, or None without a GPU that has it.
+
+    Args:
+        name: `"lstm"` or `"gru"`.
+
+    Returns:
+        Function `(inputs, states, mask, weights) -> (last_output, outputs, states)`, batch first. `weights` are the
+        kernel, the recurrent kernel and the bias. It raises `NotImplementedError` if the kernel does not exist after
+        all.
+    """
+    equations = {"activation": keras.activations.tanh, "recurrent_activation": keras.activations.sigmoid}
+    if not backend.cudnn_ok(**equations, unroll=False, use_bias=True):
+        return None
+
+    def run(inputs: Tensor, states: list[Tensor], mask: Tensor | None, weights: list[Tensor]) -> tuple:
+        kernel, recurrent_kernel, bias = weights
+        return getattr(backend, name)(
+            inputs,
+            *states,
+            mask,
+            kernel=kernel,
+            recurrent_kernel=recurrent_kernel,
+            bias=bias,
+            **equations,
+            return_sequences=True,
+        )
+
+    return run
 
 
 def tracked_layer(layer: keras.layers.Layer, name: str) -> Any:

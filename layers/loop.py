@@ -25,6 +25,8 @@ class LoopSettings(NamedTuple):
         flipped: Whether a layer has reversed the order of the time steps.
         layer: In an export of one step, a function `(layer, run, initial_state) -> (last_output, outputs, states)` that
             calls `run` with the states of a layer.
+        fused: Whether a layer may run in a fused kernel of a GPU; see `fused.py`.
+        right_padded: Whether all masks are True up to the length of a row and False after it.
     """
 
     unroll: bool = False
@@ -33,6 +35,8 @@ class LoopSettings(NamedTuple):
     node: Callable | None = None
     flipped: bool = False
     layer: Callable | None = None
+    fused: bool = True
+    right_padded: bool = False
 
 
 _DEFAULTS = LoopSettings()
@@ -142,6 +146,35 @@ def gradients(function: Callable[..., Tensor], arguments: list[Tensor]) -> list[
     return _BACKENDS[keras.config.backend()][2](function, arguments)
 
 
+def fused_kernel(name: str, inputs: Tensor, with_mask: bool) -> Callable | None:
+    """Returns the kernel of cuDNN that runs a whole layer, or None if there is none for these inputs.
+
+    Args:
+        name: `"lstm"` or `"gru"`.
+        inputs: Tensor of the dtype and on the device of the computation.
+        with_mask: Whether the kernel gets a mask.
+
+    Returns:
+        Function `(inputs, states, mask, weights) -> (outputs, states)` from a tensor `(batch, steps, features)`, a list
+        of tensors `(batch, units)`, a right-padded boolean mask `(batch, steps)` without empty rows or None, and the
+        kernel, the recurrent kernel and the bias of a cell. The outputs `(batch, steps, units)` of padding are
+        undefined. It raises `NotImplementedError` if the kernel does not exist after all.
+
+    Example:
+
+    >>> from keras_recurrent.layers.loop import fused_kernel
+    >>> kernel = fused_kernel("lstm", ops.ones((2, 5, 3)), with_mask=False)  # None without a GPU
+    """
+    return _BACKENDS[keras.config.backend()][3](name, inputs, with_mask)
+
+
+def fused_excludes_xla() -> bool:
+    """Returns whether a graph with fused kernels cannot be compiled by XLA: on TensorFlow, with a GPU."""
+    from . import keras_internals  # which imports this module
+
+    return keras.config.backend() == "tensorflow" and keras_internals.keras_kernel("lstm") is not None
+
+
 def _scan_unrolled(step, carry, inputs, reverse):
     steps = tree.flatten(inputs)[0].shape[0]
     if steps == 0:
@@ -248,6 +281,23 @@ def _gradients_tensorflow(function, arguments):
     return tape.gradient(value, arguments, unconnected_gradients="zero")
 
 
+def _fused_tensorflow(name, inputs, with_mask):
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util  # private; XLA has no such operations
+
+    from . import keras_internals  # which imports this module
+
+    kernel = keras_internals.keras_kernel(name)
+    if kernel is None or control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+        return None
+
+    def run(inputs, states, mask, weights):
+        _, outputs, states = kernel(inputs, states, mask, weights)
+        return outputs, list(states)
+
+    return run
+
+
 def _scan_jax(step, carry, inputs, reverse):
     import jax
 
@@ -269,6 +319,30 @@ def _gradients_jax(function, arguments):
     import jax
 
     return list(jax.grad(function, argnums=tuple(range(len(arguments))))(*arguments))
+
+
+def _fused_jax(name, inputs, with_mask):
+    import jax
+    from jax import numpy as jnp
+    from jax.experimental import rnn
+
+    # JAX has the kernel of the LSTM, in float32. On several devices, it would run on all of them with the whole batch.
+    is_supported = name == "lstm" and inputs.dtype == jnp.float32 and keras.distribution.distribution() is None
+    if not is_supported or jax.default_backend() != "gpu":
+        return None
+
+    def run(inputs, states, mask, weights):
+        kernel, recurrent_kernel, bias = weights
+        batch, steps, features = inputs.shape
+        lengths = jnp.full(batch, steps, "int32") if mask is None else jnp.sum(mask, 1, dtype="int32")
+        # cuDNN has the gates in the order of Keras, and a second bias.
+        flat = jnp.concatenate([kernel.T.ravel(), recurrent_kernel.T.ravel(), bias, jnp.zeros_like(bias)])
+        h, c = (state[None] for state in states)  # each (layers, batch, units)
+        sizes = {"input_size": features, "hidden_size": recurrent_kernel.shape[0], "num_layers": 1}
+        outputs, h, c = rnn.lstm(inputs, h, c, flat, lengths, **sizes, dropout=0.0, bidirectional=False)
+        return outputs, [h[0], c[0]]
+
+    return run
 
 
 def _with_gradient_torch(forward, backward, *arguments):
@@ -295,8 +369,38 @@ def _gradients_torch(function, arguments):
     return list(torch.autograd.grad(function(*arguments), arguments, allow_unused=True, materialize_grads=True))
 
 
+def _fused_torch(name, inputs, with_mask):
+    import torch
+
+    # PyTorch's kernels take the lengths of rows from the CPU alone.
+    if with_mask or not _is_on_gpu_torch(inputs) or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return None
+
+    def run(inputs, states, mask, weights):
+        kernel, recurrent_kernel, bias = weights
+        if name == "gru":  # PyTorch has the reset gate first
+            kernel, recurrent_kernel, bias = (
+                torch.cat([r, z, g], -1) for z, r, g in (torch.chunk(weight, 3, -1) for weight in weights)
+            )
+        biases = bias if name == "gru" else (bias, torch.zeros_like(bias))
+        flat = [kernel.T.contiguous(), recurrent_kernel.T.contiguous(), *biases]
+        initial = [state[None].contiguous() for state in states]  # each (layers, batch, units)
+        # With biases, one layer, without dropout, one direction, batch first.
+        options = (True, 1, 0.0, torch.is_grad_enabled(), False, True)
+        outputs, *last = getattr(torch, name)(inputs, initial if name == "lstm" else initial[0], flat, *options)
+        return outputs, [state[0] for state in last]
+
+    return run
+
+
+def _is_on_gpu_torch(inputs):
+    import torch
+
+    return inputs.is_cuda and torch.backends.cudnn.is_available()
+
+
 _BACKENDS = {
-    "tensorflow": (_scan_tensorflow, _with_gradient_tensorflow, _gradients_tensorflow),
-    "jax": (_scan_jax, _with_gradient_jax, _gradients_jax),
-    "torch": (_scan_unrolled, _with_gradient_torch, _gradients_torch),
+    "tensorflow": (_scan_tensorflow, _with_gradient_tensorflow, _gradients_tensorflow, _fused_tensorflow),
+    "jax": (_scan_jax, _with_gradient_jax, _gradients_jax, _fused_jax),
+    "torch": (_scan_unrolled, _with_gradient_torch, _gradients_torch, _fused_torch),
 }

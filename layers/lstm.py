@@ -54,6 +54,7 @@ class LSTMCell(RecurrentCell):
         Hochreiter and Schmidhuber 1997, Long short-term memory; Gers et al. 2000, Learning to forget.
     """
 
+    fused_kernel_name = "lstm"
     gates = 4
     gate_names = ("input", "forget", "candidate", "output")
     state_names = ("h", "c")
@@ -168,7 +169,7 @@ class LSTM(CellLayer):
         go_backwards: bool = False,
         stateful: bool = False,
         unroll: bool = False,
-        use_cudnn: bool | str = "auto",
+        use_cudnn: bool | str | None = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(

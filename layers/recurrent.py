@@ -6,10 +6,11 @@ from typing import Any, Self
 import keras
 from keras import ops, tree
 
+from . import fused
 from .backprop import current_nudge
 from .cell import RecurrentCell
 from .keras_internals import RNN, tracked_layer
-from .loop import current_settings, loop_settings
+from .loop import current_settings, fused_excludes_xla, loop_settings
 from .stacked import StackedCells
 from .types import Nest, Shape, Tensor
 
@@ -139,6 +140,12 @@ class Recurrent(RNN):
             if f"state_{index}" in names and tuple(store[f"state_{index}"].shape) == tuple(state.shape):
                 state.assign(store[f"state_{index}"])
 
+    def loop_settings(self) -> dict[str, bool]:
+        """Returns the `LoopSettings` that this layer changes for its loop."""
+        settings = current_settings()
+        use_cudnn = vars(self).get("use_cudnn", "auto")
+        return {"unroll": settings.unroll or self.unroll, "fused": settings.fused and use_cudnn is not False}
+
     def run_cell(
         self, sequences: Tensor, initial_state: Nest, mask: Any, training: bool
     ) -> tuple[Tensor, Tensor, Nest]:
@@ -153,7 +160,7 @@ class Recurrent(RNN):
             mask = time_major(mask)
             mask = ops.flip(mask, 0) if self.go_backwards else mask
 
-        with loop_settings(unroll=self.unroll or current_settings().unroll, flipped=self.go_backwards):
+        with loop_settings(**self.loop_settings(), flipped=self.go_backwards):
             last, outputs, states = cell.run(sequences, initial_state, mask, training, nudge=current_nudge())
         if mask is not None:
             last, outputs = mask_outputs(last, outputs, mask, self.zero_output_for_mask)
@@ -199,7 +206,9 @@ class CellLayer(Recurrent):
     attributes of the layer, too.
 
     Args:
-        use_cudnn: Accepted and saved for compatibility with Keras, without effect: the loop is that of this package.
+        use_cudnn: False never runs the layer in a fused kernel of cuDNN. `"auto"` and True do where it is possible, and
+            on a GPU with TensorFlow they switch off the automatic choice of XLA, which excludes cuDNN. None leaves that
+            choice alone.
         **kwargs: The arguments of the cell, and those of `Recurrent`.
 
     Raises:
@@ -223,6 +232,8 @@ class CellLayer(Recurrent):
         super().__init__(cell, **kwargs)
         if use_cudnn is not None:
             self.use_cudnn = use_cudnn
+        if use_cudnn in ("auto", True) and fused.is_plain(cell) and not cell.recurrent_dropout and not self.unroll:
+            self.supports_jit = not fused_excludes_xla()
 
     def __getattr__(self, name: str) -> Any:
         # The arguments of the cell: `layer.units`, `layer.dropout`, ...

@@ -54,6 +54,7 @@ def build(config: Config, vocabulary_size: int, num_labels: int) -> keras.Model:
         config.embedding_dim,
         config.units,
         bidirectional=config.bidirectional,
+        right_padded=True,
         name="encoder",
         **config.recurrent_arguments,
         **policy,

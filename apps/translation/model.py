@@ -68,6 +68,7 @@ def build(config: Config, source_size: int, target_size: int) -> ConditionalLM:
             source_size,
             units=config.encoder_units,
             bidirectional=config.bidirectional,
+            right_padded=True,
             embeddings_in_memory=config.embeddings_in_memory,
             **arguments,
         )

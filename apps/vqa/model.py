@@ -76,6 +76,7 @@ def build(
         config.embedding_dim,
         config.question_units,
         bidirectional=config.bidirectional,
+        right_padded=True,
         name="question_encoder",
         **config.recurrent_arguments,
         **policy,

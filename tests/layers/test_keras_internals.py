@@ -58,6 +58,40 @@ def test_keras_calls_the_loop(monkeypatch):
     assert theirs(ops.ones((2, 3, 4))).shape == (2, 4)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_kernels_of_keras(name, monkeypatch):
+    """`cudnn_ok`, `lstm` and `gru`: without them no layer would run in cuDNN on TensorFlow."""
+    tanh, sigmoid = keras.activations.tanh, keras.activations.sigmoid
+    states = {"lstm": ["initial_state_h", "initial_state_c"], "gru": ["initial_state"]}[name]
+    backend = keras_internals.backend
+    assert not backend.cudnn_ok(keras.activations.relu, sigmoid, unroll=False, use_bias=True)
+    arguments, kernel = [], inspect.signature(getattr(backend, name))
+    if "inputs" not in kernel.parameters:
+        pytest.skip("Keras has no kernel on this backend")
+
+    def record(*args, **options):
+        arguments.append(kernel.bind(*args, **options).arguments)
+        return "last output", "outputs", "states"
+
+    monkeypatch.setattr(backend, "cudnn_ok", lambda *args, **options: True)
+    monkeypatch.setattr(backend, name, record)
+    run = keras_internals.keras_kernel(name)
+    assert run("inputs", states, "mask", ["kernel", "recurrent kernel", "bias"]) == ("last output", "outputs", "states")
+    assert arguments == [
+        {
+            "inputs": "inputs",
+            **{state: state for state in states},
+            "mask": "mask",
+            "kernel": "kernel",
+            "recurrent_kernel": "recurrent kernel",
+            "bias": "bias",
+            "activation": tanh,
+            "recurrent_activation": sigmoid,
+            "return_sequences": True,
+        }
+    ]
+
+
 def test_sublayers_are_found_without_getattr():
     """`_modules`: without it `layer.units` would recurse without end on PyTorch."""
     layer = layers.LSTM(4)
