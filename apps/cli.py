@@ -257,8 +257,9 @@ def _add_options(
 ) -> None:
     """Adds an option for each parameter of a function or field of a dataclass, with the help from its docstring.
 
-    A parameter without a default becomes a positional argument, `*name` a list of positional arguments, and `**search`
-    the options of `SearchConfig`, whose defaults are the values in the model's configuration.
+    A parameter without a default becomes a positional argument, `*name` a list of positional arguments, a parameter
+    whose type is a dataclass the options of its fields, and `**search` the options of `SearchConfig`, whose defaults
+    are the values in the model's configuration.
 
     Args:
         parser: The parser, or a group of it.
@@ -276,6 +277,8 @@ def _add_options(
             parser.add_argument(name, nargs="*", type=str, default=[], help=helps[f"*{name}"])
         elif parameter.kind is parameter.VAR_KEYWORD:
             _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
+        elif dataclasses.is_dataclass(parameter.annotation):
+            _add_options(_group(parser, parameter.annotation), parameter.annotation)
         elif name not in helps and isinstance(described, type):
             continue  # documented by the dataclass or by another of its bases
         elif is_override:
@@ -429,11 +432,14 @@ def _check_name(kind: str, name: str, names: Iterable[str]) -> None:
 
 
 def _bind(function: Callable, options: dict[str, Any]) -> Callable[[], None]:
-    """Binds a verb's function to its options. Parameters without a default are passed by position."""
+    """Binds a verb's function to its options; see `_add_options`. Positional parameters are passed by position."""
     positional: list[Any] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             positional += options.pop(parameter.name)
         elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             positional.append(options.pop(parameter.name))
+        elif dataclasses.is_dataclass(group := parameter.annotation):
+            fields = dataclasses.fields(group)
+            options[parameter.name] = group(**{field.name: options.pop(field.name) for field in fields})
     return functools.partial(function, *positional, **options)

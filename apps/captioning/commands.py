@@ -1,11 +1,13 @@
 """Image captioning: describes an image in a sentence."""
 
+from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
+from typing import Any
 
 from ..shared.console import Stopwatch, progress
 from ..shared.errors import UsageError
-from ..shared.verbs import report
+from ..shared.verbs import Streaming, check_drawing, report, stream
 
 
 def evaluate(
@@ -48,53 +50,72 @@ def evaluate(
     report(model, split, {**metrics, **speed}, data)
 
 
-def predict(model: str, *images: str, json: bool = False, figure: str | None = None, **search: object) -> None:
+def predict(
+    model: str,
+    *images: str,
+    json: bool = False,
+    figure: str | None = None,
+    streaming: Streaming,
+    **search: object,
+) -> None:
     """Captions images.
 
-    Prints one line per image: the caption, or for several images the file and the caption, separated by a tab. A file
-    that cannot be read is reported, and the rest are captioned.
+    Prints one line per image: the file and the caption, separated by a tab, or only the caption if a single file is
+    given. A file that cannot be read is reported, and the rest are captioned.
 
     Args:
         model: Folder of the trained model.
-        *images: Image files, or folders of images. The formats are JPEG, PNG, GIF, BMP, WebP, TIFF and PPM.
+        *images: Image files, or folders of images. Without any, the lines of --input or of standard input name files.
+            The formats are JPEG, PNG, GIF, BMP, WebP, TIFF and PPM.
         json: Print a line of JSON per image with `image` and all `captions` that the search finds, each with `text`,
             `score`, `tokens` and `alignment`, the attention of each token to the cells of the feature map.
         figure: Image file, such as caption.png, for a figure of the first readable image with its caption and the
             attention for each token.
+        streaming: Options of many inputs.
         **search: Options of the search, which replace those of the training.
     """
-    from ...datasets.images import Image
-    from ..shared.figures import check_picture
-    from ..shared.images.pixels import decode
-    from ..shared.images.usable import attempt_each
-    from ..shared.text.tokenizers import END, SPECIAL, display_form
-    from .figures import draw_caption
+    import numpy as np
+
+    from ..shared.images.usable import map_usable, read_pixels
     from .model import Captioner
 
-    files = []
+    check_drawing(figure, streaming)
+    files: list[str] = []
     for path in map(Path, images):
-        files += sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    if not files:
-        raise UsageError("no image to caption; give files or folders")
-    if figure is not None:
-        check_picture(figure)
+        files += sorted(str(file) for file in path.iterdir() if file.is_file()) if path.is_dir() else [str(path)]
+    if images and not files:
+        raise UsageError(f"no image to caption in {', '.join(images)}")
     captioner = Captioner.load(model, **search)
 
-    def explain(file):
-        content = Image(str(file), file).read()
-        return content, *captioner.explain([content])
-
-    for file, (content, captions) in attempt_each(explain, files, str, "files could not be captioned"):
-        text = captions[0]["text"]
-        if json:
-            line = dumps({"image": str(file), "captions": captions}, ensure_ascii=False)
+    def lines(paths: Sequence[str], pixels: Sequence[Any]) -> list[str]:
+        nonlocal figure
+        if json or figure is not None:
+            explanations = captioner.explain_pixels(np.stack(pixels))
+            texts = [captions[0]["text"] for captions in explanations]
         else:
-            line = text if len(files) == 1 else f"{file}\t{text}"
-        print(line, flush=True)
+            texts = [caption.text for caption in captioner.caption_pixels(np.stack(pixels))]
         if figure is not None:
-            words = [display_form(token) for token in captions[0]["tokens"] if token != SPECIAL[END]]
-            draw_caption(decode(content), {**captions[0], "tokens": words}, captioner.grid, figure)
+            _draw(paths[0], explanations[0][0], captioner.grid, figure)
             figure = None  # only the first image is drawn
+        if json:
+            captions = zip(paths, explanations, strict=True)
+            return [dumps({"image": path, "captions": own}, ensure_ascii=False) for path, own in captions]
+        return texts if len(files) == 1 else [f"{path}\t{text}" for path, text in zip(paths, texts, strict=True)]
+
+    def caption(batch: list[str], index: int) -> list[str | Exception]:
+        return map_usable(lines, batch, read_pixels(batch, captioner.config.image_size))
+
+    stream(caption, files, streaming, model, {"json": json, **search}, by_length=False)
+
+
+def _draw(image: str, caption: dict[str, Any], grid: tuple[int, int], path: str) -> None:
+    """Draws an image with its caption and the attention for each token."""
+    from ..shared.images.pixels import decode
+    from ..shared.text.tokenizers import END, SPECIAL, display_form
+    from .figures import draw_caption
+
+    words = [display_form(token) for token in caption["tokens"] if token != SPECIAL[END]]
+    draw_caption(decode(Path(image).read_bytes()), {**caption, "tokens": words}, grid, path)
 
 
 VERBS = (evaluate, predict)

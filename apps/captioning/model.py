@@ -172,10 +172,14 @@ class Captioner(ImageModel):
         Raises:
             ImageError: If an image cannot be read.
         """
-        if not contents:
+        return self.explain_pixels(decode_batch(contents, self.config.image_size))
+
+    def explain_pixels(self, pixels: np.ndarray) -> list[list[dict[str, Any]]]:
+        """Captions images from their pixels, uint8 `(batch, size, size, 3)`, as `explain` does."""
+        if not len(pixels):
             return []
-        outputs = self._compiled_core(decode_batch(contents, self.config.image_size))
-        return [hypotheses(self.writer.tokenizer, outputs, row) for row in range(len(contents))]
+        outputs = self._compiled_core(pixels)
+        return [hypotheses(self.writer.tokenizer, outputs, row) for row in range(len(pixels))]
 
 
 def train(config: Config, folder: str | Path) -> Captioner:

@@ -3,8 +3,8 @@
 import sys
 from json import dumps
 
-from ..shared.console import Stopwatch, note, print_weights, progress
-from ..shared.verbs import figure_path, input_batches, report
+from ..shared.console import Stopwatch, colored_weights, note, progress
+from ..shared.verbs import Streaming, figure_path, report, stream
 
 
 def evaluate(model: str, *, data: str | None = None, split: str = "test") -> None:
@@ -30,8 +30,9 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test") -> Non
     texts, targets = zip(*examples, strict=True)
     classifier.classify(texts[:1])  # builds the graph
     with Stopwatch() as watch:
-        results = dict(progress(classifier.classify_sorted(texts), len(texts), "classifying"))
-    predictions = [results[index].label for index in range(len(texts))]
+        predictions = [""] * len(texts)
+        for index, result in progress(classifier.classify_sorted(texts), len(texts), "classifying"):
+            predictions[index] = result.label
     metrics, confusion = classification_metrics(targets, predictions, classifier.labels)
     speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
     report(model, split, {**metrics, **speed}, data)
@@ -40,7 +41,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test") -> Non
     note(f"the confusion matrix is in {figure}")
 
 
-def predict(model: str, *texts: str, json: bool = False) -> None:
+def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -> None:
     """Prints the label of each text, its probability and the text, separated by tabs.
 
     A model with the pooling attention also prints the text with the attention weights as colors, if the output is a
@@ -48,23 +49,28 @@ def predict(model: str, *texts: str, json: bool = False) -> None:
 
     Args:
         model: Folder of the model.
-        *texts: Texts to classify. Without any, the lines of standard input.
+        *texts: Texts to classify. Without any, the lines of --input or of standard input.
         json: Print one line of JSON per text instead: its `label`, the `probabilities` of all labels, its `tokens`,
             and their attention `weights`, if any.
+        streaming: Options of many inputs.
     """
     from .model import Classifier
 
     classifier = Classifier.load(model)
-    for batch in input_batches(texts):
+    is_colored = not json and streaming.output is None and sys.stdout.isatty()
+
+    def classify(batch: list[str], index: int) -> list[str]:
+        lines = []
         for text, explanation in zip(batch, classifier.explain(batch), strict=True):
-            if json:
-                print(dumps({"text": text, **explanation}, ensure_ascii=False), flush=True)
-                continue
             label = explanation["label"]
-            print(f"{label}\t{explanation['probabilities'][label]:.3f}\t{text}", flush=True)
-            if explanation["weights"] and sys.stdout.isatty():
+            line = f"{label}\t{explanation['probabilities'][label]:.3f}\t{text}"
+            if explanation["weights"] and is_colored:
                 pieces, weights = explanation["tokens"][:-1], explanation["weights"][:-1]  # without the end token
-                print_weights(classifier.tokenizer.surface_forms(pieces), weights)
+                line += "\n" + colored_weights(classifier.tokenizer.surface_forms(pieces), weights)
+            lines.append(dumps({"text": text, **explanation}, ensure_ascii=False) if json else line)
+        return lines
+
+    stream(classify, texts, streaming, model, {"json": json})
 
 
 VERBS = (evaluate, predict)

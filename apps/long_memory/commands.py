@@ -5,7 +5,7 @@ from json import dumps
 from ..shared import verbs
 from ..shared.config import PositiveInt, Seed
 from ..shared.console import Stopwatch, note
-from ..shared.verbs import input_batches
+from ..shared.verbs import Streaming, stream
 from .config import Lag
 
 
@@ -24,7 +24,7 @@ def evaluate(model: str) -> None:
     verbs.report(model, "test", Experiment.load(model).measure())
 
 
-def predict(model: str, *texts: str, json: bool = False) -> None:
+def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -> None:
     """Prints the network's answer for each sequence.
 
     A sequence of the adding problem consists of numbers, the marked ones with a star ("0.3 0.5* 0.1 0.7*"), one of the
@@ -32,15 +32,19 @@ def predict(model: str, *texts: str, json: bool = False) -> None:
 
     Args:
         model: Folder of the model.
-        *texts: Sequences. Without any, the lines of standard input.
+        *texts: Sequences. Without any, the lines of --input or of standard input.
         json: Print one line of JSON per sequence.
+        streaming: Options of many inputs.
     """
     from .model import Experiment
 
     experiment = Experiment.load(model)
-    for batch in input_batches(texts):
-        for text, answer in zip(batch, experiment.solve(batch), strict=True):
-            print(dumps({"text": text, "answer": answer}) if json else answer, flush=True)
+
+    def solve(batch: list[str], index: int) -> list[str]:
+        answers = zip(batch, experiment.solve(batch), strict=True)
+        return [dumps({"text": text, "answer": answer}) if json else answer for text, answer in answers]
+
+    stream(solve, texts, streaming, model, {"json": json})
 
 
 def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2, seed: Seed = 0) -> None:

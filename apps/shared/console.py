@@ -1,9 +1,13 @@
 """Messages, progress bars and timing of commands. Everything but results goes to standard error."""
 
+import contextlib
+import datetime
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
+
+REPORT_SECONDS = 60  # between two lines of progress
 
 
 def note(text: Any) -> None:
@@ -12,15 +16,86 @@ def note(text: Any) -> None:
 
 
 def progress(items: Iterable[Any], total: int, description: str) -> Iterator[Any]:
-    """Iterates over `total` items with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import track
+    """Iterates over `total` items and shows the progress on standard error; see `progress_bar`."""
+    with progress_bar(description, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
 
-    return iter(track(items, description, total, console=Console(stderr=True)))
+
+@contextlib.contextmanager
+def progress_bar(
+    description: str, total: int | None, completed: int = 0, is_visible: bool = True
+) -> Iterator[Callable[[int], None]]:
+    """Shows the progress of the block on standard error: a bar at a terminal, otherwise a line per minute.
+
+    Args:
+        description: What the block does.
+        total: The number of items, or None if it is unknown.
+        completed: The number of items that were completed earlier.
+        is_visible: Whether to show it.
+
+    Yields:
+        A function to call with the number of items that have been completed since the last call.
+    """
+    if not is_visible:
+        yield lambda count: None
+    elif not sys.stderr.isatty():
+        yield _reporter(description, total, completed)
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
+            task = bar.add_task(description, total=total, completed=completed, rate="")
+            rate = _rate()
+
+            def advance(count: int) -> None:
+                bar.update(task, advance=count, rate=f"{rate(count):,.1f}/s")
+
+            yield advance
 
 
-def print_weights(pieces: Sequence[str], weights: Sequence[float]) -> None:
-    """Prints the pieces of a text on standard output, each on a red background in proportion to its weight."""
+def _rate() -> Callable[[int], float]:
+    """Returns a function from the number of further items to the items per second since the start."""
+    start, total = time.monotonic(), 0
+
+    def rate(count: int) -> float:
+        nonlocal total
+        total += count
+        return total / max(time.monotonic() - start, 1e-9)
+
+    return rate
+
+
+def _reporter(description: str, total: int | None, completed: int) -> Callable[[int], None]:
+    """Returns the function of `progress_bar` that prints lines."""
+    reported, rate = time.monotonic(), _rate()
+
+    def advance(count: int) -> None:
+        nonlocal reported, completed
+        completed += count
+        per_second = rate(count)
+        if time.monotonic() - reported < REPORT_SECONDS:
+            return
+        reported = time.monotonic()
+        line = f"{description}: {completed:,} {'' if total is None else f'of {total:,} '}({per_second:,.1f}/s"
+        if total is not None:
+            line += f", {datetime.timedelta(seconds=round((total - completed) / per_second))} left"
+        note(f"{line})")
+
+    return advance
+
+
+def colored_weights(pieces: Sequence[str], weights: Sequence[float]) -> str:
+    """Returns the pieces of a text for a terminal, each on a red background in proportion to its weight."""
     from rich.console import Console
     from rich.text import Text
 
@@ -30,7 +105,10 @@ def print_weights(pieces: Sequence[str], weights: Sequence[float]) -> None:
         word = piece.lstrip()
         text.append(piece[: len(piece) - len(word)])
         text.append(word, style=f"black on rgb(255,{other},{other})")
-    Console().print(text)
+    console = Console()
+    with console.capture() as capture:
+        console.print(text, end="")
+    return capture.get()
 
 
 class Stopwatch:

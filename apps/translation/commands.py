@@ -7,7 +7,7 @@ from typing import Any
 from ..shared.config import NonNegativeFloat, PositiveInt, Samples, Seed, Share
 from ..shared.console import Stopwatch, progress
 from ..shared.errors import UsageError
-from ..shared.verbs import input_batches, report
+from ..shared.verbs import BATCH, Streaming, check_drawing, report, stream
 
 
 def evaluate(
@@ -68,13 +68,14 @@ def predict(
     top_k: PositiveInt | None = None,
     top_p: Share = 1.0,
     seed: Seed = 0,
+    streaming: Streaming,
     **search: Any,
 ) -> None:
     """Translates sentences and prints one translation per line.
 
     Args:
         model: Folder of the model.
-        *texts: Sentences to translate. Without any, the lines of standard input.
+        *texts: Sentences to translate. Without any, the lines of --input or of standard input.
         json: Print one line of JSON per sentence instead: its `source_tokens` and its `translations`, each with
             `text`, `score`, `tokens` and the attention weights of each token (`alignment`).
         alignment: Image file, such as `alignment.png`, for a heat map of the attention weights of the first sentence.
@@ -84,32 +85,40 @@ def predict(
         top_k: Number of most probable tokens to sample from. The default is all.
         top_p: Sample from the smallest set of tokens with this total probability, in (0, 1].
         seed: Seed of the samples.
+        streaming: Options of many inputs.
         **search: Options of the search.
     """
-    from ..shared.figures import check_picture
     from ..shared.text.writing import Sampling
     from .model import Translator
 
     if not samples and (temperature, top_k, top_p, seed) != (1.0, None, 1.0, 0):
         raise UsageError("temperature, top_k, top_p and seed require samples; --samples sets their number")
-    if alignment is not None:
-        check_picture(alignment)
+    check_drawing(alignment, streaming)
     translator = Translator.load(model, **search)
     if alignment is not None and translator.config.score == "none":
         raise UsageError(f"{model} has no attention, so there is no alignment")
-    for number, batch in enumerate(input_batches(texts)):
-        sampling = Sampling(samples, temperature, top_k, top_p, (seed, number)) if samples else None
+    drawing = alignment
+
+    def translate(batch: list[str], index: int) -> list[str]:
+        nonlocal drawing
+        if not (json or drawing or prefix or samples):
+            return [translation.text for translation in translator.translate(batch)]
+        sampling = Sampling(samples, temperature, top_k, top_p, (seed, index // BATCH)) if samples else None
+        lines = []
         for explanation in translator.explain(batch, prefix, sampling):
             translations = explanation["translations"]
-            if alignment is not None and translations[0]["tokens"]:
-                _draw(explanation, alignment)
-                alignment = None  # only of the first sentence
-            if json:
-                print(dumps(explanation, ensure_ascii=False), flush=True)
-                continue
-            for translation in translations if samples else translations[:1]:
-                print(translation["text"], flush=True)
-    if alignment is not None:
+            if drawing is not None and translations[0]["tokens"]:
+                _draw(explanation, drawing)
+                drawing = None  # only of the first sentence
+            best = translations if samples else translations[:1]
+            lines.append(dumps(explanation, ensure_ascii=False) if json else "\n".join(line["text"] for line in best))
+        return lines
+
+    sampled = {"samples": samples, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    options = {"json": json, "prefix": prefix, **sampled, **search}
+    # The samples depend on the position in the input, and the drawing is of the first sentence.
+    stream(translate, texts, streaming, model, options, by_length=not samples and alignment is None)
+    if drawing is not None:
         raise UsageError(f"there was no sentence to draw into {alignment}")
 
 

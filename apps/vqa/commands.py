@@ -1,12 +1,13 @@
 """Visual question answering: answers questions about images."""
 
-import operator
+from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
+from typing import Any
 
 from ..shared.console import Stopwatch, note
 from ..shared.errors import UsageError
-from ..shared.verbs import figure_path, report
+from ..shared.verbs import Streaming, check_drawing, figure_path, report, stream
 
 
 def evaluate(model: str, *, data: str | None = None, split: str = "test", strict: bool = False) -> None:
@@ -47,54 +48,71 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", strict
     note(f"confusion matrix written to {figure}")
 
 
-def predict(model: str, *pairs: str, json: bool = False, figure: str | None = None) -> None:
+def predict(model: str, *pairs: str, json: bool = False, figure: str | None = None, streaming: Streaming) -> None:
     """Answers questions about images.
 
-    Prints one line per question: the answer, or for several questions the file, the question and the answer, separated
-    by tabs. An image that cannot be read is reported, and the rest are answered.
+    Prints one line per question: the file, the question and the answer, separated by tabs, or only the answer if a
+    single pair is given. An image that cannot be read is reported, and the rest are answered.
 
     Args:
         model: Folder of the trained model.
-        *pairs: Image file and question in quotation marks, followed by further such pairs. The formats are JPEG, PNG,
-            GIF, BMP, WebP, TIFF and PPM.
+        *pairs: Image file and question in quotation marks, followed by further such pairs. Without any, the lines of
+            --input or of standard input, each an image file and a question, separated by a tab. The formats are JPEG,
+            PNG, GIF, BMP, WebP, TIFF and PPM.
         json: Print a line of JSON per question with `image`, `question`, the five most probable `answers` with `text`
             and `probability`, `is_unknown`, which is true if the model knows no word of the question, and `looks`, the
             attention of the fusion to the cells of the feature map in each hop.
         figure: Image file, such as answer.png, for a figure of the first question with its image, answers and
             attention.
+        streaming: Options of many inputs.
     """
-    from ...datasets.images import Image
-    from ..shared.figures import check_picture
-    from ..shared.images.pixels import decode
-    from ..shared.images.usable import attempt_each
-    from .figures import draw_answers
+    import numpy as np
+
+    from ..shared.images.usable import map_usable, read_pixels
     from .model import Answerer
 
-    if not pairs or len(pairs) % 2:
+    if len(pairs) % 2:
         raise UsageError("give pairs of an image file and a question in quotation marks")
-    if figure is not None:
-        check_picture(figure)
+    check_drawing(figure, streaming)
     answerer = Answerer.load(model)
 
-    def explain(pair):
-        file, question = pair
-        if not question.strip():
-            raise UsageError("the question is empty")
-        content = Image(file, Path(file)).read()
-        return content, *answerer.explain([content], [question])
-
-    items = list(zip(pairs[::2], pairs[1::2], strict=True))
-    results = attempt_each(explain, items, operator.itemgetter(0), "questions could not be answered")
-    for (file, question), (content, explanation) in results:
-        answer = explanation["answers"][0]["text"]
-        if json:
-            line = dumps({"image": file, "question": question, **explanation}, ensure_ascii=False)
-        else:
-            line = answer if len(pairs) == 2 else f"{file}\t{question}\t{answer}"
-        print(line, flush=True)
+    def lines(paths: Sequence[str], questions: Sequence[str], pixels: Sequence[Any]) -> list[str]:
+        nonlocal figure
+        results = []
+        explanations = answerer.explain_pixels(np.stack(pixels), questions)
         if figure is not None:
-            draw_answers(decode(content), question, explanation, answerer.grid, figure)
+            _draw(paths[0], questions[0], explanations[0], answerer.grid, figure)
             figure = None  # only the first question is drawn
+        for path, question, explanation in zip(paths, questions, explanations, strict=True):
+            answer = explanation["answers"][0]["text"]
+            if json:
+                results.append(dumps({"image": path, "question": question, **explanation}, ensure_ascii=False))
+            else:
+                results.append(answer if len(pairs) == 2 else f"{path}\t{question}\t{answer}")
+        return results
+
+    def answer(batch: list[str], index: int) -> list[str | Exception]:
+        paths, questions = zip(*map(_split_pair, batch), strict=True)
+        return map_usable(lines, paths, questions, read_pixels(paths, answerer.config.image_size))
+
+    items = [f"{path}\t{question}" for path, question in zip(pairs[::2], pairs[1::2], strict=True)]
+    stream(answer, items, streaming, model, {"json": json}, by_length=False)
+
+
+def _split_pair(line: str) -> tuple[str, str | UsageError]:
+    """Returns the image file and the question of a line, or an error in place of the question."""
+    path, tab, question = line.partition("\t")
+    if not tab:
+        return path, UsageError("expected an image file, a tab and a question")
+    return path, question if question.strip() else UsageError("the question is empty")
+
+
+def _draw(image: str, question: str, explanation: dict[str, Any], grid: tuple[int, int], path: str) -> None:
+    """Draws an image with a question, its answers and the attention."""
+    from ..shared.images.pixels import decode
+    from .figures import draw_answers
+
+    draw_answers(decode(Path(image).read_bytes()), question, explanation, grid, path)
 
 
 VERBS = (evaluate, predict)

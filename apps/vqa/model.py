@@ -237,9 +237,12 @@ class Answerer(ImageModel):
             raise ValueError(
                 f"Each image needs one question. Received: {len(contents)} images and {len(questions)} questions"
             )
-        if not contents:
+        return self.explain_pixels(decode_batch(contents, self.config.image_size), questions)
+
+    def explain_pixels(self, pixels: np.ndarray, questions: Sequence[str]) -> list[dict[str, Any]]:
+        """Answers questions about images from their pixels, uint8 `(batch, size, size, 3)`, as `explain` does."""
+        if not len(pixels):
             return []
-        pixels = decode_batch(contents, self.config.image_size)
         ids = encode_padded(self.tokenizer, questions, self.config.max_length)
         outputs = self._compiled_core(pixels, ids)
         return [

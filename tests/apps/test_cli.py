@@ -266,6 +266,15 @@ def test_all_verbs_on_a_folder_of_ones_own(data, saved, exported, eagerly, call,
     assert arguments.stdout == lines.stdout
     assert arguments.stdout.count("\n") == 2
     assert call("translation", "predict", folder).stdout == ""
+    file, outputs = tmp_path / "lines.txt", [tmp_path / f"{part}.txt" for part in (1, 2)]
+    file.write_text("\n".join(texts))
+    for part, output in enumerate(outputs, 1):
+        options = ["--input", file, "--shard", f"{part}/2", "--output", output]
+        assert call("translation", "predict", folder, *beam, *options).stdout == ""
+    assert "".join(output.read_text() for output in outputs) == lines.stdout
+    again = call("translation", "predict", folder, *options)
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "2.txt was written with another beam_size" in again.stderr
     latin = call("translation", "predict", folder, stdin="ja\nschön\n".encode("latin-1"))
     assert latin.returncode == 2
     assert "standard input, line 2: not UTF-8" in latin.stderr

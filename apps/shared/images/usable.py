@@ -1,16 +1,19 @@
 """Images that cannot be read: a data set leaves them out, a command reports them and continues."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
-from ....datasets import DataError
-from ..console import note, progress
-from ..errors import UsageError
-from .pixels import THREADS, ImageError, decode
+import numpy as np
 
-Item = TypeVar("Item")
+from ....datasets import DataError
+from ....datasets.images import Image
+from ..console import note, progress
+from ..training.batches import threaded_map
+from .pixels import THREADS, ImageError, decode, decode_batch
+
 Result = TypeVar("Result")
 
 
@@ -59,30 +62,36 @@ def usable_examples(
     return kept
 
 
-def attempt_each(
-    function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str], failure: str
-) -> Iterator[tuple[Item, Result]]:
-    """Applies a function to each item, and yields `(item, result)` where it succeeds.
+def read_pixels(paths: Sequence[str | Path], size: int) -> list[np.ndarray | Exception]:
+    """Reads image files in threads, and returns the pixels of each, uint8 `(size, size, 3)`, or the error."""
 
-    Items that fail are reported on standard error.
+    def read(path: str | Path) -> np.ndarray | Exception:
+        try:
+            return decode_batch([Image(str(path), Path(path)).read()], size)[0]
+        except (DataError, ImageError, OSError, ValueError) as error:  # ValueError: a null byte in the name
+            return error
+
+    return [*threaded_map(read, paths, THREADS)]
+
+
+def map_usable(function: Callable[..., Sequence[Result]], *columns: Sequence[Any]) -> list[Result | Exception]:
+    """Applies a function to the rows of columns that contain no exception.
 
     Args:
-        function: Function from an item to a result.
-        items: The items.
-        name: Function from an item to its name, for messages.
-        failure: What to say after the number of failures, such as "files could not be captioned".
+        function: Function from columns to a list of results, one per row.
+        *columns: Lists of the same length.
 
-    Raises:
-        UsageError: At the end, if an item failed.
+    Returns:
+        For each row its result, or its first exception.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.images.usable import map_usable
+    >>> map_usable(lambda numbers: [2 * number for number in numbers], [1, ValueError("no number"), 3])
+    [2, ValueError('no number'), 6]
     """
-    failed = 0
-    for item in items:
-        try:
-            result = function(item)
-        except (DataError, ImageError, UsageError, OSError) as error:
-            note(f"{name(item)}: {error.strerror if isinstance(error, OSError) else error}")
-            failed += 1
-        else:
-            yield item, result
-    if failed:
-        raise UsageError(f"{failed} of {len(items)} {failure}")
+    rows = list(zip(*columns, strict=True))
+    errors = [next((value for value in row if isinstance(value, Exception)), None) for row in rows]
+    usable = [row for row, error in zip(rows, errors, strict=True) if error is None]
+    results = iter(function(*zip(*usable, strict=True)) if usable else [])
+    return [next(results) if error is None else error for error in errors]

@@ -268,7 +268,7 @@ def test_evaluate_and_predict_on_the_command_line(saved, eagerly, pictures, tmp_
         assert caption in expected(name)
     assert "empty.jpg: the file is empty" in captured.err
     assert "no.png: No such file" in captured.err
-    assert "2 of 4 files could not be captioned" in captured.err
+    assert "2 of 4 inputs could not be processed" in captured.err
     assert figure.read_bytes().startswith(b"\x89PNG")
 
     assert cli.main(["captioning", "predict", str(saved), str(broken / names[0]), "--json", "--beam-size", "2"]) == 0

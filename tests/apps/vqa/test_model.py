@@ -280,7 +280,7 @@ def test_predict(saved, eagerly, pictures, tmp_path, capsys):
     assert captured.out.splitlines() == answered
     assert "the question is empty" in captured.err
     assert "no.png: No such file" in captured.err
-    assert "2 of 4 questions could not be answered" in captured.err
+    assert "2 of 4 inputs could not be processed" in captured.err
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert cli.main(["vqa", "predict", str(saved), image, "Which colour is it?"]) == 0
     assert capsys.readouterr().out == "green\n"  # of one question the answer alone
