@@ -12,7 +12,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import docstring_parser
 import jsonargparse
@@ -439,7 +439,7 @@ def _bind(function: Callable, options: dict[str, Any]) -> Callable[[], None]:
             positional += options.pop(parameter.name)
         elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             positional.append(options.pop(parameter.name))
-        elif dataclasses.is_dataclass(group := parameter.annotation):
-            fields = dataclasses.fields(group)
-            options[parameter.name] = group(**{field.name: options.pop(field.name) for field in fields})
+        elif dataclasses.is_dataclass(parameter.annotation):
+            values = {field.name: options.pop(field.name) for field in dataclasses.fields(parameter.annotation)}
+            options[parameter.name] = cast(type, parameter.annotation)(**values)
     return functools.partial(function, *positional, **options)

@@ -253,7 +253,7 @@ class _Results:
         failures: How many of them have no result.
     """
 
-    path: Path | None = None
+    path = Path("standard output")
     is_finished = False
 
     def __init__(self) -> None:
