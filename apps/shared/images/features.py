@@ -39,16 +39,20 @@ def image_readers(
 
     Returns:
         `(readers, checksum)`: a dictionary from a split to a function from indices of its images to an array, and a
-        string that changes with the images and the features.
+        string that changes with the names and sizes of the images' files, and with the backbone of features.
     """
-    readers: dict[str, Reader] = {split: pixel_reader(images[split], config.image_size) for split in images}
+    readers: dict[str, Reader] = {
+        split: pixel_reader(images[split], config.image_size, config.strict) for split in images
+    }
+    parts = [] if config.cache is None else [*_identity(backbone, config.image_size)]
+    # Without times, which differ between the hosts that train together.
+    checksum = " ".join(_checksum(images[split], *parts, time=False) for split in images)
     if config.cache is None:
-        return readers, " ".join(_checksum(images[split]) for split in images)
+        return readers, checksum
     features = {
         split: cached_features(backbone, images[split], reader, config.image_size, config.cache)
         for split, reader in readers.items()
     }
-    checksum = " ".join(Path(str(array.filename)).stem for array in features.values())
     return {split: array.__getitem__ for split, array in features.items()}, checksum
 
 
@@ -57,10 +61,10 @@ def cached_features(
 ) -> np.memmap:
     """Returns the feature maps of images; computes them if no file in `folder` holds them.
 
-    The file is named by a checksum of the backbone's architecture and weights, the images' size and the images'
-    contents. While features are computed, they are in a `.partial` file, and a `.done` file holds their checksums, so
-    that an interrupted computation resumes after the last images whose features are intact. If another process
-    computes the same features, this one waits for it.
+    The file is named by a checksum of the backbone's architecture and weights, the images' size, and the names, sizes
+    and times of the images' files. While features are computed, they are in a `.partial` file, and a `.done` file holds
+    their checksums, so that an interrupted computation resumes after the last images whose features are intact. If
+    another process computes the same features, this one waits for it.
 
     Args:
         backbone: Keras model from `(batch, size, size, 3)` in 0 to 255 to `(batch, rows, columns, features)`.
@@ -78,7 +82,7 @@ def cached_features(
     """
     folder = Path(folder).expanduser()
     _check_folder(folder)
-    path = folder / f"{_checksum(images, *_identity(backbone, size))}.npy"
+    path = folder / f"{_checksum(images, *_identity(backbone, size), time=True)}.npy"
     shape = (len(images), *backbone.compute_output_shape((None, size, size, 3))[1:])
     if not _is_complete(path, shape):
         _check_writable(folder)
@@ -145,15 +149,15 @@ def _identity(backbone: keras.Model, size: int) -> Iterator[Any]:
         yield np.ascontiguousarray(weight)
 
 
-def _checksum(images: Sequence[Image], *parts: Any) -> str:
-    """A checksum of `parts`, and of the images' contents and whether they are mirrored."""
+def _checksum(images: Sequence[Image], *parts: Any, time: bool) -> str:
+    """A checksum of `parts`, and of the images' identities and whether they are mirrored."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part)
     for image in images:
-        content = image.read()
-        digest.update(f"{len(content)} {image.mirrored} ".encode())
-        digest.update(content)
+        identity = image.identity(time)
+        digest.update(f"{len(identity)} {image.mirrored} ".encode())
+        digest.update(identity)
     return digest.hexdigest()
 
 

@@ -6,13 +6,14 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ....datasets import images
 from ....layers.types import Tensor
+from ..console import note
 from ..models.runner import resize
 
 # A function from indices of images, a list or an array, to their pixels or features, one row per index.
@@ -23,6 +24,8 @@ THREADS = min(os.cpu_count() or 1, 16)  # each thread holds batches of pixels in
 # The formats that Pillow may open. Its reader of JPEG opens MPO, too. Others are rarely used, and EPS runs Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 FORMAT_NAMES = "JPEG, PNG, GIF, BMP, WebP, TIFF or PPM"
+
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xae\x42\x60\x82", "GIF": b";"}  # of complete files
 
 # Where Pillow reads an orientation if EXIF has none. `saved_model.images.decode_in_graph` reads EXIF alone.
 _OTHER_ORIENTATIONS = ("xmp", "xml:com.adobe.xmp", "raw profile type exif")
@@ -51,12 +54,8 @@ def decode(content: bytes) -> np.ndarray:
         ImageError: If the content is not an image in one of `FORMATS`, is truncated, or has more pixels than
             `PIL.Image.MAX_IMAGE_PIXELS`, Pillow's limit against decompression bombs.
     """
-    if not content:
-        raise ImageError("the file is empty")
     with _pillow_errors():
-        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
-            raise Image.DecompressionBombError
+        image = _open(io.BytesIO(content))
         image.load()
         if image.mode in ("I", "F") and not _has_16_bits(image):
             raise ValueError("32 bits per pixel, with no defined black and white")
@@ -73,6 +72,35 @@ def decode(content: bytes) -> np.ndarray:
         return blend_with_white(pixels).astype("uint8")
 
 
+def check(image: images.Image) -> None:
+    """Checks that an image can be read, from the header and the end of its file.
+
+    Only a file with an unusual header or end is decoded. Damage in the middle of others is found when they are decoded.
+
+    Raises:
+        ImageError: As `decode` does.
+        OSError, DataError: As `image.read` does.
+    """
+    with image.open() as file, _pillow_errors():
+        header = _open(file)
+        end = _ENDS.get(header.format or "", b"")
+        file.seek(-len(end), os.SEEK_END)
+        is_usual = end and file.read() == end and header.mode not in ("I", "F")
+    if not is_usual:
+        decode(image.read())
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    """Reads the header of an image."""
+    if not file.read(1):
+        raise ImageError("the file is empty")
+    file.seek(0)
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+        raise Image.DecompressionBombError
+    return image
+
+
 def _has_16_bits(image: Image.Image) -> bool:
     """Whether an image of mode "I", 32-bit integers, holds 16-bit values, as Pillow opens some formats."""
     if image.mode != "I" or image.format not in ("PNG", "PPM"):
@@ -86,6 +114,8 @@ def _pillow_errors() -> Iterator[None]:
     """Converts the many exceptions of Pillow to `ImageError`."""
     try:
         yield
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(f"not an image ({FORMAT_NAMES})") from error
     except Image.DecompressionBombError as error:
@@ -117,11 +147,26 @@ def decode_batch(contents: Sequence[bytes], size: int) -> np.ndarray:
     return np.stack(squares) if squares else np.zeros((0, size, size, 3), "uint8")
 
 
-def pixel_reader(examples: Sequence[images.Image], size: int) -> Reader:
-    """Returns a function from indices of images to their pixels, uint8 `(indices, size, size, 3)`."""
+def pixel_reader(examples: Sequence[images.Image], size: int, strict: bool = False) -> Reader:
+    """Returns a function from indices of images to their pixels, uint8 `(indices, size, size, 3)`.
+
+    An image that cannot be decoded is reported on standard error and is white, or with `strict` an `ImageError`.
+    """
+    reported = set()
+
+    def square(image):
+        try:
+            return resize(decode(image.read()), size)
+        except ImageError as error:
+            if strict:
+                raise
+            if image.name not in reported:
+                reported.add(image.name)
+                note(f"{image.name}: {error}; a white image replaces it")
+            return np.full((size, size, 3), 255, "uint8")
 
     def pixels(indices):
-        squares = decode_batch([examples[index].read() for index in indices], size)
+        squares = np.stack([square(examples[index]) for index in indices])
         mirrored = np.array([examples[index].mirrored for index in indices], bool)
         squares[mirrored] = squares[mirrored, :, ::-1]
         return squares

@@ -12,7 +12,7 @@ from ....datasets import DataError
 from ....datasets.images import Image
 from ..console import note, progress
 from ..training.batches import threaded_map
-from .pixels import THREADS, ImageError, decode, decode_batch
+from .pixels import THREADS, ImageError, check, decode_batch
 
 Result = TypeVar("Result")
 
@@ -21,6 +21,8 @@ def usable_examples(
     examples: Sequence[Any], split: str, strict: bool, problem_of: Callable[[Any], str | None]
 ) -> list[Any]:
     """Returns the examples that can be used. The others are named and counted on standard error.
+
+    Images are checked as `pixels.check` does, without decoding them.
 
     Args:
         examples: Objects with an attribute `image`, a `datasets.images.Image`.
@@ -34,7 +36,7 @@ def usable_examples(
 
     def problem(example):
         try:
-            decode(example.image.read())
+            check(example.image)
         except (FileNotFoundError, IsADirectoryError):
             return "no such file"
         except (ImageError, OSError, ValueError) as error:  # ValueError: an impossible file name, as with a null byte

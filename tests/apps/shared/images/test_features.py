@@ -42,7 +42,7 @@ def reader(images):
 
     def read(places):
         read.count += len(places)
-        return np.stack([np.frombuffer(images[place].read(), "uint8").reshape(4, 4, 3) for place in places])
+        return np.stack([np.frombuffer(images[place].read(), "uint8", 48).reshape(4, 4, 3) for place in places])
 
     read.count = 0
     return read
@@ -305,7 +305,7 @@ def test_two_trainings_compute_features_once(images, reader, tmp_path):
 
 
 def test_a_training_notices_other_features(images, reader, tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "pixel_reader", lambda images, size: reader)
+    monkeypatch.setattr(features, "pixel_reader", lambda images, size, strict: reader)
     parts = {"train": images[:5]}
 
     def checksum(seed=0, **options):
@@ -315,5 +315,5 @@ def test_a_training_notices_other_features(images, reader, tmp_path, monkeypatch
     cache = str(tmp_path / "cache")
     kept = checksum(cache=cache)
     assert kept == checksum(cache=cache) != checksum(1, cache=cache)
-    images[2].path.write_bytes(b"0" * 48)
+    images[2].path.write_bytes(b"0" * 49)
     assert kept != checksum(cache=cache)

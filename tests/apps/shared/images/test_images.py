@@ -10,8 +10,9 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_recurrent.apps.shared.images.pixels import ImageError, decode, decode_batch
+from keras_recurrent.apps.shared.images.pixels import ImageError, check, decode, decode_batch, pixel_reader
 from keras_recurrent.apps.shared.saved_model.images import decode_in_graph, resize
+from keras_recurrent.datasets.encoded import Image as EncodedImage
 from PIL import Image
 
 HEIGHT, WIDTH = 37, 53
@@ -208,6 +209,36 @@ def test_broken_files(name):
     content, message, _ = BROKEN[name]
     with pytest.raises(ImageError, match=message):
         decode(content)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_images_are_checked_without_decoding_most(name, tmp_path):
+    image = EncodedImage(name, tmp_path / name)
+    image.path.write_bytes(PICTURES[name])
+    check(image)
+    (tmp_path / "part").write_bytes(b"abc" + PICTURES[name] + b"def")
+    check(EncodedImage(name, tmp_path / "part", 3, len(PICTURES[name])))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_are_found_by_the_check_or_replaced_when_they_are_decoded(name, tmp_path, capsys):
+    content, message, _ = BROKEN[name]
+    images = [EncodedImage(name, tmp_path / name), EncodedImage("jpeg", tmp_path / "jpeg")]
+    images[0].path.write_bytes(content)
+    images[1].path.write_bytes(PICTURES["jpeg"])
+    if name not in ("broken-png", "jpeg-without-its-tables"):
+        with pytest.raises(ImageError, match=message):
+            check(images[0])
+        return
+    check(images[0])
+    pixels = pixel_reader(images, 16)
+    white, picture = pixels([0, 1])
+    assert (white == 255).all() and not (picture == 255).all()
+    pixels([0])
+    (line,) = capsys.readouterr().err.splitlines()  # reported once
+    assert name in line and message in line
+    with pytest.raises(ImageError, match=message):
+        pixel_reader(images, 16, strict=True)([0, 1])
 
 
 def test_a_broken_file_does_not_change_the_others():
