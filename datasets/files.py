@@ -5,6 +5,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, cast
 
 from .errors import DataError
 
@@ -59,16 +60,21 @@ def read_lines(path: Path) -> Iterator[str]:
         DataError: If the file is empty, truncated or not UTF-8. The message names the file and the line.
     """
     is_empty = True
-    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        for line in _lines(file, path):
+    with open_bytes(path) as file:
+        for line in lines_of(file, path):
             is_empty = is_empty and not line.strip()
             yield line
     if is_empty:
         raise DataError(f"{path}: the file is empty")
 
 
-def _lines(file: Iterable[bytes], path: Path) -> Iterator[str]:
-    """Decodes the lines of a file that end in LF; see `decode_lines`."""
+def open_bytes(path: Path) -> IO[bytes]:
+    """Opens a file for reading bytes, of what is in it if its name ends in `.gz`."""
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else open(path, "rb")
+
+
+def lines_of(file: Iterable[bytes], path: str | Path) -> Iterator[str]:
+    """Decodes an open file, or another iterable of lines with their ends; see `decode_lines`."""
     try:
         for number, content in enumerate(file, 1):
             if number == 1 and not content.endswith(b"\n"):

@@ -2,19 +2,17 @@
 
 import contextlib
 import dataclasses
-import gzip
 import itertools
 import json
 import os
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...datasets import DataError
-from ...datasets.files import decode_lines
+from ...datasets.files import lines_of, open_bytes
 from ...files import atomic_file, flush
 from .console import note, progress_bar
 from .errors import UsageError
@@ -188,28 +186,12 @@ def _parse_shard(shard: str | None) -> tuple[int, int]:
 def _standard_input() -> Iterator[str]:
     if sys.stdin.isatty():
         return (line.rstrip("\n") for line in sys.stdin)
-    return _decoded(sys.stdin.buffer, "standard input")
+    return lines_of(sys.stdin.buffer, "standard input")
 
 
 def _read_lines(path: Path) -> Iterator[str]:
-    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        try:
-            yield from _decoded(file, path)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(f"{path}: not a complete gzip file ({error})") from error
-
-
-def _decoded(file: Iterable[bytes], name: str | Path) -> Iterator[str]:
-    """Decodes the lines of a file as `decode_lines` does."""
-    for number, line in enumerate(file, 1):
-        if number > 1 and not line.endswith(b"\n"):  # the end of a file that contains LF, where CR is no line end
-            if line == b"\r":
-                return
-            line += b"\n"
-        try:
-            yield from decode_lines(line, name)
-        except DataError as error:
-            raise DataError(str(error).replace("line 1:", f"line {number}:", 1)) from error
+    with open_bytes(path) as file:
+        yield from lines_of(file, path)
 
 
 def _checksum(item: str, checksum: int) -> int:
