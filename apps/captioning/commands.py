@@ -7,7 +7,7 @@ from typing import Any
 
 from ..shared.console import Stopwatch, progress
 from ..shared.errors import UsageError
-from ..shared.verbs import Streaming, check_drawing, report, stream
+from ..shared.verbs import Streaming, check_drawing, map_usable, report, stream
 
 
 def evaluate(
@@ -76,7 +76,7 @@ def predict(
     """
     import numpy as np
 
-    from ..shared.images.usable import map_usable, read_pixels
+    from ..shared.images.usable import read_pixels
     from .model import Captioner
 
     check_drawing(figure, streaming)

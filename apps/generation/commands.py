@@ -1,11 +1,13 @@
 """Generates text, character by character, with a recurrent language model."""
 
+from collections.abc import Sequence
 from json import dumps
 from typing import Any, Literal
 
 from ..shared.config import Length, NonNegativeFloat, PositiveFloat, PositiveInt, PositiveSamples, Samples, Seed, Share
 from ..shared.console import Stopwatch
-from ..shared.verbs import report
+from ..shared.errors import UsageError
+from ..shared.verbs import Streaming, map_usable, report, stream
 
 
 def evaluate(
@@ -67,12 +69,13 @@ def generate(
     feed: Literal["previous", "zeros"] | None = None,
     follow: str | None = None,
     json: bool = False,
+    streaming: Streaming,
 ) -> None:
     """Generates texts and prints them.
 
     Args:
         model: Folder of the model.
-        prompt: Beginning of each text.
+        prompt: Beginning of each text. Each line of --input is such a prompt, for which texts are generated.
         label: Label of the texts, for a model that was trained with labels. The default draws a label for each text.
         samples: Number of texts.
         length: Maximum number of characters after the prompt. The default is the model's max_length.
@@ -86,6 +89,7 @@ def generate(
         follow: Instead of generating, read this text and print each character, the model's prediction for it and the
             probability of the character.
         json: Print one line of JSON per text or character.
+        streaming: Options of many prompts.
     """
     from ..shared.text.writing import Sampling
     from .model import Generator
@@ -98,8 +102,29 @@ def generate(
             print(dumps(line, ensure_ascii=False) if json else plain, flush=True)
         return
     sampling = Sampling(samples, temperature, top_k, top_p, seed)
-    for text in generator.generate(prompt, label, length, sampling, feed):
-        print(dumps({"text": text}, ensure_ascii=False) if json else text, flush=True)
+
+    def check(prompt: str) -> str | UsageError:
+        try:
+            generator.ids_of(prompt)
+        except UsageError as error:
+            if streaming.input is None:
+                raise
+            return error
+        return prompt
+
+    def lines(prompts: Sequence[str], indices: Sequence[int]) -> list[str]:
+        results = generator.write_all(prompts, label, length, sampling, feed, indices)
+        texts = [[written.text for written in result] for result in results]
+        if json:
+            texts = [[dumps({"text": text}, ensure_ascii=False) for text in own] for own in texts]
+        return ["\n".join(own) for own in texts]
+
+    def write(prompts: list[str], index: int) -> list[str | Exception]:
+        return map_usable(lines, [*map(check, prompts)], range(index, index + len(prompts)))
+
+    options = {"label": label, "length": length, "feed": feed, "json": json, **sampling._asdict()}
+    inputs = [prompt] if prompt or streaming.input is None else []
+    stream(write, inputs, streaming, model, options, by_length=False)
 
 
 VERBS = (evaluate, generate)

@@ -1,7 +1,8 @@
 """The generator: characters and a language model."""
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +12,15 @@ from keras import tree
 
 from ...layers import LanguageModel
 from ...layers.types import Tensor
+from ..shared.backends import uses_xla
 from ..shared.console import note
 from ..shared.errors import TrainingError, UsageError
 from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import IDS, TrainedModel
+from ..shared.text.ragged import Ragged, bucketed
 from ..shared.text.tokenizers import END, START, LiteralCharacterTokenizer, Tokenizer
 from ..shared.text.writing import Sampling
-from ..shared.training.batches import EpochBatches
+from ..shared.training.batches import EpochBatches, slices
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -26,6 +29,7 @@ from . import data
 from .config import Config
 
 DRAWS = keras.InputSpec(dtype="float32", shape=(None, 1, None), name="draws")
+MAX_SAMPLED_ROWS = 1024  # texts that are generated together
 SAMPLING = [keras.InputSpec(dtype="float32", shape=(), name=name) for name in ("temperature", "top_p")]
 
 
@@ -72,6 +76,22 @@ def build(config: Config, vocabulary_size: int) -> LanguageModel:
     )
 
 
+class _Prompt(NamedTuple):
+    """A prompt for several samples.
+
+    Attributes:
+        start: The id of the first input.
+        beginning: The beginning of the texts that `ids` do not contain.
+        ids: int32 array `(samples, positions)`, the labels and prompts.
+        draws: float32 array `(samples, steps)`, uniform in [0, 1).
+    """
+
+    start: int
+    beginning: str
+    ids: np.ndarray
+    draws: np.ndarray
+
+
 class Generator(TrainedModel):
     """Generates text.
 
@@ -96,6 +116,7 @@ class Generator(TrainedModel):
             lambda x: keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype), model.initial_state(1)
         )
         self.read = compiled(model.read, model, [IDS, state])
+        self._sampler = functools.cache(self._compiled_sampler)
 
     @classmethod
     def tokenizer_class(cls, config: Config) -> type[LiteralCharacterTokenizer]:
@@ -190,33 +211,82 @@ class Generator(TrainedModel):
             UsageError: If the prompt contains unknown characters, the label is unknown, or there is neither a prompt
                 nor a label for a model that is fed zeros.
         """
-        sampling = sampling or Sampling()
-        feed = feed or self.config.feed
-        label_ids = self._label_ids(label, sampling)
-        ids = np.concatenate([label_ids, np.tile(self._ids_of(prompt), (sampling.num_samples, 1))], axis=1)
-        start, first = self.start, ""
+        return self.write_all([prompt], label, length, sampling, feed)[0]
+
+    def write_all(
+        self,
+        prompts: Sequence[str],
+        label: str | None = None,
+        length: int | None = None,
+        sampling: Sampling | None = None,
+        feed: str | None = None,
+        indices: Sequence[int] = (0,),
+    ) -> list[list[GeneratedText]]:
+        """Generates texts for each of several prompts.
+
+        Args:
+            prompts: List of strings.
+            label, length, sampling, feed: See `write`.
+            indices: A non-negative integer per prompt, which the samples of the prompt depend on. Those with the index
+                0 are the ones of `write`.
+
+        Raises:
+            UsageError: As `write` does.
+        """
+        sampling, feed = sampling or Sampling(), feed or self.config.feed
         reads_start = self.config.feed == "previous"
+        reads = 1 + reads_start if feed == "zeros" else None
+        texts: list[list[GeneratedText]] = []
+        count = max(1, MAX_SAMPLED_ROWS // sampling.num_samples)
+        seed = np.atleast_1d(sampling.seed).tolist()
+        for part in slices(list(zip(prompts, indices, strict=True)), count):
+            encoded = [
+                self._encode(prompt, label, length, sampling._replace(seed=(*seed, index)), feed)
+                for prompt, index in part
+            ]
+            texts += self._sample_prompts(encoded, reads, sampling)
+        return texts
+
+    def _encode(self, prompt: str, label: str | None, length: int | None, sampling: Sampling, feed: str) -> _Prompt:
+        """Returns what the samples of a prompt are computed from."""
+        label_ids = self._label_ids(label, sampling)
+        ids = np.concatenate([label_ids, np.tile(self.ids_of(prompt), (sampling.num_samples, 1))], axis=1)
+        start, beginning = self.start, ""
         if "zeros" in (feed, self.config.feed) and not ids.shape[1]:
             raise UsageError("a model that is fed zeros needs a prompt or a label to begin with")
-        if not reads_start:
+        if self.config.feed != "previous":
             self._require_label(label)
             start, ids = int(ids[0, 0]), ids[:, 1:]
-            first = "" if self.labels else self.tokenizer.clean(prompt)[:1]
+            beginning = "" if self.labels else self.tokenizer.clean(prompt)[:1]
         steps = ids.shape[1] + (length or self.config.max_length)
-        draws = sampling.draws(1, steps + self.has_end)
-        sample = functools.partial(
-            self.sample,
-            start=start,
-            reads=1 + reads_start if feed == "zeros" else None,
-            **sampling.token_arguments,
-        )
-        inputs = [IDS, keras.InputSpec(dtype="float32", shape=(None, 1, draws.shape[-1]))]
-        tokens = compiled(sample, self.model, inputs)(ids, draws[0][:, np.newaxis])[:, 0]
-        ended = np.any(tokens == END, axis=1)
-        return [
-            GeneratedText(first + self.text_of(row), bool(end))
-            for row, end in zip(tokens[:, :steps], ended, strict=True)
-        ]
+        return _Prompt(start, beginning, ids, sampling.draws(1, steps + self.has_end)[0])
+
+    def _sample_prompts(
+        self, prompts: Sequence[_Prompt], reads: int | None, sampling: Sampling
+    ) -> list[list[GeneratedText]]:
+        """Samples continuations of prompts, those with the same start together."""
+        texts: list[list[GeneratedText]] = [[] for _ in prompts]
+        for start in {prompt.start for prompt in prompts}:
+            indices = [index for index, prompt in enumerate(prompts) if prompt.start == start]
+            group = [prompts[index] for index in indices]
+            ids = Ragged.of(row for prompt in group for row in prompt.ids)
+            steps = max(prompt.draws.shape[1] for prompt in group)
+            steps = int(bucketed(steps)) if uses_xla(self.config.jit) else steps
+            draws = np.concatenate([np.pad(own.draws, ((0, 0), (0, steps - own.draws.shape[1]))) for own in group])
+            sample = self._sampler(start, reads, **sampling.token_arguments)
+            tokens = sample(ids.padded(np.arange(len(ids)), self.config.jit), draws[:, np.newaxis])[:, 0]
+            rows = iter(tokens)
+            for index in indices:
+                beginning, steps = prompts[index].beginning, prompts[index].draws.shape[1]
+                for row in itertools.islice(rows, sampling.num_samples):
+                    text = self.text_of(row[: steps - self.has_end])
+                    texts[index].append(GeneratedText(beginning + text, bool(np.any(row[:steps] == END))))
+        return texts
+
+    def _compiled_sampler(self, start: int, reads: int | None, **token_arguments: Any) -> Callable:
+        """Returns `sample` as a compiled function of the prompts and the draws."""
+        sample = functools.partial(self.sample, start=start, reads=reads, **token_arguments)
+        return compiled(sample, self.model, [IDS, DRAWS])
 
     def text_of(self, tokens: np.ndarray) -> str:
         """Converts ids `(steps,)` to a text without labels."""
@@ -226,7 +296,7 @@ class Generator(TrainedModel):
         """Returns the texts of `write` as strings."""
         return [generated.text for generated in self.write(*arguments, **options)]
 
-    def _ids_of(self, text: str) -> np.ndarray:
+    def ids_of(self, text: str) -> np.ndarray:
         """Returns the ids of a text's characters, or raises a `UsageError` if one is unknown."""
         unknown = "".join(sorted(set(self.tokenizer.unknown(text))))
         if unknown:
@@ -274,7 +344,7 @@ class Generator(TrainedModel):
             raise UsageError("there is no text to follow")
         self._require_label(label)
         (label_ids,) = self._label_ids(label, Sampling())
-        sequence = np.array([*label_ids, *self._ids_of(text), *([END] if self.has_end else [])])
+        sequence = np.array([*label_ids, *self.ids_of(text), *([END] if self.has_end else [])])
         inputs, targets, _ = data.inputs_and_targets(sequence[np.newaxis], self.config.feed)
         if self.config.feed == "previous":
             inputs[:, 0] = self.start

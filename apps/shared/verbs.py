@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ...datasets.files import lines_of, open_bytes
 from ...files import atomic_file, flush
@@ -23,6 +23,8 @@ BATCH = 64  # inputs that are computed together
 WINDOW = 32 * BATCH  # texts that are sorted by length
 CHECKPOINT_SECONDS = 1.0  # the least time between two checkpoints of an output
 TAB = "\t"
+
+Result = TypeVar("Result")
 
 
 def report(folder: str, split: str, metrics: dict[str, Any], data: str | None = None) -> None:
@@ -121,6 +123,29 @@ def stream(
     if results.failures:
         raise UsageError(f"{results.failures:,} of {results.inputs:,} inputs could not be processed")
     return results.inputs
+
+
+def map_usable(function: Callable[..., Sequence[Result]], *columns: Sequence[Any]) -> list[Result | Exception]:
+    """Applies a function to the rows of columns that contain no exception.
+
+    Args:
+        function: Function from columns to a list of results, one per row.
+        *columns: Lists of the same length.
+
+    Returns:
+        For each row its result, or its first exception.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.verbs import map_usable
+    >>> map_usable(lambda numbers: [2 * number for number in numbers], [1, ValueError("no number"), 3])
+    [2, ValueError('no number'), 6]
+    """
+    rows = list(zip(*columns, strict=True))
+    errors = [next((value for value in row if isinstance(value, Exception)), None) for row in rows]
+    usable = [row for row, error in zip(rows, errors, strict=True) if error is None]
+    results = iter(function(*zip(*usable, strict=True)) if usable else [])
+    return [next(results) if error is None else error for error in errors]
 
 
 def _compute(

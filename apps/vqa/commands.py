@@ -7,7 +7,7 @@ from typing import Any
 
 from ..shared.console import Stopwatch, note
 from ..shared.errors import UsageError
-from ..shared.verbs import Streaming, check_drawing, figure_path, report, stream
+from ..shared.verbs import Streaming, check_drawing, figure_path, map_usable, report, stream
 
 
 def evaluate(model: str, *, data: str | None = None, split: str = "test", strict: bool = False) -> None:
@@ -68,7 +68,7 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
     """
     import numpy as np
 
-    from ..shared.images.usable import map_usable, read_pixels
+    from ..shared.images.usable import read_pixels
     from .model import Answerer
 
     if len(pairs) % 2:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,6 @@ from ....datasets.images import Image
 from ..console import note, progress
 from ..training.batches import threaded_map
 from .pixels import THREADS, ImageError, check, decode_batch
-
-Result = TypeVar("Result")
 
 
 def usable_examples(
@@ -74,26 +72,3 @@ def read_pixels(paths: Sequence[str | Path], size: int) -> list[np.ndarray | Exc
             return error
 
     return [*threaded_map(read, paths, THREADS)]
-
-
-def map_usable(function: Callable[..., Sequence[Result]], *columns: Sequence[Any]) -> list[Result | Exception]:
-    """Applies a function to the rows of columns that contain no exception.
-
-    Args:
-        function: Function from columns to a list of results, one per row.
-        *columns: Lists of the same length.
-
-    Returns:
-        For each row its result, or its first exception.
-
-    Example:
-
-    >>> from keras_recurrent.apps.shared.images.usable import map_usable
-    >>> map_usable(lambda numbers: [2 * number for number in numbers], [1, ValueError("no number"), 3])
-    [2, ValueError('no number'), 6]
-    """
-    rows = list(zip(*columns, strict=True))
-    errors = [next((value for value in row if isinstance(value, Exception)), None) for row in rows]
-    usable = [row for row, error in zip(rows, errors, strict=True) if error is None]
-    results = iter(function(*zip(*usable, strict=True)) if usable else [])
-    return [next(results) if error is None else error for error in errors]

@@ -369,6 +369,30 @@ def test_data_that_cannot_be_learned(name, tmp_path, capsys):
     assert not output.parent.exists() or not any(output.parent.iterdir())
 
 
+def test_many_prompts_are_written_as_one_by_one(hello):
+    generator = load(hello)
+    prompts, sampling = ["", "hel", "h", "hell"], Sampling(3, temperature=3, seed=7)
+    many = generator.write_all(prompts, length=6, sampling=sampling, indices=range(4))
+    for index, prompt in enumerate(prompts):
+        assert many[index] == generator.write(prompt, length=6, sampling=sampling._replace(seed=(7, index)))
+    assert many[0] == generator.write("", length=6, sampling=sampling)
+    assert generator.write_all([], indices=[]) == []
+
+
+@pytest.mark.rest
+def test_a_file_of_prompts(hello, tmp_path, capsys):
+    file, output = tmp_path / "prompts.txt", tmp_path / "texts.txt"
+    file.write_text("he\nhey\nhel\n")
+    options = ["--input", str(file), "--output", str(output), "--temperature", "0", "--samples", "2"]
+    assert cli.main(["generation", "generate", str(hello), *options]) == 2
+    assert output.read_text() == "hello\n" * 4
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("hey: the model has never seen the characters 'y'")
+    assert second.endswith("1 of 3 inputs could not be processed")
+    assert cli.main(["generation", "generate", str(hello), "--prompt", "h", *options]) == 2
+    assert "not both" in capsys.readouterr().err
+
+
 @pytest.mark.rest
 def test_command_line(hello, tmp_path, capsys):
     assert cli.main(["generation", "generate", str(hello), "--prompt", "he", "--temperature", "0"]) == 0
