@@ -38,8 +38,8 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
     Args:
         app: App of this configuration.
         data: Data set: a folder with {split}.tsv (or .tsv.gz), which has the columns `image` and `caption` and one row
-            per caption, and the images in images/; or the name of a TFDS data set, whose images are copied to $TMPDIR
-            during the training.
+            per caption, and the images in images/; or shapes, which is generated once into ~/.cache/keras-recurrent; or
+            the name of a TFDS data set, whose images are copied to $TMPDIR during the training.
         conditioning: How the image enters the language model: as its initial state (init), as the first input (pre),
             concatenated to each embedding (par), concatenated to the recurrent output (merge), or as init and with
             attention over the feature map (attention), which gives the best captions.

@@ -31,8 +31,8 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
 
     Args:
         app: The app that this configuration belongs to.
-        data: Folder with the files {split}.tsv (or .gz), which have the columns `text` and `label`, or the name of a
-            TFDS data set.
+        data: Folder with the files {split}.tsv (or .gz), which have the columns `text` and `label`; or negation,
+            which is generated; or the name of a TFDS data set.
         validation_split: Fraction of the split `train` to hold out for validation, in (0, 1). By default the data has
             a split for validation.
         max_length: Maximum number of tokens of a text, the end token included. Longer texts are cut.

@@ -31,8 +31,8 @@ class Config(RecurrentConfig, TrainingConfig):
 
     Args:
         app: The app that this configuration belongs to.
-        data: Folder with the files {split}.txt, or {split}.tsv with the columns `text` and `label` (or .gz), or the
-            name of a TFDS data set.
+        data: Folder with the files {split}.txt, or {split}.tsv with the columns `text` and `label` (or .gz); or
+            english_korean or negation, which are generated; or the name of a TFDS data set.
         language: Language to train on, for a data set with several languages.
         validation_split: Fraction of the split `train` to hold out for validation, in (0, 1); in the mode text its
             end. By default the data has a split for validation.

@@ -32,7 +32,8 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
 
     Args:
         app: The app that this configuration belongs to.
-        data: Folder with the files {split}.{language} (or .gz), one sentence per line, or the name of a TFDS data set.
+        data: Folder with the files {split}.{language} (or .gz), one sentence per line; or english_korean,
+            which is generated; or the name of a TFDS data set.
         pairs: Instead of `data`, a file with one pair per line, `sentence<TAB>sentence`, as Tatoeba provides them (or
             .gz). 5 % of the distinct first sentences are held out for validation and 5 % for testing.
         swap: Translate from the second column of `pairs` to the first.

@@ -34,9 +34,10 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
     Args:
         app: App of this configuration.
         data: Data set: a folder with {split}.tsv (or .tsv.gz), which has the columns `image`, `question`, `answer` and
-            optionally `type`, and the images in images/; the name of a TFDS data set, whose images are copied to
-            $TMPDIR during the training; or easy_vqa, which requires the extra `easy-vqa`. Several rows of one image and
-            question are the answers of several annotators.
+            optionally `type`, and the images in images/; or shapes, which is generated once into
+            ~/.cache/keras-recurrent; or easy_vqa, which requires the extra `easy-vqa`; or the name of a TFDS data set,
+            whose images are copied to $TMPDIR during the training. Several rows of one image and question are
+            the answers of several annotators.
         modality: Inputs of the model: both, or for a baseline only the question or only the image.
         fusion: Layer that combines image and question. stacked_attention, co_attention and film use the cells of the
             feature map, the others the mean over the cells.

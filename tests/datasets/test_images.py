@@ -13,6 +13,7 @@ from keras_recurrent.datasets import DataError
 from keras_recurrent.datasets.images import Question, read_captions, read_questions
 from keras_recurrent.datasets.shapes import splits
 from keras_recurrent.datasets.shapes.captions import captions
+from keras_recurrent.datasets.shapes.configurations import VERSION
 from keras_recurrent.datasets.shapes.drawing import draw
 from keras_recurrent.datasets.shapes.questions import questions
 from keras_recurrent.datasets.tables import read_table
@@ -126,6 +127,26 @@ def test_generated_images_by_name(cache_folder, monkeypatch):
         np.testing.assert_array_equal(tf.io.decode_png(examples[name].image.read()), np.asarray(draw(scene)))
         read = [(question.text, question.answers, question.kind) for question in with_questions[name].questions]
         assert read == [(question.text, [question.answer], question.type) for question in about]
+    monkeypatch.setattr(splits, "scenes", None)  # what was generated is read again
+    assert [example.image.name for example in read_captions("shapes/64", "test")] == sorted(examples)
+    assert sorted(path.name for path in (cache_folder / "shapes" / VERSION / "64" / "test").iterdir()) == [
+        "images",
+        "texts.jsonl.gz",
+    ]
+
+
+def test_a_generated_set_that_does_not_exist(cache_folder):
+    with pytest.raises(DataError, match="'shapes' has no configuration '32'; its configurations are 64, 128, relat"):
+        read_captions("shapes/32", "test")
+    with pytest.raises(DataError, match="'negation' has no configuration 'x'"):
+        read_questions("negation/x", "test")
+    with pytest.raises(DataError, match="'negation' has no questions; its features are label, text"):
+        read_questions("negation", "test")
+    with pytest.raises(DataError, match="'shapes/relational': no split 'test_unseen'"):
+        read_questions("shapes/relational", "test_unseen")
+    cache_folder.parent.write_text("")
+    with pytest.raises(DataError, match=r"'shapes/relational' cannot be written to .*: Not a directory"):
+        read_questions("shapes/relational", "test")
 
 
 QUESTIONS = (

@@ -1,9 +1,11 @@
 import sys
+from collections import Counter
 from typing import get_args
 
 import numpy as np
 import pytest
 from keras_recurrent.apps.shared.config import TokenizerName
+from keras_recurrent.apps.shared.text import tokenizers
 from keras_recurrent.apps.shared.text.batches import encode_padded, length_batches
 from keras_recurrent.apps.shared.text.ragged import Ragged
 from keras_recurrent.apps.shared.text.tokenizers import (
@@ -11,6 +13,7 @@ from keras_recurrent.apps.shared.text.tokenizers import (
     TOKENIZERS,
     UNKNOWN,
     CharacterTokenizer,
+    LiteralCharacterTokenizer,
     SubwordTokenizer,
     WordTokenizer,
 )
@@ -152,3 +155,30 @@ def test_length_batches_without_shuffling_are_sorted():
 
 def test_the_option_names_all_tokenizers():
     assert get_args(TokenizerName) == tuple(TOKENIZERS)
+
+
+@pytest.mark.parametrize("tokenizer_class", [WordTokenizer, CharacterTokenizer, LiteralCharacterTokenizer])
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_counts_and_ids_of_many_texts_are_those_of_each(tokenizer_class, lowercase, monkeypatch):
+    monkeypatch.setattr(tokenizers, "CHUNK", 20)
+    monkeypatch.setattr(tokenizers, "KNOWN_WORDS", 2)
+    texts = ["Well, (no).", "", "ΑΣ\ufeffa\0b ￭x", "no  no\n\u3000no-no", "Cafe\u0301 😀😀!", " ", "\ud800"]
+    tokenizer = tokenizer_class.fit(texts, 12, lowercase)
+    assert tokenizer.count(texts) == Counter(token for text in texts for token in tokenizer.split(text))
+    assert len(tokenizer) == 12
+    for _ in range(2):
+        assert tokenizer.encode_all(texts).tolist() == [tokenizer.encode(text) for text in texts]
+
+
+def test_chunks(monkeypatch):
+    monkeypatch.setattr(tokenizers, "CHUNK", 4)
+    assert [*tokenizers.chunks(iter(["abc", "d", "efghij", "", ""]))] == [["abc"], ["d", "efghij"], ["", ""]]
+
+
+def test_subwords_are_learned_from_a_bounded_sample(monkeypatch):
+    monkeypatch.setattr(tokenizers, "SENTENCES", 150)
+    texts = [f"{'ab' * (index % 7)} {'cd' * (index % 5)} {index}" for index in range(1000)]
+    model = SubwordTokenizer.fit(texts, 60).model
+    assert model == SubwordTokenizer.fit(iter(texts), 60).model  # the same sample each time
+    monkeypatch.setattr(tokenizers, "SENTENCES", 1000)
+    assert model != SubwordTokenizer.fit(texts, 60).model
