@@ -7,7 +7,7 @@ PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PIP_INSTALL := bin/python -m pip install -qq
 
-.PHONY: demo test test-rest test-backends test-faults test-deploy test-oldest lint types clean
+.PHONY: demo test test-rest test-backends test-faults test-deploy test-devices test-oldest lint types clean
 
 # Trains on the generated English-Korean sentences, evaluates, exports, and translates with the export alone.
 demo: .venv/apps
@@ -44,6 +44,10 @@ test-faults: .venv/test
 # Exports in other runtimes, in servers, in C programs, on a microcontroller and in a browser.
 test-deploy: .venv/test
 	.venv/bin/$(PYTEST) -m deploy
+
+# Trainings on four emulated devices, and in two processes, on JAX.
+test-devices: .venv-backends/installed
+	KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) -m devices tests/backends
 
 # The lower bounds in pyproject.toml: the oldest release of each dependency that they allow.
 test-oldest: .venv-oldest/installed

@@ -84,17 +84,18 @@ def _train(
     _make_absolute(options)
     config = config_class(**options)
     distribution = importlib.import_module(".shared.training.devices", __package__)
-    distribution.use_devices(devices, hosts, host)
+    distribution.use_devices(devices, hosts, host, config.batch_size)
     model = importlib.import_module(f".{config.app}.model", __package__)
+    checksum = zlib.crc32(repr(config).encode())
     try:
-        if distribution.is_chief():
+        with distribution.leaving_others():
+            if not distribution.is_chief():
+                distribution.check_equal(checksum, "configuration")
+                model.train(config, folders.unfinished_folder(folder))
+                return
             with folders.resumable(folder, config, resume, overwrite) as partial:
-                distribution.check_equal(zlib.crc32(repr(config).encode()), "configuration")
+                distribution.check_equal(checksum, "configuration")
                 model.train(config, partial)
-        else:
-            distribution.check_equal(zlib.crc32(repr(config).encode()), "configuration")
-            model.train(config, folders.unfinished_folder(folder.absolute()))
-            return
     except folders.FinishedError as error:
         note(error)
         return

@@ -153,8 +153,7 @@ def text_batches(ids: np.ndarray, config: Config, split: str) -> EpochBatches:
         DataError: If the text is shorter than a batch.
     """
     streams, window, own = config.batch_size, config.window, share()
-    if split == "train" and streams % own.devices:
-        raise DataError(f"batch_size {streams} is not a multiple of the {own.devices} devices")
+    own.check_divides(streams)
     if len(ids) <= streams:
         raise DataError(f"{split}: {len(ids)} characters are too few for {streams} streams; lower batch_size")
     windows = (len(ids) - 1) // streams // window

@@ -171,11 +171,12 @@ def goal(config: Config) -> float:
 def batches(config: Config) -> EpochBatches:
     """Batches `(inputs, targets)` of new sequences in each epoch."""
     task, own = TASKS[config.task], share()
+    own.check_divides(config.batch_size)
 
     def epoch_batches(epoch: int) -> Any:
         generator = np.random.default_rng([config.seed, epoch])
         for _ in range(config.steps_per_epoch):
-            yield own.of_batch(task.draw(generator, own.rounded(config.batch_size), config.lag))
+            yield own.of_batch(task.draw(generator, config.batch_size, config.lag))
 
     inputs, targets = task.draw(np.random.default_rng(0), 1, config.lag)
     signature = tuple(keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype.name) for x in (inputs, targets))
@@ -186,8 +187,9 @@ def validation_batches(config: Config) -> EpochBatches:
     """Batches `(inputs, targets)` that determine when the task is solved, the same for every seed."""
     sequences = TASKS[config.task].draw(np.random.default_rng([986, config.lag]), TEST_SEQUENCES, config.lag)
     own = share()
-    parts = list(zip(*(slices(x, own.rounded(config.batch_size)) for x in sequences), strict=True))
-    parts = [own.of_batch(part) for part in parts if len(part[0]) % own.devices == 0]
+    count = TEST_SEQUENCES // own.devices * own.devices
+    slices_of = (slices(x[:count], config.batch_size) for x in sequences)
+    parts = [own.of_batch(part) for part in zip(*slices_of, strict=True)]
     return EpochBatches(lambda epoch: parts, batches(config).signature, lambda epoch: len(parts))
 
 

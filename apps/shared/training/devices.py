@@ -5,23 +5,31 @@ gradient and clipping are those of the whole batch. Each process reads its own r
 """
 
 import contextlib
+import dataclasses
 import math
 import os
 import re
+import socket
+import sys
+import time
+import traceback
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
-from ..errors import TrainingError, UsageError
+from ....datasets import DataError
+from ..console import note
+from ..errors import LockError, ModelFolderError, TrainingError, UsageError, first_line
 
 TIMEOUT = 300  # seconds until a host that does not answer is an error
 PORT = 47623  # of the first host
 
 
-class Share(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Share:
     """The part of each batch that this process reads.
 
     Attributes:
@@ -47,6 +55,11 @@ class Share(NamedTuple):
         """Returns the smallest multiple of the number of devices that is at least `rows`."""
         return -(-rows // self.devices) * self.devices
 
+    def check_divides(self, batch_size: int) -> None:
+        """Raises a `TrainingError` if a batch cannot be divided evenly."""
+        if batch_size % self.devices:
+            raise TrainingError(f"--batch-size {batch_size} is not a multiple of the {self.devices} devices")
+
     def filled(self, indices: np.ndarray) -> np.ndarray:
         """Appends -1, which stands for an empty row, up to a multiple of the number of devices."""
         return np.pad(indices, (0, self.rounded(len(indices)) - len(indices)), constant_values=-1)
@@ -67,7 +80,7 @@ def is_chief() -> bool:
     return share().index == 0
 
 
-def use_devices(devices: str | None, hosts: str | None = None, host: int | None = None) -> None:
+def use_devices(devices: str | None, hosts: str | None, host: int | None, batch_size: int) -> None:
     """Trains on several devices from here on. Call it before JAX is used.
 
     Args:
@@ -75,9 +88,10 @@ def use_devices(devices: str | None, hosts: str | None = None, host: int | None 
         hosts: The addresses of the hosts, separated by commas; the first one may have a port. `"auto"` takes them from
             the environment of Slurm, Open MPI or Kubernetes. None is this host alone.
         host: The index of this host among `hosts`. None finds it in the environment.
+        batch_size: The number of examples of a batch.
 
     Raises:
-        TrainingError: If there are fewer devices, or a host does not answer.
+        TrainingError: If there are fewer devices or more than examples of a batch, or a host does not answer.
         UsageError: If the backend is not JAX.
     """
     if devices is None and hosts is None:
@@ -97,6 +111,8 @@ def use_devices(devices: str | None, hosts: str | None = None, host: int | None 
         raise TrainingError(f"--devices {count}: there {'is' if local == 1 else 'are'} {local} of the kind {names[0]}")
     if jax.process_count() > 1 and count < local:
         raise TrainingError("with --hosts, all devices of each host are used; CUDA_VISIBLE_DEVICES hides some")
+    if batch_size < count * jax.process_count():
+        raise TrainingError(f"--batch-size {batch_size} is smaller than the {count * jax.process_count()} devices")
     distribution = keras.distribution.DataParallel(
         devices=names if jax.process_count() > 1 else names[:count], auto_shard_dataset=False
     )
@@ -118,15 +134,50 @@ def _connect(hosts: str, host: int | None) -> None:
         if host >= len(addresses):
             raise UsageError(f"--host {host}: there are {len(addresses)} hosts, the first one is 0")
         first = addresses[0] if ":" in addresses[0] else f"{addresses[0]}:{PORT}"
+        _meet(first, addresses, host)
         arguments = {"coordinator_address": first, "num_processes": len(addresses), "process_id": host}
     try:
-        jax.distributed.initialize(**arguments, initialization_timeout=int(os.environ.get("HOSTS_TIMEOUT", TIMEOUT)))
+        jax.distributed.initialize(**arguments, initialization_timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
-        raise TrainingError(f"the hosts {hosts} are not connected: {_reason(error)}") from error
+        raise TrainingError(f"the hosts {hosts} are not connected: {first_line(error)}") from error
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _meet(first: str, addresses: list[str], host: int) -> None:
+    """Waits until all hosts have started, because JAX aborts the process if one has not.
+
+    Raises:
+        TrainingError: If a host does not answer. The message names it.
+    """
+    name, _, port = first.rpartition(":")
+    deadline = time.monotonic() + TIMEOUT
+    if host:
+        while True:
+            try:
+                with socket.create_connection((name, int(port)), timeout=1) as connection:
+                    connection.sendall(bytes([host]))
+                    connection.settimeout(max(deadline - time.monotonic(), 1))
+                    if connection.recv(1):
+                        return
+            except OSError:
+                pass
+            if time.monotonic() > deadline:
+                raise TrainingError(f"host 0 does not answer at {first}")
+            time.sleep(0.2)
+    connections: dict[int, socket.socket] = {}
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("", int(port))))
+        while len(connections) < len(addresses) - 1:
+            server.settimeout(max(deadline - time.monotonic(), 0.01))
+            try:
+                connection = stack.enter_context(server.accept()[0])
+                connection.settimeout(5)
+                connections[connection.recv(1)[0]] = connection
+            except (IndexError, OSError):  # of a port scanner, or no connection
+                missing = [addresses[index] for index in range(1, len(addresses)) if index not in connections]
+                if time.monotonic() > deadline:
+                    raise TrainingError(f"no answer from {', '.join(missing)}") from None
+        for connection in connections.values():
+            connection.sendall(b"1")
 
 
 @contextlib.contextmanager
@@ -138,6 +189,27 @@ def alone() -> Iterator[None]:
         yield
     finally:
         keras.distribution.set_distribution(distribution)
+
+
+@contextlib.contextmanager
+def leaving_others() -> Iterator[None]:
+    """Ends the process with one line if the block fails and there are other hosts.
+
+    The end of Python would wait for the others and then abort.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if share().count == 1:
+            raise
+        if any(word in str(error) for word in ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED")):
+            note(f"another host has stopped or does not answer; --resume continues the training ({error})")
+        elif isinstance(error, (DataError, LockError, ModelFolderError, TrainingError, UsageError, OSError)):
+            note(error)
+        else:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(2)
 
 
 def check_equal(value: int, what: str) -> None:
