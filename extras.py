@@ -21,5 +21,5 @@ def import_extra(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        message = f"this needs {module}; install it with `pip install 'keras-recurrent[{extra}]'`"
+        message = f"this needs {module.partition('.')[0]}; install it with `pip install 'keras-recurrent[{extra}]'`"
         raise MissingExtra(message) from error

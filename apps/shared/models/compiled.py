@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from ....layers.types import Nest
+from ..text.batches import bucketed
 
 
 def compiled(function: Callable[..., Any], model: keras.Model, signature: Sequence[Nest]) -> Callable[..., Any]:
@@ -17,7 +18,9 @@ def compiled(function: Callable[..., Any], model: keras.Model, signature: Sequen
     Args:
         function: Function from tensors to a nest of tensors, written with `keras.ops`.
         model: The model.
-        signature: The specifications of the arguments, each a nest. None is any size.
+        signature: The specifications of the arguments, each a nest. None is any size. On JAX, which compiles every new
+            shape, a batch is filled with copies of its last row to one of few sizes, if all arrays with any number of
+            rows have the same number. The results must have as many rows then.
 
     Returns:
         The same function from arrays to a nest of NumPy arrays.
@@ -60,7 +63,28 @@ def _jax(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> C
         with keras.StatelessScope(zip(model.variables, values, strict=True)):
             return function(*arguments)
 
-    return lambda *arguments: run([variable.value for variable in model.variables], *arguments)
+    has_rows = [bool(spec.shape) and spec.shape[0] is None for spec in tree.flatten(list(signature))]
+
+    def call(*arguments: Any) -> Any:
+        arrays = tree.flatten(list(arguments))
+        sizes = {len(array) for array, is_batch in zip(arrays, has_rows, strict=True) if is_batch}
+        rows = sizes.pop() if len(sizes) == 1 else 0
+        if rows != _rows(rows):
+            indices = np.minimum(np.arange(_rows(rows)), rows - 1)
+            pairs = zip(arrays, has_rows, strict=True)
+            arrays = [np.asarray(array)[indices] if is_batch else array for array, is_batch in pairs]
+            arguments = tree.pack_sequence_as(arguments, arrays)
+        outputs = run([variable.value for variable in model.variables], *arguments)
+        if rows != _rows(rows):
+            outputs = tree.map_structure(lambda output: ops.convert_to_numpy(output)[:rows], outputs)
+        return outputs
+
+    return call
+
+
+def _rows(rows: int) -> int:
+    """Rounds a number of rows up to 0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, ..."""
+    return int(bucketed(rows)) if rows > 8 else rows and 2 ** (rows - 1).bit_length()
 
 
 def _torch(function: Callable, model: keras.Model, signature: Sequence[Nest]) -> Callable:
