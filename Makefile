@@ -19,12 +19,12 @@ demo: .venv/apps
 test: .venv/test
 	.venv/bin/$(PYTEST)
 
-# What `make test` leaves out, with its coverage, and the layers on JAX and PyTorch.
+# What `make test` leaves out, with its coverage, the apps on JAX, and the layers on JAX and PyTorch.
 test-rest: .venv/test .venv-backends/installed
 	.venv/bin/$(PYTEST) -m rest --cov
 	$(MAKE) test-backends
 
-# The layers' tests on JAX and PyTorch, in an environment without TensorFlow.
+# The apps' tests on JAX, and the layers' on JAX and PyTorch, in an environment without TensorFlow.
 # JAX's tests are all compilation: little optimization takes a third less time, and what several tests compile alike is
 # compiled once and kept in a folder until the end.
 test-backends: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
@@ -33,7 +33,7 @@ test-backends: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES = -1
 test-backends: .venv-backends/installed
 	JAX_COMPILATION_CACHE_DIR=$$(mktemp -d) && export JAX_COMPILATION_CACHE_DIR && \
 		trap 'rm -rf "$$JAX_COMPILATION_CACHE_DIR"' EXIT && \
-		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/layers -m "not rest and not slow_on_jax"
+		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/backends tests/layers -m "not rest and not slow_on_jax"
 	KERAS_BACKEND=torch .venv-backends/bin/$(PYTEST) tests/layers
 
 # Kills at any moment of a training and malformed input, in forked processes; then signals to processes of their own.
@@ -80,7 +80,7 @@ clean:
 # Of PyTorch the version of which there is a small build for CPUs.
 .venv-backends/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-backends
-	.venv-backends/$(PIP_INSTALL) --editable ".[test-layers]" jax torch==2.13.0
+	.venv-backends/$(PIP_INSTALL) --editable ".[easy-vqa,jax,subword,tensorboard,test-layers]" torch==2.13.0
 	touch $@
 
 .venv-oldest/installed: pyproject.toml

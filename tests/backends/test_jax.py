@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import json
-import os
 import pkgutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from keras_recurrent.apps.shared.keras_internals import ReadableVariables
 from keras_recurrent.apps.shared.models.compiled import compiled
 from keras_recurrent.apps.shared.training.batches import EpochBatches
 
-from ..apps.data.write import OPTIONS, write_data
+from ..apps.data.write import OPTIONS
 from ..apps.test_load import EXPECTED, FOLDER, check_predictions
 from .commands import run
 
@@ -31,7 +30,7 @@ TRAININGS = {
     "translation": {"scheduled_sampling": 0.5, "monitor": "bleu", "dropout": 0.2, "tokenizer": "subwords"},
     "captioning": {"risk_epochs": 1, "risk_captions": 2, "monitor": "cider"},
     "vqa": {"fusion": "stacked_attention", "backbone_epoch": 2, "ema": 0.5},
-    "classification": {"precision": "mixed_float16"},
+    "classification": {"precision": "mixed_float16", "tensorboard": True},
     "generation": {"mode": "text", "batch_size": 2, "window": 3},
     "long_memory": {},
 }
@@ -45,17 +44,6 @@ PREDICTED = {
     "generation": ["generate", "--prompt=a", "--samples=2", "--json"],
     "long_memory": ["predict", "7 1 0 3", "--json"],
 }
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """A folder with a data set for each app in `data/` and a backbone, which is the working folder."""
-    folder = tmp_path_factory.mktemp("work")
-    before = os.getcwd()
-    os.chdir(folder)
-    write_data(folder / "data")
-    yield folder
-    os.chdir(before)
 
 
 def options(app, **changes):
@@ -82,6 +70,7 @@ def test_all_modules_but_those_of_exports_are_imported():
 def test_train_evaluate_and_predict(app, work):
     once, twice = f"models/{app}", f"models/{app}-resumed"
     run(app, "train", *options(app), "--output", once)
+    assert list((work / once).glob("tensorboard/events.out.*")) or app != "classification"
     result = json.loads(run(app, "evaluate", once, *EVALUATED.get(app, ["--split=val"])).splitlines()[-1])
     assert np.isfinite([value for value in result.values() if isinstance(value, float)]).all()
     verb, *arguments = PREDICTED[app]
