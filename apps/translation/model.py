@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,6 +113,7 @@ class Translator(TrainedModel):
         self.writer = Writer(config, target, model)
         self._compiled_best = compiled(self._best, model, [IDS])
         self._compiled_core = compiled(self.core, model, [IDS, PREFIX])
+        self._sampler = functools.cache(self._compiled_sampler)
 
     @staticmethod
     def sizes(model: ConditionalLM, assets: dict[str, Any]) -> dict[str, int]:
@@ -183,7 +185,8 @@ class Translator(TrainedModel):
             count, draws, translate = max(len(texts), 1), None, self._compiled_core
         else:
             count = max(1, MAX_SAMPLED_ROWS // sampling.num_samples)
-            draws, translate = sampling.draws(len(texts), self.config.max_length), self._sampler(sampling)
+            draws = sampling.draws(len(texts), self.config.max_length)
+            translate = self._sampler(sampling.num_samples, **sampling.token_arguments)
         explanations = []
         for rows in slices(range(len(texts)), count):
             ids = encode_padded(self.source, texts[rows.start : rows.stop])
@@ -196,16 +199,16 @@ class Translator(TrainedModel):
                 explanations.append({"source_tokens": tokens, "translations": translations})
         return explanations
 
-    def _sampler(self, sampling: Sampling) -> Callable:
+    def _compiled_sampler(self, num_samples: int, **token_arguments: Any) -> Callable:
         """Returns a compiled function from sources, prefixes and draws to random translations in the form of `core`."""
 
         def sample(ids: Tensor, prefix: Tensor, draws: Tensor) -> dict[str, Tensor]:
             samples = self.model.sample(
-                ids, draws, prefix=prefix, alignments=True, **sampling.token_arguments, **self.writer.limits
+                ids, draws, prefix=prefix, alignments=True, **token_arguments, **self.writer.limits
             )
             return self._numbers(ids, samples)
 
-        draws = keras.InputSpec(dtype="float32", shape=(None, sampling.num_samples, self.config.max_length))
+        draws = keras.InputSpec(dtype="float32", shape=(None, num_samples, self.config.max_length))
         return compiled(sample, self.model, [IDS, PREFIX, draws])
 
 
