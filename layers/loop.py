@@ -324,7 +324,6 @@ def _gradients_jax(function, arguments):
 def _fused_jax(name, inputs, with_mask):
     import jax
     from jax import numpy as jnp
-    from jax.experimental import rnn
 
     # JAX has the kernel of the LSTM, in float32. On several devices, it would run on all of them with the whole batch.
     is_supported = name == "lstm" and inputs.dtype == jnp.float32 and keras.distribution.distribution() is None
@@ -332,6 +331,10 @@ def _fused_jax(name, inputs, with_mask):
         return None
 
     def run(inputs, states, mask, weights):
+        try:
+            from jax.experimental import rnn
+        except ImportError as error:  # experimental modules may move
+            raise NotImplementedError("JAX has no kernel of the LSTM") from error
         kernel, recurrent_kernel, bias = weights
         batch, steps, features = inputs.shape
         lengths = jnp.full(batch, steps, "int32") if mask is None else jnp.sum(mask, 1, dtype="int32")

@@ -333,6 +333,29 @@ def test_loop_on_several_devices(kernels):
     assert loop.fused_kernel("lstm", ops.ones((2, 3, 4)), False) is not None
 
 
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX's kernel")
+def test_call_of_the_kernel_of_jax(monkeypatch):
+    """The arguments are those of JAX's function, and its derivative exists; JAX computes shapes without a GPU."""
+    import jax
+    from jax.experimental import rnn
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    sizes = "compute_rnn_workspace_reserve_space_sizes"
+    monkeypatch.setattr(rnn.gpu_rnn, sizes, lambda *arguments: (8, 8), raising=False)
+    run = loop.fused_kernel("lstm", ops.ones((4, 5, 3)), True)
+
+    def loss(inputs, states, weights):
+        outputs, last = run(inputs, states, MASK, weights)
+        assert outputs.shape == (4, 5, UNITS)
+        assert [state.shape for state in last] == [(4, UNITS)] * 2
+        return outputs.sum() + sum(state.sum() for state in last)
+
+    shapes = [(4, 5, 3), [(4, UNITS)] * 2, [(3, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)]]
+    arguments = keras.tree.map_shape_structure(lambda shape: jax.ShapeDtypeStruct(shape, "float32"), shapes)
+    gradients = jax.eval_shape(jax.grad(loss, argnums=(0, 1, 2)), *arguments)
+    assert keras.tree.flatten(gradients) == keras.tree.flatten(arguments)
+
+
 def has_gpu():
     return {
         "tensorflow": lambda: __import__("tensorflow").config.list_physical_devices("GPU"),
