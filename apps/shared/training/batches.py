@@ -34,6 +34,7 @@ class EpochBatches(DataAdapter):
 
     Attributes:
         epoch: Integer. Set it before an epoch begins.
+        shapes: The shapes of the arrays of each batch that has been read, without repetitions.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class EpochBatches(DataAdapter):
         self.signature = signature
         self.count = count
         self.prefetch = prefetch
+        self.shapes: set[tuple] = set()
 
     def __len__(self) -> int:
         """The number of batches of `epoch`."""
@@ -56,7 +58,9 @@ class EpochBatches(DataAdapter):
     def __iter__(self) -> Iterator[Nest]:
         """Yields the batches of `epoch`."""
         batches = self.batches(self.epoch)
-        return ahead(batches, PREFETCHED) if self.prefetch else iter(batches)
+        for batch in ahead(batches, PREFETCHED) if self.prefetch else batches:
+            self.shapes.add(tuple(array.shape for array in tree.flatten(batch)))
+            yield batch
 
     # What Keras reads.
 

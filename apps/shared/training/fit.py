@@ -129,7 +129,11 @@ def _run_epochs(
         begin_epoch(epoch)
         if history.config.schedule == "plateau":
             model.optimizer.learning_rate = history.plateau_rate()
+        shapes = len(train.shapes)
         loss, weights = _run_epoch(model, train, epoch, history.config.epochs)
+        new = len(train.shapes) - shapes
+        if uses_xla(history.config.jit) and new and devices.is_chief():
+            note(f"XLA compiled the training step for {new} {'shape' if new == 1 else 'shapes'} of batches")
         learning_rate = float(ops.convert_to_numpy(model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, "learning_rate": learning_rate, "loss": loss, **evaluate()}
         if not np.isfinite([row["loss"], row["val_loss"]]).all():
