@@ -3,11 +3,11 @@
 import sys
 from json import dumps
 
-from ..shared.console import Stopwatch, colored_weights, note, progress
-from ..shared.verbs import Streaming, figure_path, report, stream
+from ..shared.console import Stopwatch, colored_weights, note
+from ..shared.verbs import Streaming, figure_path, report, results_of, stream
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test") -> None:
+def evaluate(model: str, *, data: str | None = None, split: str = "test", output: str | None = None) -> None:
     """Computes the accuracy and F1 score of a model on a split.
 
     The last line of the output is JSON: accuracy, macro F1, F1 of each label, the accuracy of always predicting the
@@ -17,6 +17,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test") -> Non
         model: Folder of the model.
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to classify.
+        output: File for the predicted labels. The same command resumes an interrupted one.
     """
     from ..shared.figures import draw_confusion
     from ..shared.training.splits import evaluated_split
@@ -29,12 +30,14 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test") -> Non
     check_labels(examples, classifier.labels, split)
     texts, targets = zip(*examples, strict=True)
     classifier.classify(texts[:1])  # builds the graph
+
+    def classify(batch: list[str]) -> list[str]:
+        return [classification.label for classification in classifier.classify(batch)]
+
     with Stopwatch() as watch:
-        predictions = [""] * len(texts)
-        for index, result in progress(classifier.classify_sorted(texts), len(texts), "classifying"):
-            predictions[index] = result.label
+        predictions, computed = results_of(classify, texts, output, model, {}, "classifying")
     metrics, confusion = classification_metrics(targets, predictions, classifier.labels)
-    speed = {"texts": len(texts), "texts_per_second": round(len(texts) / watch.seconds, 1)}
+    speed = {"texts": len(texts), "texts_per_second": round(computed / watch.seconds, 1)}
     report(model, split, {**metrics, **speed}, data)
     figure = figure_path(model, "confusion", split, data)
     draw_confusion(classifier.labels, confusion, figure)

@@ -4,25 +4,19 @@ import contextlib
 import dataclasses
 import itertools
 import json
-import os
 import sys
-import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ...datasets.files import lines_of, open_bytes
-from ...files import atomic_file, flush
-from .console import note, progress_bar
+from .console import progress_bar
 from .errors import UsageError
-from .locks import locked
 from .models import folders, outputs
+from .results import Memory, Results, StandardOutput, checksum_of, checksum_of_file, output_file
 
 BATCH = 64  # inputs that are computed together
 WINDOW = 32 * BATCH  # texts that are sorted by length
-CHECKPOINT_SECONDS = 1.0  # the least time between two checkpoints of an output
-TAB = "\t"
 
 Result = TypeVar("Result")
 
@@ -110,19 +104,46 @@ def stream(
     source = _open(inputs, streaming)
     is_interactive = source.total is None and streaming == Streaming() and sys.stdin.isatty()
     size = 1 if is_interactive else WINDOW if by_length else BATCH
-    with contextlib.ExitStack() as stack:
-        results = _Results()
-        if streaming.output is not None:
-            command = {"model": _checksum_of_model(model), "input": source.checksum, "shard": streaming.shard}
-            results = stack.enter_context(_output_file(streaming.output, {**command, **options}))
-        _skip(source.items, results)
-        is_visible = not is_interactive and (streaming.output is not None or not sys.stdout.isatty())
-        advance = stack.enter_context(progress_bar("predicting", source.total, results.inputs, is_visible))
+    is_visible = not is_interactive and (streaming.output is not None or not sys.stdout.isatty())
+    options = {"shard": streaming.shard, **options}
+    with (
+        _results(streaming.output, source, model, options, StandardOutput) as results,
+        progress_bar("predicting", source.total, results.state.inputs, is_visible) as advance,
+    ):
         while window := [*itertools.islice(source.items, size)]:
-            results.write(window, _compute(function, window, source.first + results.inputs, by_length, advance))
-    if results.failures:
-        raise UsageError(f"{results.failures:,} of {results.inputs:,} inputs could not be processed")
-    return results.inputs
+            results.write(window, _compute(function, window, source.first + results.state.inputs, by_length, advance))
+    if results.state.failures:
+        raise UsageError(f"{results.state.failures:,} of {results.state.inputs:,} inputs could not be processed")
+    return results.state.inputs
+
+
+def results_of(
+    function: Callable[[list[str]], Sequence[str]],
+    texts: Sequence[str],
+    output: str | None,
+    model: str,
+    options: dict[str, Any],
+    description: str,
+) -> tuple[list[str], int]:
+    """Computes the results of texts as `stream` does, for an evaluation.
+
+    Args:
+        function: Function from a list of texts, at most `BATCH`, to a list of results without line ends.
+        texts: The texts.
+        output: File that the results are written to, or None. An interrupted evaluation is resumed.
+        model, options: See `stream`.
+        description: What the progress bar says.
+
+    Returns:
+        `(results, computed)`: the results, and how many of them an interrupted evaluation had not written.
+    """
+    source = _of_items(lambda: iter(texts))
+    with _results(output, source, model, options, Memory) as results:
+        former = results.state.inputs
+        with progress_bar(description, source.total, former) as advance:
+            while window := [*itertools.islice(source.items, WINDOW)]:
+                results.write(window, _compute(lambda batch, _: function(batch), window, 0, True, advance))
+    return results.read().decode().split("\n")[:-1], len(texts) - former
 
 
 def map_usable(function: Callable[..., Sequence[Result]], *columns: Sequence[Any]) -> list[Result | Exception]:
@@ -191,10 +212,14 @@ def _open(inputs: Sequence[str], streaming: Streaming) -> _Source:
         if streaming.shard is not None:
             raise UsageError("--shard requires --input with the name of a file, which every process reads")
         return _Source(_standard_input() if path is None else _read_lines(path), None, None, 0)
-    read = (lambda: iter(inputs)) if path is None else (lambda: _read_lines(path))
+    return _of_items((lambda: iter(inputs)) if path is None else (lambda: _read_lines(path)), shard, shards)
+
+
+def _of_items(read: Callable[[], Iterator[str]], shard: int = 1, shards: int = 1) -> _Source:
+    """Returns a shard of the items that `read` yields. It reads all of them first."""
     total = checksum = 0
     for item in read():
-        total, checksum = total + 1, _checksum(item, checksum)
+        total, checksum = total + 1, checksum_of(item, checksum)
     first, end = total * (shard - 1) // shards, total * shard // shards
     return _Source(itertools.islice(read(), first, end), end - first, checksum, first)
 
@@ -219,171 +244,28 @@ def _read_lines(path: Path) -> Iterator[str]:
         yield from lines_of(file, path)
 
 
-def _checksum(item: str, checksum: int) -> int:
-    return zlib.crc32(item.encode() + b"\n", checksum)
-
-
 def _checksum_of_model(folder: str) -> list[int]:
-    return [_checksum_of_file(outputs.find(Path(folder)) / name) for name in ("config.yaml", "model.keras")]
-
-
-def _checksum_of_file(path: Path, size: int | None = None) -> int:
-    """Returns the checksum of the first `size` bytes of a file; None is all."""
-    checksum = 0
-    with open(path, "rb") as file:
-        while block := file.read(2**20 if size is None else min(size, 2**20)):
-            checksum = zlib.crc32(block, checksum)
-            size = None if size is None else size - len(block)
-    return checksum
-
-
-def _skip(items: Iterator[str], results: "_Results") -> None:
-    """Skips the inputs whose results are written.
-
-    Raises:
-        UsageError: If they are not those that the results were computed from.
-    """
-    count = checksum = 0
-    for item in itertools.islice(items, results.inputs):
-        count, checksum = count + 1, _checksum(item, checksum)
-    is_longer = results.is_finished and next(items, None) is not None
-    if is_longer or (count, checksum) != (results.inputs, results.checksum):
-        raise UsageError(f"{results.path} was written with another input; delete it to start over")
-
-
-class _Results:
-    """Results on standard output.
-
-    Attributes:
-        inputs: The number of inputs whose results are written.
-        checksum: The checksum of those inputs.
-        failures: How many of them have no result.
-    """
-
-    path = Path("standard output")
-    is_finished = False
-
-    def __init__(self) -> None:
-        self.inputs = self.checksum = self.failures = 0
-
-    def write(self, inputs: Sequence[str], results: Sequence[str | Exception]) -> None:
-        """Writes the results of further inputs, and reports exceptions on standard error."""
-        lines, checksum, failures = [], self.checksum, self.failures
-        for item, result in zip(inputs, results, strict=True):
-            checksum = _checksum(item, checksum)
-            if isinstance(result, Exception):
-                failures += 1
-                reason = result.strerror if isinstance(result, OSError) else result
-                note(f"{item.partition(TAB)[0]}: {reason}")
-            else:
-                lines.append(f"{result}\n")
-        self.emit("".join(lines))
-        self.inputs, self.checksum, self.failures = self.inputs + len(inputs), checksum, failures
-
-    def emit(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-
-class _OutputFile(_Results):
-    """Results in a file, with a record of what is written.
-
-    Attributes:
-        size: The number of bytes that are written.
-        content: The checksum of those bytes.
-    """
-
-    recorded = ("inputs", "checksum", "failures", "size", "content")
-
-    def __init__(self, path: Path, command: dict[str, Any]) -> None:
-        super().__init__()
-        self.is_finished = path.exists()
-        self.path = path if self.is_finished else outputs.sibling(path, "unfinished")
-        self.record = outputs.sibling(path, "record.json")
-        self.command = command
-        self.size = self.content = 0
-        if self.is_finished and not self.record.exists():
-            raise UsageError(f"{path} exists already and is not an output of this command")
-        if self.path.exists() and self.record.exists():
-            self._restore()
-        if not self.is_finished:
-            self.file = open(self.path, "ab")  # noqa: SIM115
-            self.file.truncate(self.size)  # a killed process may have written more than it recorded
-            self.recorded_at = time.monotonic()
-
-    def _restore(self) -> None:
-        """Reads the record, and checks the results that are written."""
-        try:
-            known = json.loads(self.record.read_text(encoding="utf-8"))
-            former = dict(known["command"])
-            for name in self.recorded:
-                setattr(self, name, int(known[name]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(f"{self.record} is damaged; delete {self.path} to start over") from error
-        for name in {**self.command, **former}:
-            if self.command.get(name) != former.get(name):
-                raise UsageError(f"{self.path} was written with another {name}; delete it to start over")
-        size = self.path.stat().st_size
-        is_changed = size != self.size if self.is_finished else size < self.size
-        if is_changed or _checksum_of_file(self.path, self.size) != self.content:
-            raise UsageError(f"{self.path} was changed after it was written; delete it to start over")
-
-    def emit(self, text: str) -> None:
-        content = text.encode()
-        self.file.write(content)
-        self.file.flush()
-        self.size, self.content = self.size + len(content), zlib.crc32(content, self.content)
-
-    def write(self, inputs: Sequence[str], results: Sequence[str | Exception]) -> None:
-        super().write(inputs, results)
-        if time.monotonic() - self.recorded_at >= CHECKPOINT_SECONDS:
-            self.checkpoint()
-
-    def checkpoint(self) -> None:
-        """Records what is written."""
-        os.fsync(self.file.fileno())
-        known = {"command": self.command, **{name: getattr(self, name) for name in self.recorded}}
-        with atomic_file(self.record) as partial:
-            partial.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
-        self.recorded_at = time.monotonic()
+    return [checksum_of_file(outputs.find(Path(folder)) / name) for name in ("config.yaml", "model.keras")]
 
 
 @contextlib.contextmanager
-def _output_file(output: str, command: dict[str, Any]) -> Iterator[_OutputFile]:
-    """Yields the results of a command in a file, which appears when the block ends.
-
-    An interrupted block leaves the results that are written; the same command yields them again.
-
-    Args:
-        output: The file.
-        command: What determines the results, by name.
+def _results(
+    output: str | None, source: _Source, model: str, options: dict[str, Any], otherwise: type[Results]
+) -> Iterator[Results]:
+    """Yields the results in the file `output`, or else of the class `otherwise`, and skips the inputs that they have.
 
     Raises:
-        UsageError: If the file cannot be written, or belongs to another command.
+        UsageError: If the file cannot be written, or belongs to another command or other inputs.
     """
-    path = Path(output).expanduser().absolute()
-    if not path.parent.is_dir():
-        raise UsageError(f"{output}: no such folder: {path.parent}")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{output} is not a file")
-    with locked(outputs.sibling(path, "lock")):
-        results = _OutputFile(path, command)
-        if results.is_finished:
-            yield results
-            note(f"{output} is complete; nothing was computed")
-            return
-        try:
-            with results.file:
-                try:
-                    yield results
-                finally:
-                    results.checkpoint()
-        except BaseException as error:
-            if not results.inputs:
-                results.path.unlink()
-                results.record.unlink(missing_ok=True)
-            elif not isinstance(error, Exception):
-                note(f"the unfinished output is in {results.path}; the same command resumes it")
-            raise
-        os.replace(results.path, path)
-        flush(path.parent)
+    if output is None:
+        yield otherwise()
+        return
+    command = {"model": _checksum_of_model(model), "input": source.checksum, **options}
+    with output_file(output, command) as results:
+        count = checksum = 0
+        for item in itertools.islice(source.items, results.state.inputs):
+            count, checksum = count + 1, checksum_of(item, checksum)
+        is_longer = results.is_finished and next(source.items, None) is not None
+        if is_longer or (count, checksum) != (results.state.inputs, results.state.checksum):
+            raise UsageError(f"{results.path} was written with another input; delete it to start over")
+        yield results

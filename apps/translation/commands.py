@@ -5,9 +5,9 @@ from json import dumps
 from typing import Any
 
 from ..shared.config import NonNegativeFloat, PositiveInt, Samples, Seed, Share
-from ..shared.console import Stopwatch, progress
+from ..shared.console import Stopwatch
 from ..shared.errors import UsageError
-from ..shared.verbs import BATCH, Streaming, check_drawing, report, stream
+from ..shared.verbs import BATCH, Streaming, check_drawing, report, results_of, stream
 
 
 def evaluate(
@@ -16,6 +16,7 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     lowercase: bool = False,
+    output: str | None = None,
     **search: Any,
 ) -> None:
     """Computes BLEU and chrF of a model's translations of a split.
@@ -28,6 +29,7 @@ def evaluate(
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to translate.
         lowercase: Ignore case in the scores.
+        output: File for the translations. The same command resumes an interrupted one.
         **search: Options of the search.
     """
     from ..shared.text.batches import encode_texts
@@ -39,18 +41,20 @@ def evaluate(
     config = translator.config if data is None else dataclasses.replace(translator.config, data=data, pairs=None)
     sources, references = read(config, split)
     translator.translate(sources[:1])  # builds the graph
-    hypotheses = [""] * len(sources)
+
+    def translate(batch: list[str]) -> list[str]:
+        return [translation.text for translation in translator.translate(batch)]
+
     with Stopwatch() as watch:
-        for index, translation in progress(translator.translate_sorted(sources), len(sources), "translating"):
-            hypotheses[index] = translation.text
-    tokens = len(encode_texts(translator.target, hypotheses).values)
+        hypotheses, computed = results_of(translate, sources, output, model, search, "translating")
+    tokens = len(encode_texts(translator.target, hypotheses[len(hypotheses) - computed :]).values)
     report(
         model,
         split,
         {
             **translation_metrics(hypotheses, references, lowercase),
             "sentences": len(hypotheses),
-            "sentences_per_second": round(len(hypotheses) / watch.seconds, 1),
+            "sentences_per_second": round(computed / watch.seconds, 1),
             "tokens_per_second": round(tokens / watch.seconds, 1),
         },
         data,

@@ -258,6 +258,10 @@ def test_all_verbs_on_a_folder_of_ones_own(data, saved, exported, eagerly, call,
     assert metrics["sentences"] == 48
     assert "case:lc" in metrics["signature"]
     assert json.loads((folder / "metrics.json").read_text())["test"] == metrics
+    hypotheses = tmp_path / "hypotheses.txt"
+    again = json.loads(call("translation", "evaluate", folder, "--lowercase", "--output", hypotheses).stdout)
+    assert again["bleu"] == metrics["bleu"]
+    assert hypotheses.read_text().count("\n") == 48
 
     texts = ["ein Hund schläft hier.", "ein Kind\u2028rennt dort."]
     beam = ["--beam-size", "50"]  # more than there are tokens

@@ -271,6 +271,16 @@ def test_evaluate_and_predict_on_the_command_line(saved, eagerly, pictures, tmp_
     assert "2 of 4 inputs could not be processed" in captured.err
     assert figure.read_bytes().startswith(b"\x89PNG")
 
+    file = tmp_path / "files.txt"
+    file.write_text("".join(f"{broken / name}\n" for name in names))
+    outputs = [str(tmp_path / f"{shard}.tsv") for shard in (1, 2)]
+    for shard, output in enumerate(outputs, 1):
+        options = ["--input", str(file), "--shard", f"{shard}/2", "--output", output]
+        assert cli.main(["captioning", "predict", str(saved), *options]) == 0
+    assert [line for output in outputs for line in Path(output).read_text().splitlines()] == lines
+    assert cli.main(["captioning", "predict", str(saved), str(file), "--figure", str(figure), *options[-2:]]) == 2
+    assert "a resumed --output has already written" in capsys.readouterr().err
+
     assert cli.main(["captioning", "predict", str(saved), str(broken / names[0]), "--json", "--beam-size", "2"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["image"].endswith(names[0])

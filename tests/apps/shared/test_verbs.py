@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from keras_recurrent.apps.shared import console, verbs
+from keras_recurrent.apps.shared import console, results
 from keras_recurrent.apps.shared.errors import UsageError
-from keras_recurrent.apps.shared.verbs import BATCH, WINDOW, Streaming, stream
+from keras_recurrent.apps.shared.verbs import BATCH, WINDOW, Streaming, results_of, stream
 from keras_recurrent.datasets import DataError
 from keras_recurrent.datasets.files import decode_lines
 
@@ -45,7 +45,7 @@ def file(tmp_path):
 @pytest.fixture
 def run(model, monkeypatch):
     """`run(function, inputs=(), stdin=b"", options={}, by_length=True, **streaming)`."""
-    monkeypatch.setattr(verbs, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(results, "CHECKPOINT_SECONDS", 0)
 
     def run(function=upper, inputs=(), stdin=b"", options=None, by_length=True, **streaming):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
@@ -147,6 +147,18 @@ def test_shards_write_files(run, file, tmp_path):
     assert "".join(output.read_text() for output in outputs) == EXPECTED
     with pytest.raises(UsageError, match=r"1\.txt was written with another shard"):
         run(input=file, shard="2/2", output=outputs[0])
+
+
+def test_an_evaluation_is_resumed(run, model, tmp_path):
+    def compute(output, function=upper):
+        return results_of(lambda texts: function(texts, 0), LINES, output, str(model), {}, "evaluating")
+
+    assert compute(None) == (EXPECTED.splitlines(), len(LINES))
+    output = str(tmp_path / "output.txt")
+    with pytest.raises(KeyboardInterrupt):
+        compute(output, killed_at(40, KeyboardInterrupt()))
+    assert compute(output) == (EXPECTED.splitlines(), len(LINES) - WINDOW)
+    assert compute(output) == (EXPECTED.splitlines(), 0)
 
 
 def test_failed_inputs_are_reported(run, tmp_path, capsys):

@@ -289,6 +289,13 @@ def test_predict(saved, eagerly, pictures, tmp_path, capsys):
     assert told["is_unknown"]
     assert told["question"] == "xyzzy plugh?"
     assert len(told["answers"]) == 5
+    file, output = tmp_path / "pairs.tsv", tmp_path / "answers.tsv"
+    file.write_text(f"{image}\tWhich colour is it?\n{image}\nno.png\tWhere is it?\n{image}\tIs it on the left?\n")
+    assert cli.main(["vqa", "predict", str(saved), "--input", str(file), "--output", str(output)]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, output.read_text().splitlines()) == ("", answered)
+    assert f"{image}: expected an image file, a tab and a question" in captured.err
+    assert "no.png: No such file" in captured.err
     assert cli.main(["vqa", "predict", str(saved), image]) == 2
     assert "an image file and a question" in capsys.readouterr().err
 
