@@ -241,9 +241,8 @@ def medians(functions, wait, runs):
 
 def torch(options):
     """Times our layers, those of Keras and those of `torch.nn` on PyTorch."""
-    for variant, cell, dtype in itertools.product(
-        ("plain", "masked", "bidirectional"), ("LSTM", "GRU"), ("float32", "bfloat16")
-    ):
+    variants = ("plain", "bidirectional", "masked")
+    for dtype, variant, cell in itertools.product(("float32", "bfloat16"), variants, ("LSTM", "GRU")):
         for shape in options.shapes if dtype == "float32" else options.shapes[:1]:
             case = (variant, cell, dtype, shape)
             with recorded_body() as body:

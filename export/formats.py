@@ -54,11 +54,12 @@ def write_saved_model(
     for name, function in functions.items():
         setattr(module, name, function)
     module.serve = functions["serving_default"]
-    module.tracked = [*tables, *(function.get_concrete_function().variables for function in functions.values())]
-    try:
-        tf.saved_model.save(module, path, signatures=functions)
-    except tf.errors.OpError as error:  # such as a full disk
-        raise OSError(error.message) from error
+    with loop_settings(fused=False):  # whoever loads it may have no GPU
+        module.tracked = [*tables, *(function.get_concrete_function().variables for function in functions.values())]
+        try:
+            tf.saved_model.save(module, path, signatures=functions)
+        except tf.errors.OpError as error:  # such as a full disk
+            raise OSError(error.message) from error
 
 
 def write_onnx(

@@ -10,6 +10,7 @@ import pytest
 from keras_recurrent import layers
 from keras_recurrent.export import export_model, to_keras
 from keras_recurrent.extras import MissingExtra
+from keras_recurrent.layers import keras_internals
 
 FORMATS = ["saved_model", "onnx", "litert", "openvino"]
 STEPS, FEATURES, UNITS = 7, 5, 4
@@ -227,6 +228,21 @@ def test_unrolled_layers_of_a_known_length_have_no_loop(path, run):
     assert "WHILE" not in {details["op_name"] for details in interpreter._get_ops_details()}
     x = np.ones((1, 6, 3), "float32")
     np.testing.assert_allclose(run(path("litert"), "litert", {"x": x})["output_0"], model(x), atol=1e-6)
+
+
+def test_saved_model_of_a_machine_with_a_gpu(path, monkeypatch):
+    """Its graph has no kernel of cuDNN, so that it runs on a machine without a GPU."""
+
+    def kernel(*arguments, **options):
+        raise AssertionError("a SavedModel calls a kernel of cuDNN")
+
+    for name, value in {"cudnn_ok": lambda *arguments, **options: True, "lstm": kernel}.items():
+        monkeypatch.setattr(keras_internals.backend, name, value)
+    model = keras.Sequential([keras.Input((3, 4)), layers.LSTM(2, use_cudnn=False)])
+    model.layers[0].use_cudnn = "auto"
+    with pytest.raises(AssertionError, match="cuDNN"):
+        model(np.ones((1, 3, 4)))
+    export_model(model, path("saved_model"), "saved_model")
 
 
 @pytest.mark.deploy
