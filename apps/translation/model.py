@@ -1,8 +1,8 @@
 """The translator: tokenizers and a conditional language model."""
 
 import dataclasses
-import itertools
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
