@@ -535,6 +535,11 @@ def summarize(results):
         if ratios:
             least, *case = min(ratios)
             lines.append(f"{variant}: at least {least:.2f} times as fast as Keras ({' '.join(case)}); target {target}")
+    of_torch = {_key(row): row["torch_ms"] for row in results.get("torch", {}).get("rows", []) if "torch_ms" in row}
+    ours = [row for row in results.get("layers", {}).get("rows", []) if _key(row) in of_torch]
+    for variant in dict.fromkeys(row["variant"] for row in ours):
+        ratios = [of_torch[_key(row)] / row["ours_ms"] for row in ours if row["variant"] == variant]
+        lines.append(f"{variant}: on JAX {min(ratios):.2f} to {max(ratios):.2f} times as fast as torch.nn")
     rows = results.get("translation", {}).get("rows", [])
     for row in rows:
         if "minutes" in row:
@@ -548,6 +553,11 @@ def summarize(results):
     if waiting:
         lines.append(f"translator: waits for data {statistics.median(waiting):.1%} of the time; target {WAITING:.0%}")
     return lines
+
+
+def _key(row):
+    """What a row of the layers and one of PyTorch have in common if they measure the same."""
+    return tuple(row.get(name) for name in ("variant", "cell", "dtype", "shape", "kind"))
 
 
 def run_parts(options, arguments):
