@@ -11,6 +11,7 @@ them, and target tokens without padding are counted per second of processor time
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -44,7 +45,7 @@ def write_pairs(folder, count):
                         file.write(" ".join([words[index] for index in drawn[first:last]]) + ".\n")
 
 
-def measure(folder, backend, seconds):
+def measure(folder, backend, count):
     """Runs the command in this process until its first training step, then reads batches, and prints what it took."""
     os.environ["KERAS_BACKEND"] = backend
     from keras_recurrent.apps import cli
@@ -61,7 +62,7 @@ def measure(folder, backend, seconds):
     def fit(model, batches, **options):
         first_step = FirstStep()
         original(model, batches, **{**options, "callbacks": [first_step], "verbose": 0})
-        tokens = tokens_per_second(batches, backend, seconds)
+        tokens = tokens_per_second(batches, backend, count)
         result = {"seconds": first_step.seconds, "peak": first_step.peak, **tokens}
         print(json.dumps(result))
         sys.stdout.flush()
@@ -74,14 +75,17 @@ def measure(folder, backend, seconds):
         cli.main(["translation", "train", *data, *sizes, f"--output={output}/model"])
 
 
-def tokens_per_second(batches, backend, seconds):
-    """Reads batches for some seconds of processor time."""
-    dataset = batches.get_tf_dataset() if backend == "tensorflow" else batches.get_jax_iterator()
-    tokens, start, wall = 0, time.process_time(), time.perf_counter()
-    for _, _, weights in dataset:
-        tokens += int(np.sum(weights))
-        if time.process_time() - start > seconds:
-            break
+def tokens_per_second(batches, backend, count):
+    """Reads batches."""
+    start, wall = time.process_time(), time.perf_counter()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        # Inside of a function, as Keras reads it.
+        dataset = batches.get_tf_dataset().take(count)
+        tokens = int(dataset.reduce(0.0, lambda total, batch: total + tf.reduce_sum(batch[2])))
+    else:
+        tokens = sum(int(weights.sum()) for _, _, weights in itertools.islice(batches.get_jax_iterator(), count))
     spent, wall = time.process_time() - start, time.perf_counter() - wall
     start = time.process_time()
     batches.count(batches.epoch + 2)  # computes an order that is not prepared yet
@@ -98,7 +102,7 @@ def peak_memory():
 def child(folder, options):
     """Calls `measure` in a process of its own."""
     arguments = [sys.executable, __file__, "--measure", str(folder), "--backend", options.backend]
-    output = subprocess.run([*arguments, "--seconds", str(options.seconds)], check=True, stdout=subprocess.PIPE)
+    output = subprocess.run([*arguments, "--batches", str(options.batches)], check=True, stdout=subprocess.PIPE)
     return json.loads(output.stdout.splitlines()[-1])
 
 
@@ -106,13 +110,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=1_000_000, help="number of pairs (default: 1 million)")
     parser.add_argument("--backend", choices=("tensorflow", "jax"), default="tensorflow")
-    parser.add_argument("--seconds", type=float, default=10, help="processor time for which batches are read")
+    parser.add_argument("--batches", type=int, default=5_000, help="number of batches that are read")
     parser.add_argument("--folder", type=Path, help="where to keep the pairs")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file as JSON")
     parser.add_argument("--measure", metavar="DIR", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        measure(options.measure, options.backend, options.seconds)
+        measure(options.measure, options.backend, options.batches)
         return
     with tempfile.TemporaryDirectory() as temporary:
         results = {}

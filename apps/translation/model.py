@@ -18,7 +18,7 @@ from ..shared.models.compiled import compiled
 from ..shared.models.runner import hypotheses
 from ..shared.models.trained_model import IDS, TrainedModel
 from ..shared.text.batches import encode_padded, map_by_length
-from ..shared.text.tokenizers import END, PADDING, UNKNOWN, Tokenizer, fit_tokenizer
+from ..shared.text.tokenizers import END, PADDING, UNKNOWN, Tokenizer, fit_tokenizer, prepare
 from ..shared.text.writing import Sampling, Writer
 from ..shared.training.batches import slices
 from ..shared.training.fit import fit
@@ -234,13 +234,15 @@ def train(config: Config, folder: str | Path) -> Translator:
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
     checksum_of_data = checksum(*pairs["train"], *pairs["validation"])
+    sides = pairs.pop("train")  # its strings need not stay in memory
     if config.shared_vocabulary:
-        tokenizers = [fit_tokenizer(itertools.chain(*pairs["train"]), config, "source and target have")] * 2
+        tokenizers = [fit_tokenizer(itertools.chain(*sides), config, "source and target have")] * 2
     else:
-        sides = zip(("source", "target"), pairs["train"], strict=True)
-        tokenizers = [fit_tokenizer(texts, config, f"the {name} has") for name, texts in sides]
-    # The strings of a large data set need not stay in memory while it is trained on.
-    batches = {"train": data.batches(*pairs.pop("train"), tokenizers, config, "train")}
+        sides = [prepare(side, config) for side in sides]
+        named = zip(("source", "target"), sides, strict=True)
+        tokenizers = [fit_tokenizer(texts, config, f"the {name} has") for name, texts in named]
+    batches = {"train": data.batches(*sides, tokenizers, config, "train")}
+    del sides
     batches["validation"] = data.batches(*pairs["validation"], tokenizers, config, "validation")
     model = build(config, *map(len, tokenizers))
     translator = Translator(config, model, *tokenizers)

@@ -10,19 +10,24 @@ from ..backends import uses_xla
 from ..training.batches import EpochBatches, computed_ahead, slices
 from ..training.devices import share
 from .ragged import Ragged, bucketed
-from .tokenizers import END, PADDING, START, chunks
+from .tokenizers import END, PADDING, START, SpacedTexts, chunks
 
 
-def encode_texts(tokenizer: Any, texts: Iterable[str], max_length: int | None = None, end: bool = True) -> Ragged:
+def encode_texts(
+    tokenizer: Any, texts: Iterable[str] | SpacedTexts, max_length: int | None = None, end: bool = True
+) -> Ragged:
     """Converts texts to ids.
 
     Args:
         tokenizer: The tokenizer.
-        texts: Strings.
+        texts: Strings, which may be prepared for the tokenizer.
         max_length: Maximum number of ids per text, the end token included. Longer texts are cut before their last id.
         end: Whether each text ends in the end token.
     """
-    parts = map(tokenizer.encode_all, chunks(texts))
+    if isinstance(texts, SpacedTexts):
+        parts = tokenizer.encode_spaced(texts)
+    else:
+        parts = map(tokenizer.encode_all, chunks(texts))
     if end:
         parts = (part.with_last(END) for part in parts)
     if max_length is not None:

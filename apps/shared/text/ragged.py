@@ -88,7 +88,7 @@ class Ragged:
             return self
         parts = (
             part._keep(np.repeat(is_selected[rows], part.lengths), part.lengths[is_selected[rows]])
-            for rows, part in self._parts()
+            for rows, part in self.parts()
         )
         return self.join(parts, self.values.dtype)
 
@@ -96,7 +96,7 @@ class Ragged:
         """Cuts rows to `max_length` entries. The last entry of a row, the end token, is kept."""
         if self.lengths.max(initial=0) <= max_length:
             return self
-        return self.join((part._cut(max_length) for _, part in self._parts()), self.values.dtype)
+        return self.join((part._cut(max_length) for _, part in self.parts()), self.values.dtype)
 
     def with_last(self, entry: int) -> Self:
         """Appends an entry to each row."""
@@ -106,6 +106,13 @@ class Ragged:
         is_entry[offsets[1:] - 1] = False
         values[is_entry] = self.values
         return type(self)(values, offsets)
+
+    def replaced(self, table: Self) -> Self:
+        """Returns the rows in which each entry, the index of a row of `table`, is replaced by that row."""
+        counts = table.lengths[self.values]
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        shifts = np.repeat(table.offsets[self.values] - ends[:-1], counts)
+        return type(self)(table.values[np.arange(ends[-1]) + shifts], ends[self.offsets])
 
     def padded(self, indices: Any, jit: bool | None = None) -> np.ndarray:
         """Returns rows as an int32 array `(indices, steps)`, padded with 0.
@@ -123,7 +130,7 @@ class Ragged:
         array[is_entry] = self.values[(first[:, np.newaxis] + positions)[is_entry]]
         return array
 
-    def _parts(self) -> Iterator[tuple[slice, Self]]:
+    def parts(self) -> Iterator[tuple[slice, Self]]:
         """Yields the rows in parts of `CHUNK`."""
         for first in range(0, len(self), CHUNK):
             rows = slice(first, min(first + CHUNK, len(self)))

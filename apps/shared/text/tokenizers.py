@@ -115,6 +115,40 @@ class Tokenizer(Protocol):
         """Learns a tokenizer with at most `vocabulary_size` ids from texts."""
 
 
+class SpacedTexts:
+    """Texts as indices of their different words with the punctuation marks at them.
+
+    Counting and encoding then look up each word of the texts once instead of twice, and the strings can be dropped.
+
+    Args:
+        texts: The texts.
+        lowercase: Whether they are converted to lower case.
+    """
+
+    def __init__(self, texts: Iterable[str], lowercase: bool) -> None:
+        spaced, index_of = runner.Words([], lowercase).spaced, _IndexOfWord()
+
+        def parts() -> Iterator[Ragged]:
+            for part in chunks(texts):
+                rows = [spaced(text) for text in part]
+                values = map(index_of.__getitem__, itertools.chain.from_iterable(rows))
+                offsets = np.cumsum([0, *map(len, rows)])
+                yield Ragged(np.fromiter(values, "int32", offsets[-1]), offsets)
+
+        self.rows = Ragged.join(parts())
+        self.words = [*index_of]
+
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """Yields each word with its number."""
+        return zip(self.words, np.bincount(self.rows.values, minlength=len(self.words)).tolist(), strict=True)
+
+
+class _IndexOfWord(dict):
+    def __missing__(self, word: str) -> int:
+        self[word] = index = len(self)
+        return index
+
+
 class _Vocabulary(runner.Words):
     """Base of the tokenizers with a list of tokens."""
 
@@ -183,14 +217,18 @@ class WordTokenizer(_Vocabulary):
     'a cat, a dog.'
     """
 
-    def count(self, texts: Iterable[str]) -> Counter:
-        words = Counter(itertools.chain.from_iterable(map(self.spaced, texts)))
+    def count(self, texts: Iterable[str] | SpacedTexts) -> Counter:
+        texts = texts if isinstance(texts, SpacedTexts) else SpacedTexts(texts, self.lowercase)
         counts: Counter = Counter()
-        while words:  # which gives memory back
-            word, count = words.popitem()
+        for word, count in texts.counts():
             for token in runner.split_word(word):
                 counts[token] += count
         return counts
+
+    def encode_spaced(self, texts: SpacedTexts) -> Iterator[Ragged]:
+        """Converts texts to ids as `encode` does, and yields them in parts."""
+        table = Ragged.of(map(self._ids_of_word.__getitem__, texts.words))
+        return (part.replaced(table) for _, part in texts.rows.parts())
 
     def encode_all(self, texts: Iterable[str]) -> Ragged:
         ids_of = self._ids_of_word.__getitem__
@@ -358,11 +396,16 @@ TOKENIZERS: dict[str, type[Any]] = {
 }
 
 
-def fit_tokenizer(texts: Iterable[str], config: Any, description: str) -> Any:
+def prepare(texts: Iterable[str], config: Any) -> Iterable[str] | SpacedTexts:
+    """Returns texts in the form in which a tokenizer of a configuration is fitted to them and encodes them fastest."""
+    return SpacedTexts(texts, config.lowercase) if config.tokenizer == "words" else texts
+
+
+def fit_tokenizer(texts: Iterable[str] | SpacedTexts, config: Any, description: str) -> Any:
     """Fits the tokenizer of a configuration to texts, and notes if there are fewer tokens than `vocabulary_size`.
 
     Args:
-        texts: The texts.
+        texts: The texts, which may be prepared.
         config: A `TokenizerConfig`.
         description: The subject and verb of that note, such as `"the captions have"`.
     """

@@ -5,8 +5,8 @@ from typing import get_args
 import numpy as np
 import pytest
 from keras_recurrent.apps.shared.config import TokenizerName
-from keras_recurrent.apps.shared.text import tokenizers
-from keras_recurrent.apps.shared.text.batches import encode_padded, length_batches
+from keras_recurrent.apps.shared.text import ragged, tokenizers
+from keras_recurrent.apps.shared.text.batches import encode_padded, encode_texts, length_batches
 from keras_recurrent.apps.shared.text.ragged import Ragged
 from keras_recurrent.apps.shared.text.tokenizers import (
     END,
@@ -168,6 +168,20 @@ def test_counts_and_ids_of_many_texts_are_those_of_each(tokenizer_class, lowerca
     assert len(tokenizer) == 12
     for _ in range(2):
         assert tokenizer.encode_all(texts).tolist() == [tokenizer.encode(text) for text in texts]
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("max_length", [None, 3])
+def test_prepared_texts_are_encoded_alike(lowercase, max_length, monkeypatch):
+    monkeypatch.setattr(tokenizers, "CHUNK", 20)
+    monkeypatch.setattr(ragged, "CHUNK", 2)
+    texts = ["Well, (no).", "", "a ￭x", "no  no-no, well", " ", "(x)"]
+    prepared = tokenizers.SpacedTexts(iter(texts), lowercase)
+    tokenizer = WordTokenizer.fit(prepared, 10, lowercase)
+    assert tokenizer.tokens == WordTokenizer.fit(texts, 10, lowercase).tokens
+    ids, expected = (encode_texts(tokenizer, each, max_length) for each in (prepared, texts))
+    assert ids.tolist() == expected.tolist() and ids.values.dtype == expected.values.dtype == "uint16"
+    assert encode_texts(tokenizer, tokenizers.SpacedTexts([], lowercase)).tolist() == []
 
 
 def test_chunks(monkeypatch):
