@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 import numpy as np
 
-T = TypeVar("T", covariant=True)
+T = TypeVar("T")
 
 CHUNK = 10_000  # rows that are converted at once
 
@@ -110,7 +110,7 @@ class Strings(_Rows[str]):
     def checksum(self, start: int = 0) -> int:
         first, last = self._offsets[0], self._offsets[-1]
         start = zlib.crc32(memoryview(self._content)[first:last], start)
-        return zlib.crc32(np.frombuffer(self._offsets, "int64") - first, start)
+        return zlib.crc32((np.frombuffer(self._offsets, "int64") - first).tobytes(), start)
 
 
 class Categories(_Rows[str | None]):
@@ -167,7 +167,7 @@ class Columns(_Rows[tuple[Any, ...]]):
     """
 
     def __init__(self, *columns: Column):
-        self.columns = columns
+        self.columns: tuple[Any, ...] = columns
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Any, ...]], *kinds: type[Column]) -> Self:

@@ -76,7 +76,7 @@ def _named_rows(name: str, split: str, language: str | None) -> Iterable[tuple[s
         index = languages.index(language)
         return ((example[index], None) for example in generated.examples(split))
     examples = tfds_examples(builder, split)
-    if languages is not None:
+    if language is not None and languages is not None:
         return ((example[language].decode(), None) for example in examples)
     label_of = _label_reader(features)
     return ((example["text"].decode(), label_of(example)) for example in examples)

@@ -234,14 +234,14 @@ def train(config: Config, folder: str | Path) -> Translator:
     keras.utils.set_random_seed(config.seed)
     pairs = {split: data.read(config, split) for split in ("train", "validation")}
     checksum_of_data = checksum(*pairs["train"], *pairs["validation"])
-    sides = pairs.pop("train")  # its strings need not stay in memory
+    sides: Any = pairs.pop("train")  # its strings need not stay in memory
     if config.shared_vocabulary:
         tokenizers = [fit_tokenizer(itertools.chain(*sides), config, "source and target have")] * 2
     else:
         sides = [prepare(side, config) for side in sides]
         named = zip(("source", "target"), sides, strict=True)
         tokenizers = [fit_tokenizer(texts, config, f"the {name} has") for name, texts in named]
-    batches = {"train": data.batches(*sides, tokenizers, config, "train")}
+    batches = {"train": data.batches(sides[0], sides[1], tokenizers, config, "train")}
     del sides
     batches["validation"] = data.batches(*pairs["validation"], tokenizers, config, "validation")
     model = build(config, *map(len, tokenizers))
