@@ -196,9 +196,10 @@ def killed_after():
 
     @contextlib.contextmanager
     def killed_after(last):
-        def save(states, rows, best, save=States.save):
-            save(states, rows, best)
+        def save(states, rows, best, then, save=States.save):
+            save(states, rows, best, then)
             if len(rows) == last:
+                states.wait()
                 raise Killed
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):

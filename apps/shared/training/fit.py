@@ -144,7 +144,7 @@ def _run_epochs(
         model.set_weights(weights)
         history.rows.append(row)
         if devices.is_chief():
-            states.save(history.rows, best, then=history.write)
+            states.save(history.rows, best, history.write)
             note(_format(row))
     states.wait()
     if best is None:

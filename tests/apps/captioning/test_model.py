@@ -110,9 +110,9 @@ def test_frozen_backbone_stays_as_it_is_and_trains_from_its_epoch_on(
     seen = []
     measure = States.save
 
-    def save(states, rows, best):
+    def save(states, *arguments):
         seen.append(states.model.encoder.backbone.get_weights())
-        measure(states, rows, best)
+        measure(states, *arguments)
 
     monkeypatch.setattr(States, "save", save)
     options = {"backbone": str(backbone_file), "epochs": 3, "captions_per_image": 1, "batch_size": 30}
@@ -392,8 +392,9 @@ def test_epochs_that_lower_the_risk_go_on_after_an_interruption(config, eagerly,
     captioner = model.train(config, whole)
     save = States.save
 
-    def interrupted(states, rows, best):
-        save(states, rows, best)
+    def interrupted(states, rows, *arguments):
+        save(states, rows, *arguments)
+        states.wait()
         if states.folder.parent.name == "risk" and len(rows) == 1:
             raise KeyboardInterrupt
 
