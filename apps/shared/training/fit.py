@@ -77,7 +77,10 @@ def fit(
     states = States(folder / STATES, model, max(2, config.average_last), data)
     history = History(folder / "history.csv", config, monitor if score is None else score.__name__)
     evaluate = functools.partial(_evaluate, model, validation, score)
-    best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal)
+    try:
+        best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal)
+    finally:  # also after Ctrl-C: the folder is deleted if it has no state
+        states.wait()
     row = history.best
     if config.average_last > 1:
         best, row = _average(model, history, states, evaluate, best)
@@ -146,7 +149,6 @@ def _run_epochs(
         if devices.is_chief():
             states.save(history.rows, best, history.write)
             note(_format(row))
-    states.wait()
     if best is None:
         raise NotANumberError("the loss is not finite in the first epoch; try a lower learning rate")
     return best
