@@ -33,7 +33,7 @@ test-backends: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES = -1
 test-backends: .venv-backends/installed
 	JAX_COMPILATION_CACHE_DIR=$$(mktemp -d) && export JAX_COMPILATION_CACHE_DIR && \
 		trap 'rm -rf "$$JAX_COMPILATION_CACHE_DIR"' EXIT && \
-		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/backends tests/layers -m "not rest and not slow_on_jax"
+		KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) tests/backends tests/layers -m "not rest and not devices and not slow_on_jax"
 	KERAS_BACKEND=torch .venv-backends/bin/$(PYTEST) tests/layers
 
 # Kills at any moment of a training and malformed input, in forked processes; then signals to processes of their own.

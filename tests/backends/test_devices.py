@@ -26,7 +26,7 @@ for name, devices in (("one", "1"), ("all", "all")):
     assert status == 0, name
 """
 MAIN = "import sys; from keras_recurrent.apps import cli; sys.exit(cli.main(sys.argv[1:]))"
-SMALL = ["--epochs", "1", "--embedding-dim", "8", "--seed", "3"]
+SMALL = ["--epochs", "1", "--embedding-dim", "8", "--seed", "3", "--learning-rate", "0.0005"]
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
 
