@@ -184,7 +184,9 @@ def _check_same_config(folder: Path, config: Any) -> None:
     """Raises a `ModelFolderError` if a training in a folder has another configuration."""
     if not (folder / "config.yaml").exists():
         return
-    before, now = read_config(folder), dataclasses.asdict(config)
+    # Options that an earlier version did not have had their defaults.
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    before, now = {**defaults, **read_config(folder)}, dataclasses.asdict(config)
     for name in {**now, **before}:
         if before.get(name) != now.get(name):
             raise ModelFolderError(
