@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 
 from ...datasets import read_pairs
-from ..shared.backends import import_backend
+from ..shared.backends import choose_backend, import_backend
 from ..shared.models.folders import read_config
 
 
 def main(folder: str) -> None:
     """Prints ten translations of a translator that was exported to `export/` in its folder."""
+    choose_backend("tensorflow")
     import_backend()
     import tensorflow as tf
 
