@@ -14,8 +14,6 @@ import pytest
 from ..apps.data.write import OPTIONS
 from . import commands
 
-pytestmark = pytest.mark.rest
-
 PYTHON = Path(__file__).parents[2] / ".venv-backends" / "bin" / "python"
 STEPS = 20
 CHANGES = {"translation": {"dropout": 0}, "vqa": {"dropout": 0, "fusion": "stacked_attention", "hops": 1}}
@@ -85,7 +83,10 @@ def check_equal(app, folder, first, second):
         assert value == other or value == pytest.approx(other, abs=2e-4)
 
 
-@pytest.mark.parametrize("app", CHANGES)
+@pytest.mark.parametrize(
+    "app",
+    [pytest.param(app, marks=pytest.mark.rest if app == "translation" else pytest.mark.devices) for app in CHANGES],
+)
 def test_trainings_and_models_move_between_backends(app, work, on_jax, on_tensorflow):
     begun, resumed, other = (f"{app}/{name}" for name in ("begun", "resumed", "other"))
     train = training(app, STEPS + 1)
