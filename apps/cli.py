@@ -18,20 +18,17 @@ import docstring_parser
 import jsonargparse
 
 from .. import __version__
-from ..datasets import DataError
 from ..export_formats import FORMATS
-from ..extras import MissingExtra
 from . import APPS, load
 from .shared.allocator import keep_freed_memory
 from .shared.backends import BACKENDS, choose_backend, import_backend, require_tensorflow
 from .shared.config import NonNegativeInt, SearchConfig
 from .shared.console import note
-from .shared.errors import LockError, ModelFolderError, TrainingError, UsageError
+from .shared.errors import USER_ERRORS, UsageError
 from .shared.models import folders, outputs
 from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
 
 EXPORT_FORMATS = {**FORMATS, "web": FORMATS["onnx"]}  # a page runs an ONNX file
-USER_ERRORS = (DataError, LockError, MissingExtra, ModelFolderError, TrainingError, UsageError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

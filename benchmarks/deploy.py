@@ -135,7 +135,7 @@ def layers_tables(options):
 
 
 def measure(runtime, path, inputs, threads):
-    """Runs a model in a process of its own. Returns its outputs and a dictionary of `FIGURES`."""
+    """Runs a model in a separate process. Returns its outputs and a dictionary of `FIGURES`."""
     command = [sys.executable, runtimes.__file__, runtime, str(path), str(inputs), str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout

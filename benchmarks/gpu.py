@@ -464,7 +464,7 @@ def _nvidia(fields):
 
 
 def run_part(name, seconds, options, arguments):
-    """Runs a part in a process of its own.
+    """Runs a part in a separate process.
 
     Args:
         name: Name of the part.

@@ -100,7 +100,7 @@ def peak_memory():
 
 
 def child(folder, options):
-    """Calls `measure` in a process of its own."""
+    """Calls `measure` in a separate process."""
     arguments = [sys.executable, __file__, "--measure", str(folder), "--backend", options.backend]
     output = subprocess.run([*arguments, "--batches", str(options.batches)], check=True, stdout=subprocess.PIPE)
     return json.loads(output.stdout.splitlines()[-1])

@@ -79,7 +79,7 @@ def lines_of(file: Iterable[bytes], path: str | Path) -> Iterator[str]:
         for number, content in enumerate(file, 1):
             if number == 1 and not content.endswith(b"\n"):
                 yield from decode_lines(content, path)  # the file contains no LF
-            elif content != b"\r":  # the end of a file, where CR is no line of its own
+            elif content != b"\r":  # a CR at the end of a file does not begin another line
                 yield _decode(content, path, number).removesuffix("\n").removesuffix("\r").lstrip("\ufeff")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: not a complete gzip file ({error})") from error

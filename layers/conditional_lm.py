@@ -242,7 +242,7 @@ class ConditionalLM(keras.Model):
     def _start(
         self, memory: Memory, hypotheses: int, alignments: bool, with_attention: bool = False
     ) -> tuple[Step, Any, Callable[[Any], Tensor] | None]:
-        """Returns the step and the initial state of a search, and its `attention` if there shall be `alignments`.
+        """Returns the step and the initial state of a search, and its `attention` if `alignments` is True.
 
         The state is an `AttentionState` if `alignments` or `with_attention` is True and the decoder has attention.
         """

@@ -351,12 +351,19 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
         )
         return time + 1, running, tree.map_structure(lambda x: ops.take(x, rows, axis=0), state)
 
-    shape = (batch, size)
+    running = _start((batch, size), start, max_length, log_probs, None if attention is None else attention(state))
+    carry = (ops.convert_to_tensor(0), running, state)
+    _, running, _ = ops.while_loop(keep_going, body, carry, maximum_iterations=max_length)
+    return _result(running, alpha)
+
+
+def _start(shape, start, max_length, log_probs, weights):
+    """Returns the hypotheses before the first step; `weights` are attention weights, or None without alignments."""
     alignments = []
-    if attention is not None:
-        weights = attention(state)
+    if weights is not None:
+        batch, size = shape
         alignments = [ops.zeros((batch * size, max_length, ops.shape(weights)[1]), dtype=weights.dtype)]
-    running = _Running(
+    return _Running(
         last=ops.full(shape, start, dtype="int32"),
         tokens=ops.zeros((*shape, max_length), dtype="int32"),
         lengths=ops.zeros(shape, dtype="int32"),
@@ -365,11 +372,13 @@ def _search(step, state, choose, log_probs, start, end, max_length, alpha, bonus
         finished=ops.zeros(shape, dtype="bool"),
         alignments=alignments,
     )
-    carry = (ops.convert_to_tensor(0), running, state)
-    _, running, _ = ops.while_loop(keep_going, body, carry, maximum_iterations=max_length)
+
+
+def _result(running, alpha):
+    """Returns the hypotheses after the last step as the result of a search."""
     scores = running.log_probs / length_penalty(running.lengths, alpha) + running.bonuses
-    if attention is None:
+    if not running.alignments:
         return Hypotheses(running.tokens, running.lengths, scores)
     (weights,) = running.alignments
-    alignments = ops.reshape(weights, (*shape, *ops.shape(weights)[1:]))
+    alignments = ops.reshape(weights, (*ops.shape(scores), *ops.shape(weights)[1:]))
     return AlignedHypotheses(running.tokens, running.lengths, scores, alignments)

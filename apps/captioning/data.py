@@ -12,7 +12,7 @@ import numpy as np
 from ...datasets.images import CaptionedImage, Image, read_captions
 from ...layers.types import Nest
 from ..shared.backends import uses_xla
-from ..shared.images.pixels import THREADS, Reader, images_per_batch
+from ..shared.images.pixels import THREADS, Reader, images_per_batch, spec_of
 from ..shared.images.usable import usable_examples
 from ..shared.text.batches import encode_texts, length_batches, teacher_forcing
 from ..shared.text.ragged import Ragged
@@ -170,10 +170,9 @@ def with_mirrored(indices: np.ndarray, count: int, config: Config, epoch: int) -
 
 def batch_signature(read_images: Reader) -> Nest:
     """The signature of the batches whose images come from `read_images`."""
-    images = read_images(np.array([0]))
     tokens = keras.InputSpec(dtype="int32", shape=(None, None, None))
     return (
-        (keras.InputSpec(dtype=images.dtype.name, shape=(None, *images.shape[1:])), tokens),
+        (spec_of(read_images), tokens),
         tokens,
         keras.InputSpec(dtype="float32", shape=(None, None, None)),
     )

@@ -15,7 +15,7 @@ from ..shared.errors import TrainingError
 from ..shared.images.backbones import Backbone, configured_backbone
 from ..shared.images.features import image_readers
 from ..shared.images.image_model import ImageModel, copy_without_backbone
-from ..shared.images.pixels import THREADS, Reader, decode_batch, pixel_reader
+from ..shared.images.pixels import THREADS, Reader, decode_batch, pixel_reader, spec_of
 from ..shared.models import folders
 from ..shared.models.compiled import compiled
 from ..shared.models.runner import hypotheses
@@ -114,12 +114,6 @@ class Captioner(ImageModel):
 
     def runner_options(self) -> dict[str, Any]:
         return {"image_size": self.config.image_size}
-
-    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
-        """Returns the functions of the SavedModel; see `signatures.py`."""
-        from .signatures import signatures
-
-        return signatures(self)
 
     @property
     def core_inputs(self) -> Sequence[keras.InputSpec]:
@@ -248,8 +242,7 @@ def train(config: Config, folder: str | Path) -> Captioner:
 
 def _validation_score(writer: Writer, examples: Sequence[CaptionedImage], read_images: Reader) -> Callable[[], float]:
     """Returns a function that computes the CIDEr-D of the captions that the search finds for images."""
-    size = read_images(np.arange(1))
-    search = compiled(writer.best, writer.model, [keras.InputSpec(shape=(None, *size.shape[1:]), dtype=size.dtype)])
+    search = compiled(writer.best, writer.model, [spec_of(read_images)])
 
     def val_cider_d():
         parts = slices(np.arange(len(examples)), 64)

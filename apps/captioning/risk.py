@@ -20,7 +20,7 @@ from ...layers.search import length_penalty
 from ...layers.types import Tensor
 from ..shared.console import note
 from ..shared.errors import NotANumberError
-from ..shared.images.pixels import THREADS, Reader, images_per_batch
+from ..shared.images.pixels import THREADS, Reader, images_per_batch, spec_of
 from ..shared.models.compiled import compiled
 from ..shared.text.tokenizers import END, PADDING, Tokenizer
 from ..shared.text.writing import Writer
@@ -60,9 +60,7 @@ def train_on_risk(
     """
     count = min(config.risk_captions, len(tokenizer))
     writer = Writer(dataclasses.replace(config, beam_size=count), tokenizer, model)
-    image = read_images(np.arange(1))
-    inputs = [keras.InputSpec(shape=(None, *image.shape[1:]), dtype=image.dtype)]
-    search = compiled(writer.search, model, inputs)
+    search = compiled(writer.search, model, [spec_of(read_images)])
     batches = risk_batches(
         examples,
         read_images,

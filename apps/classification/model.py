@@ -1,6 +1,6 @@
 """The classifier: a tokenizer, an encoder, and a pooling of its outputs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_
 from ...layers.types import Tensor
 from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import IDS, TrainedModel
-from ..shared.text.batches import encode_padded, map_by_length
+from ..shared.text.batches import encode_padded
 from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
@@ -99,12 +99,6 @@ class Classifier(TrainedModel):
     def runner_options(self) -> dict[str, Any]:
         return {"longest": self.config.max_length, "labels": self.labels}
 
-    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
-        """Returns the function of the SavedModel; see `signatures.py`."""
-        from .signatures import signatures
-
-        return signatures(self)
-
     core_inputs = (IDS,)
 
     def core(self, ids: Tensor) -> dict[str, Tensor]:
@@ -135,10 +129,6 @@ class Classifier(TrainedModel):
             Classification(self.labels[probabilities.argmax()], float(probabilities.max()))
             for probabilities in self._describe(texts)["probabilities"]
         ]
-
-    def classify_sorted(self, texts: Sequence[str], batch_size: int = 64) -> Iterator[tuple[int, Classification]]:
-        """Classifies texts in batches of similar length, and yields `(index, classification)`."""
-        return map_by_length(self.classify, texts, batch_size)
 
     def explain(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Classifies a list of texts and returns probabilities and attention weights.

@@ -6,13 +6,11 @@ import tensorflow as tf
 
 from ...layers.types import Tensor
 from ..shared.saved_model.rows import answer_usable
-from ..shared.saved_model.texts import encode_checked
+from ..shared.saved_model.texts import TEXTS, encode_checked
 from ..shared.saved_model.tokenizers import in_graph
 
 if TYPE_CHECKING:
     from .model import Classifier
-
-TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 
 def signatures(classifier: "Classifier") -> tuple[dict[str, Any], list[Any]]:

@@ -132,10 +132,8 @@ class Generator(TrainedModel):
         Raises:
             UsageError: If the model was trained with the feed zeros, and so has no prompt to continue.
         """
-        from .signatures import signatures
-
         self._require_prompts()
-        return signatures(self)
+        return super().signatures()
 
     def _require_prompts(self) -> None:
         if self.config.feed == "zeros":

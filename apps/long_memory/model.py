@@ -89,12 +89,6 @@ class Experiment(TrainedModel):
         mask = keras.InputSpec(dtype="bool", shape=(None, None))
         self._compiled_outputs = compiled(self.outputs, model, [inputs, mask])
 
-    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
-        """Returns the function of the SavedModel; see `signatures.py`."""
-        from .signatures import signatures
-
-        return signatures(self)
-
     def outputs(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Computes the outputs for sequences `(batch, steps, features)` with a mask `(batch, steps)`."""
         return self.output_layer(self.layer(inputs, mask=mask))

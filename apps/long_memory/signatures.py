@@ -8,12 +8,11 @@ import tensorflow as tf
 
 from ...layers.types import Tensor
 from ..shared.saved_model.rows import answer_usable, first_error
+from ..shared.saved_model.texts import TEXTS
 from .data import COPIED, DIGIT, DIGITS, NUMBER, SYMBOLS, TASKS, copy_inputs
 
 if TYPE_CHECKING:
     from .model import Experiment
-
-TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 
 def signatures(experiment: "Experiment") -> tuple[dict[str, Any], list[Any]]:

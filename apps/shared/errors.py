@@ -1,5 +1,8 @@
 """Errors that a user can fix. Each message is one line, and the command exits with status 2."""
 
+from ...datasets.errors import DataError
+from ...extras import MissingExtra
+
 
 def first_line(error: Exception) -> str:
     """Returns the first line of an error's message, or its type if it has none."""
@@ -37,3 +40,6 @@ class AlreadyLockedError(LockError):
     def __init__(self, message: str, holder: str) -> None:
         super().__init__(message)
         self.holder = holder
+
+
+USER_ERRORS = (DataError, LockError, MissingExtra, ModelFolderError, TrainingError, UsageError)

@@ -122,12 +122,6 @@ class Translator(TrainedModel):
     def runner_options(self) -> dict[str, Any]:
         return {"longest": None}
 
-    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
-        """Returns the functions of the SavedModel; see `signatures.py`."""
-        from .signatures import signatures
-
-        return signatures(self)
-
     core_inputs = (IDS,)
 
     def core(self, ids: Tensor, prefix: Tensor | None = None) -> dict[str, Tensor]:

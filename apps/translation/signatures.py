@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ...layers.types import Tensor
 from ..shared.saved_model.rows import answer_usable
-from ..shared.saved_model.texts import encode_checked
+from ..shared.saved_model.texts import TEXTS, encode_checked
 from ..shared.saved_model.tokenizers import in_graph
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 MAX_SOURCE_TOKENS = 1000  # of a text, because the memory of a batch grows with its longest text
 IDS = [tf.TensorSpec([None, None], tf.int32)]
-TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 
 def signatures(translator: "Translator") -> tuple[dict[str, Any], list[Any]]:

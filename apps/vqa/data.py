@@ -11,7 +11,7 @@ from ...datasets import DataError
 from ...datasets.images import ImageWithQuestions, Question, read_questions
 from ..shared.backends import uses_xla
 from ..shared.console import note
-from ..shared.images.pixels import THREADS, Reader, images_per_batch
+from ..shared.images.pixels import THREADS, Reader, images_per_batch, spec_of
 from ..shared.images.usable import usable_examples
 from ..shared.text.batches import encode_texts
 from ..shared.text.ragged import bucketed
@@ -186,10 +186,9 @@ def batches(
         arrays = own.of_batch((owners, ids.padded(rows, config.jit), targets, weights))
         return (read_images(own.of(images)), *arrays[:2]), *arrays[2:]
 
-    images = read_images(np.arange(1))
     signature = (
         (
-            keras.InputSpec(dtype=images.dtype.name, shape=(None, *images.shape[1:])),
+            spec_of(read_images),
             keras.InputSpec(dtype="int32", shape=(None,)),
             keras.InputSpec(dtype="int32", shape=(None, None)),
         ),

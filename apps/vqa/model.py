@@ -160,12 +160,6 @@ class Answerer(ImageModel):
     def encoder(self) -> ImageEncoder:
         return self.model.get_layer("image_encoder")
 
-    def signatures(self) -> tuple[dict[str, Any], list[Any]]:
-        """Returns the functions of the SavedModel; see `signatures.py`."""
-        from .signatures import signatures
-
-        return signatures(self)
-
     def runner_options(self) -> dict[str, Any]:
         config = self.config
         return {"image_size": config.image_size, "longest": config.max_length, "answers": self.answers}

@@ -15,7 +15,7 @@ from ..errors import DataError
 from .configurations import VERSION, Configuration, Example, examples, image_name
 
 _IMAGES, _TEXTS = "images", "texts.jsonl.gz"
-_LONG = 10_000  # examples from which on the user is told why it takes long
+_LONG = 10_000  # splits of at least this many examples are announced, because they take minutes
 
 
 def cache_folder() -> Path:

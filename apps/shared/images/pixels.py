@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, TypeAlias
 
+import keras
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -145,6 +146,12 @@ def decode_batch(contents: Sequence[bytes], size: int) -> np.ndarray:
     """
     squares = [resize(decode(content), size) for content in contents]
     return np.stack(squares) if squares else np.zeros((0, size, size, 3), "uint8")
+
+
+def spec_of(read: Reader) -> keras.InputSpec:
+    """Returns the specification of what a reader returns, with any number of rows."""
+    images = read(np.arange(1))
+    return keras.InputSpec(dtype=images.dtype.name, shape=(None, *images.shape[1:]))
 
 
 def pixel_reader(examples: Sequence[images.Image], size: int, strict: bool = False) -> Reader:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from ....layers.types import Nest
-from ..text.batches import bucketed
+from ..text.ragged import bucketed
 
 
 def compiled(function: Callable[..., Any], model: keras.Model, signature: Sequence[Nest]) -> Callable[..., Any]:

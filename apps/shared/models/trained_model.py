@@ -1,5 +1,6 @@
 """A trained model with its configuration and tokenizers, which all apps save, load and export in the same way."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,7 +21,7 @@ IDS = keras.InputSpec(dtype="int32", shape=(None, None), name="ids")  # of token
 class TrainedModel:
     """Base of the apps' models.
 
-    A subclass sets the class attributes, implements `signatures`, and takes its tokenizers and lists as positional
+    A subclass sets the class attributes, and takes its tokenizers and lists as positional
     arguments of its constructor, in the order of the class attributes.
 
     Args:
@@ -69,7 +70,9 @@ class TrainedModel:
         raise UsageError(f"models of the app {self.config.app} are exported as saved_model only")
 
     def signatures(self) -> tuple[dict[str, tuple[Callable, list[Any]]], list[Any]]:
-        """Returns what a SavedModel consists of, which requires TensorFlow.
+        """Returns what a SavedModel consists of: what `signatures.py` in the folder of the app returns for the model.
+
+        That module requires TensorFlow.
 
         Returns:
             `(functions, tables)`: from the name of each signature to `(function, input_signature)`, and the lookup
@@ -78,7 +81,8 @@ class TrainedModel:
         Each function returns a dictionary with an entry `error` `(batch,)`, strings that say what is wrong with each
         row of the inputs, empty where nothing is. See `rows.answer_usable`.
         """
-        raise NotImplementedError
+        module = importlib.import_module(".signatures", type(self).__module__.rpartition(".")[0])
+        return module.signatures(self)
 
     def save_assets(self, folder: str | Path) -> None:
         """Writes the configuration, the tokenizers and the lists to a model's folder, on the first host."""

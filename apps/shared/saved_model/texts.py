@@ -1,6 +1,5 @@
 """Texts that cannot be used, in the graph: the others of a batch get their answers."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -8,6 +7,9 @@ import tensorflow as tf
 from ....layers.types import Tensor
 from .rows import first_error
 from .tokenizers import GraphTokenizer
+
+# The signature of functions of texts.
+TEXTS = [tf.TensorSpec([None], tf.string, name="text")]
 
 
 class EncodedTexts(NamedTuple):
@@ -22,11 +24,6 @@ class EncodedTexts(NamedTuple):
     ids: Tensor
     error: Tensor
     is_usable: Tensor
-
-
-def strings(texts: Sequence[str]) -> Tensor:
-    """Converts a list of texts, which may be empty, to a string tensor `(batch,)`."""
-    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
 
 
 def is_utf_8(texts: Tensor) -> Tensor:

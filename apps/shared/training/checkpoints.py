@@ -115,7 +115,7 @@ class States:
     def save(self, rows: list[dict[str, Any]], best: list[np.ndarray], then: Callable[[], None] = lambda: None) -> None:
         """Saves the state after the epochs of `rows` with the weights of the best one; deletes the oldest state.
 
-        A thread writes the file while training goes on, and then calls `then`. The next call waits for it.
+        A background thread writes the file and then calls `then`. The next call waits for it.
         """
         self.wait()
         values = [np.array(ops.convert_to_numpy(variable)) for variable in self.variables]

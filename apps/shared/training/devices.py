@@ -20,9 +20,8 @@ import keras
 import numpy as np
 from keras import tree
 
-from ....datasets import DataError
 from ..console import note
-from ..errors import LockError, ModelFolderError, TrainingError, UsageError, first_line
+from ..errors import USER_ERRORS, TrainingError, UsageError, first_line
 
 TIMEOUT = 300  # seconds until a host that does not answer is an error
 PORT = 47623  # of the first host
@@ -158,7 +157,7 @@ def _meet(first: str, addresses: list[str], host: int) -> None:
                     connection.settimeout(max(deadline - time.monotonic(), 1))
                     if connection.recv(1):
                         return
-            except OSError:
+            except OSError:  # it has not started yet
                 pass
             if time.monotonic() > deadline:
                 raise TrainingError(f"host 0 does not answer at {first}")
@@ -204,7 +203,7 @@ def leaving_others() -> Iterator[None]:
             raise
         if any(word in str(error) for word in ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED")):
             note(f"another host has stopped or does not answer; --resume continues the training ({error})")
-        elif isinstance(error, (DataError, LockError, ModelFolderError, TrainingError, UsageError, OSError)):
+        elif isinstance(error, (OSError, UnicodeError, *USER_ERRORS)):
             note(error)
         else:
             traceback.print_exc()

@@ -1,4 +1,4 @@
-"""The memory that the data of a training takes, in a process of its own."""
+"""The memory that the data of a training takes, measured in a separate process."""
 
 import json
 import random

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_recurrent.apps.shared.errors import ModelFolderError
 from keras_recurrent.apps.shared.saved_model.normalization import nfc, normalize
-from keras_recurrent.apps.shared.saved_model.texts import strings
 from keras_recurrent.apps.shared.saved_model.tokenizers import in_graph
 from keras_recurrent.apps.shared.text.tokenizers import (
     UNKNOWN,
@@ -19,6 +18,8 @@ from keras_recurrent.apps.shared.text.tokenizers import (
     WordTokenizer,
 )
 from keras_recurrent.datasets.files import nfc as python_nfc
+
+from .test_tokenizers import strings
 
 NFC = "Tu viens ? Café, ệ 한국어 가."
 NFD = unicodedata.normalize("NFD", NFC)

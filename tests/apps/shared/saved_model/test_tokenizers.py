@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_recurrent.apps.shared.models import runner
 from keras_recurrent.apps.shared.models.runtimes import KINDS
-from keras_recurrent.apps.shared.saved_model.texts import strings
 from keras_recurrent.apps.shared.saved_model.tokenizers import in_graph
 from keras_recurrent.apps.shared.text.tokenizers import (
     END,
@@ -18,6 +17,12 @@ from keras_recurrent.apps.shared.text.tokenizers import (
     WordTokenizer,
 )
 from keras_recurrent.extras import MissingExtra
+
+
+def strings(texts):
+    """A list of texts, which may be empty, as a string tensor."""
+    return tf.constant([text.encode() for text in texts], tf.string, shape=(len(texts),))
+
 
 # Newer characters may be no punctuation yet for an older version of Python.
 AGES = st.characters(codec="utf-8", categories=("L", "M", "N", "P", "S", "Z", "Cc"), max_codepoint=0x1F5FF)
