@@ -1,5 +1,6 @@
 """The command line: `keras-recurrent APP VERB ...`."""
 
+import argparse
 import dataclasses
 import functools
 import importlib
@@ -19,7 +20,7 @@ import jsonargparse
 
 from .. import __version__
 from ..export_formats import FORMATS
-from . import APPS, load
+from . import APPS, load, recipes
 from .shared.allocator import keep_freed_memory
 from .shared.backends import BACKENDS, choose_backend, import_backend, require_tensorflow
 from .shared.config import NonNegativeInt, SearchConfig
@@ -40,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that incomplete folders are removed
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if arguments[:1] == ["recipes"]:
+            _parse_args(_recipes_parser(), arguments[1:])
+            print(recipes.table())
+            return 0
         run = _parse(arguments)
         keep_freed_memory()
         import_backend()
@@ -69,14 +74,12 @@ def _train(
     output: str,
     resume: bool,
     overwrite: bool,
-    config: Any,
     devices: str | None,
     hosts: str | None,
     host: int | None,
     **options: Any,
 ) -> None:
     """Trains a model and writes its folder."""
-    del config  # the parser has applied it
     folder = outputs.output_folder(output)
     _make_absolute(options)
     config = config_class(**options)
@@ -155,9 +158,35 @@ def _export(
     note(f"the export is in {folder if to is None else to}; {command} there")
 
 
-def _train_parser(config_class: Any) -> jsonargparse.ArgumentParser:
+def _recipes_parser() -> jsonargparse.ArgumentParser:
+    parser = _parser(docstring_parser.parse(recipes.table.__doc__ or ""))
+    parser.prog = "keras-recurrent recipes"
+    return parser
+
+
+def _add_recipe(parser: jsonargparse.ArgumentParser, app: str, verb: str) -> None:
+    """Adds the option `--recipe` if there are recipes of this verb."""
+    if names := recipes.names(app, verb):
+        parser.add_argument(
+            "--recipe",
+            action=functools.partial(_OptionsFile, path=functools.partial(recipes.find, app, verb)),
+            metavar="NAME",
+            default=argparse.SUPPRESS,
+            help=f"Recipe with values for the options below: {alternatives(names)}. `keras-recurrent recipes` "
+            "describes them.",
+        )
+
+
+def _train_parser(app: str, config_class: Any) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(config_class.__doc__))
-    parser.add_argument("--config", action=_ConfigFile, help="YAML file with values for the options below.")
+    _add_recipe(parser, app, "train")
+    parser.add_argument(
+        "--config",
+        action=_OptionsFile,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="YAML file with values for the options below.",
+    )
     parser.add_argument("--output", required=True, help="Folder to write the model to, such as saved_models/NAME.")
     parser.add_argument(
         "--resume",
@@ -206,8 +235,9 @@ def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     return parser
 
 
-def _function_parser(function: Callable) -> jsonargparse.ArgumentParser:
+def _function_parser(app: str, function: Callable) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(function.__doc__))
+    _add_recipe(parser, app, function.__name__)
     _add_options(parser, function)
     return parser
 
@@ -221,21 +251,31 @@ def _parser(docstring: docstring_parser.Docstring) -> jsonargparse.ArgumentParse
     )
 
 
-class _ConfigFile(jsonargparse.ActionConfigFile):
-    """Reads the options of a YAML file after it has checked them."""
+class _OptionsFile(argparse.Action):
+    """Reads options from a YAML file, and checks them.
 
-    def __call__(self, parser, cfg, values, option_string=None):
+    Args:
+        path: Function from the value of the argument to the file.
+    """
+
+    def __init__(self, *args, path=lambda value: value, **options):
+        super().__init__(*args, **options)
+        self._path = path
+
+    def __call__(self, parser, namespace, values, option_string=None):
         option_types = {
             action.dest: OptionType(bool) if isinstance(action, jsonargparse.ActionYesNo) else action.type
             for action in parser._actions
             if isinstance(action, jsonargparse.ActionYesNo) or isinstance(action.type, OptionType)
         }
-        options = read_yaml(values)
+        path = self._path(values)
+        options = read_yaml(path)
         try:
-            convert_options(options, option_types)
+            options = convert_options(options, option_types)
         except UsageError as error:
-            raise UsageError(f"{values}: {error}") from error
-        super().__call__(parser, cfg, values, option_string)
+            raise UsageError(f"{path}: {error}") from error
+        for name, value in options.items():
+            namespace[name] = value
 
 
 class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -307,10 +347,13 @@ def _group(parser: Any, config_class: Any) -> Any:
 def _options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str]) -> list[str]:
     """Moves the options of a verb before its positional arguments, which argparse does not accept after an option.
 
+    The files of options come first, so that all other options override them.
+
     Raises:
         UsageError: If an option is unknown.
     """
     takes_value = {option: action.nargs != 0 for action in parser._actions for option in action.option_strings}
+    files: list[str] = []
     options: list[str] = []
     positional: list[str] = []
     rest = iter(arguments)
@@ -327,12 +370,13 @@ def _options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str]
         elif argument == f"{name}=--":  # argparse drops the value
             raise UsageError(f"{name} does not take '--'")
         else:
-            options.append(argument)
+            target = files if set(completions) <= {"--config", "--recipe"} else options
+            target.append(argument)
             if takes_value.get(argument, any(takes_value[option] for option in completions)) and "=" not in argument:
                 if not (value := [*itertools.islice(rest, 1)]):  # argparse would take the first positional argument
                     raise UsageError(f"{argument} takes a value")
-                options += value
-    return options + positional
+                target += value
+    return files + options + positional
 
 
 def _message(error: jsonargparse.ArgumentError, options: Iterable[str]) -> str:
@@ -391,10 +435,10 @@ def _parse_verb(
         formatter_class=_HelpFormatter,  # also of the verbs
     )
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    parsers = {"train": (_train_parser(config_class), _train.__doc__)}
+    parsers = {"train": (_train_parser(name, config_class), _train.__doc__)}
     for function in commands.VERBS:
         summary = docstring_parser.parse(function.__doc__).short_description
-        parsers[function.__name__] = _function_parser(function), summary
+        parsers[function.__name__] = _function_parser(name, function), summary
     parsers["export"] = _export_parser(config_class), _export.__doc__
     for verb, (verb_parser, summary) in parsers.items():
         verb_parser.add_argument(

@@ -1,6 +1,7 @@
 """Measures how far back recurrent networks can learn from, and why: the long-term dependency problem."""
 
 from json import dumps
+from typing import Literal
 
 from ..shared import verbs
 from ..shared.config import PositiveInt, Seed
@@ -47,15 +48,25 @@ def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -
     stream(solve, texts, streaming, model, {"json": json})
 
 
-def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2, seed: Seed = 0) -> None:
-    """Compares all cells on all tasks at all lags, and writes a page with the results and their gradients.
+def report(
+    output: str,
+    *,
+    task: Literal["adding", "copy", "parity", "all"] = "adding",
+    longest: Lag = 100,
+    effects: bool = False,
+    jobs: PositiveInt = 2,
+    seed: Seed = 0,
+) -> None:
+    """Compares all cells at several lags, and writes a page with the results and their gradients.
 
     The page is figures/report.html in the output folder, and the numbers are in report.json. An interrupted report
     resumes where it stopped.
 
     Args:
         output: Folder to write to, such as saved_models/long_memory.
+        task: Task of the networks, or all tasks.
         longest: Longest lag in steps. The lags are 25, 50, 100, 200 and 400.
+        effects: Also show the effects of clipping, initialization and biases, on the adding problem.
         jobs: Number of networks to train in parallel. Lower it if memory is short.
         seed: Seed of all random numbers.
     """
@@ -64,10 +75,11 @@ def report(output: str, *, longest: Lag = 400, jobs: PositiveInt = 2, seed: Seed
     from .data import TASKS
 
     output_folder(output)  # fails before the trainings
+    tasks = [*TASKS] if task == "all" else [task]
     lags = [lag for lag in pages.LAGS if lag <= longest] or [longest]
     with Stopwatch() as watch:
-        results = pages.run_all(pages.experiments(lags, TASKS, seed), f"{output}/runs", jobs)
-    pages.write(results, lags, TASKS, output)
+        results = pages.run_all(pages.experiments(lags, tasks, effects, seed), f"{output}/runs", jobs)
+    pages.write(results, lags, tasks, output)
     note(f"the report is {output}/figures/report.html, after {watch.seconds / 60:.1f} minutes")
 
 

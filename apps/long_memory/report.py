@@ -77,8 +77,8 @@ EFFECT_LAG = 100
 SHOWN_LAG = 200  # the lag whose gradients are drawn, in addition to the longest one
 
 
-def experiments(lags: Sequence[int], tasks: Iterable[str], seed: int = 0) -> dict[str, Config]:
-    """Returns the configurations of all runs by name: those of the tables, then those of `EFFECTS`."""
+def experiments(lags: Sequence[int], tasks: Iterable[str], effects: bool = True, seed: int = 0) -> dict[str, Config]:
+    """Returns the configurations of all runs by name: those of the tables, then with `effects` those of `EFFECTS`."""
 
     def config(task: Any, lag: int, cell: str, **options: Any) -> Config:
         rate = VANILLA_RATE if cell == "simple_rnn" else GATED_RATES[task]
@@ -92,7 +92,7 @@ def experiments(lags: Sequence[int], tasks: Iterable[str], seed: int = 0) -> dic
         for kind, options in KINDS.items()
         for lag in lags
     }
-    for group, kinds in EFFECTS.items():
+    for group, kinds in EFFECTS.items() if effects else ():
         for kind, options in kinds.items():
             runs[f"{group}: {kind}"] = config("adding", min(EFFECT_LAG, max(lags)), **options)
     return runs
@@ -206,7 +206,9 @@ def page(results: Mapping[str, Result], lags: Sequence[int], tasks: Iterable[str
             curves = {f"before training, lag {lag}": _flows(of_lag), "after training": _flows(of_lag, "trained")}
             parts.append(_plot(curves))
     for group, kinds in EFFECTS.items():
-        of_group = {kind: results[f"{group}: {kind}"] for kind in kinds}
+        of_group = {kind: results[f"{group}: {kind}"] for kind in kinds if f"{group}: {kind}" in results}
+        if not of_group:
+            continue
         lag = min(EFFECT_LAG, max(lags))
         parts.append(f"<h2>{html.escape(group)}</h2><p>The adding problem at lag {lag}.</p>")
         cells = {kind: [cell(result) for cell in _COLUMNS.values()] for kind, result in of_group.items()}
