@@ -7,7 +7,7 @@ PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PIP_INSTALL := bin/python -m pip install -qq
 
-.PHONY: demo test test-rest test-backends test-faults test-deploy test-devices test-oldest lint types clean
+.PHONY: demo test test-rest test-backends test-faults test-deploy test-devices test-oldest lint types docs clean
 
 # Trains on the generated English-Korean sentences, evaluates, exports, and translates with the export alone.
 demo: .venv/apps
@@ -65,8 +65,17 @@ types: .venv/test
 	.venv/$(PIP_INSTALL) --no-deps --no-build-isolation --target build/lint .
 	cd build/lint && ../../.venv/bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p keras_recurrent
 
+# The documentation as a site in build/site; any warning, such as a dead link, is an error. It reads the docstrings of
+# the package as it is installed.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: .venv-docs/installed
+	rm -rf build/package
+	.venv-docs/$(PIP_INSTALL) --no-deps --target build/package .
+	.venv-docs/bin/mkdocs build --quiet --strict
+	@echo "The documentation is in build/site/index.html."
+
 clean:
-	rm -rf build .venv .venv-backends .venv-oldest .mypy_cache .coverage*
+	rm -rf build .venv .venv-backends .venv-docs .venv-oldest .mypy_cache .coverage*
 
 .venv/apps: pyproject.toml
 	@echo "Installing TensorFlow and Keras into .venv takes a few minutes."
@@ -82,6 +91,12 @@ clean:
 .venv-backends/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-backends
 	.venv-backends/$(PIP_INSTALL) --editable ".[easy-vqa,jax,subword,tensorboard,test-layers]" torch==2.13.0
+	touch $@
+
+# Without the package's dependencies: the site is built from its source alone. Ruff formats the signatures.
+.venv-docs/installed: Makefile
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/$(PIP_INSTALL) "mkdocs-material>=9.7" "mkdocstrings[python]>=1" ruff
 	touch $@
 
 .venv-oldest/installed: pyproject.toml

@@ -1,6 +1,6 @@
 """Draws the gates, states and gradients of a classifier that has to remember a distant negation.
 
-    python benchmarks/pictures.py                      # trains for a minute and writes layers/figures/*.png
+    python benchmarks/pictures.py                      # trains for a minute and writes docs/figures/*.png
 
 The classifier reads the generated data set `negation` with a forward LSTM of 24 units and max pooling.
 """
@@ -24,7 +24,7 @@ TEXT = "nobody would say that the film , which my aunt did not see in rome , is 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "layers" / "figures")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "docs" / "figures")
     options = parser.parse_args()
     config = Config(units=24, embedding_dim=32, bidirectional=False, pooling="max", epochs=options.epochs)
     with tempfile.TemporaryDirectory() as folder, outputs.atomic_output(Path(folder) / "model") as partial:

@@ -10,7 +10,7 @@ from keras_recurrent.apps import cli
 from keras_recurrent.apps.shared.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "layers/README.md", "saved_models/README.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "saved_models/README.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 PLACEHOLDERS = {"APP": "translation", "VERB": "train"}
 
