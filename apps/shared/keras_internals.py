@@ -8,7 +8,14 @@ from typing import Any
 import keras
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
-__all__ = ["DataAdapter", "ReadableVariables", "all_trainable_variables", "moving_averages", "variable_index"]
+__all__ = [
+    "AsyncCallbacks",
+    "DataAdapter",
+    "ReadableVariables",
+    "all_trainable_variables",
+    "moving_averages",
+    "variable_index",
+]
 
 
 def all_trainable_variables(optimizer: keras.optimizers.Optimizer) -> list[Any]:
@@ -32,6 +39,16 @@ def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
             that it wraps.
     """
     return optimizer._get_variable_index(variable)
+
+
+class AsyncCallbacks(keras.callbacks.CallbackList):
+    """Callbacks that are called in threads when the results of a batch are there.
+
+    `fit` and `evaluate` then start the next batch at once. On TensorFlow, Keras would wait for each batch.
+    """
+
+    def _configure_async_dispatch(self, callbacks):
+        self._async_train = self._async_test = True
 
 
 class ReadableVariables(keras.callbacks.Callback):

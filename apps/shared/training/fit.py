@@ -16,7 +16,7 @@ from ..config import TrainingConfig
 from ..console import note
 from ..errors import NotANumberError, TrainingError
 from ..figures import draw_history
-from ..keras_internals import ReadableVariables
+from ..keras_internals import AsyncCallbacks, ReadableVariables
 from ..models.outputs import STATES
 from . import devices
 from .batches import EpochBatches
@@ -108,7 +108,8 @@ def _compile(model, loss, metrics, optimizer, validation, config):
 
 def _evaluate(model: keras.Model, validation: EpochBatches, score: Callable[[], float] | None) -> Row:
     """The columns of the history that are measured on the validation data."""
-    values = model.evaluate(validation, verbose=0, return_dict=True)
+    callbacks = AsyncCallbacks(model=model)
+    values = model.evaluate(validation, verbose=0, return_dict=True, callbacks=callbacks)
     row = {f"val_{name}": value for name, value in values.items()}
     return row if score is None else {**row, score.__name__: score()}
 
@@ -160,15 +161,18 @@ def _run_epoch(model: keras.Model, train: EpochBatches, epoch: int, epochs: int)
     With `ema`, the model's weights are then replaced with their moving averages.
     """
     train.epoch = epoch
-    callbacks = [_StopAtNaN(), _OneEpoch(), *([] if train.prefetch else [ReadableVariables()])]
-    history = model.fit(
-        train,
-        initial_epoch=epoch,
+    verbose = (1 if sys.stdout.isatty() else 2) if devices.is_chief() else 0
+    callbacks = AsyncCallbacks(
+        [_StopAtNaN(), _OneEpoch(), *([] if train.prefetch else [ReadableVariables()])],
+        add_history=True,
+        add_progbar=verbose > 0,
+        model=model,
+        verbose=verbose,
         epochs=epochs,
-        shuffle=False,  # the batches are shuffled already
-        verbose=(1 if sys.stdout.isatty() else 2) if devices.is_chief() else 0,
-        callbacks=callbacks,
-    ).history
+        steps=len(train),
+    )
+    # The batches are shuffled already.
+    history = model.fit(train, initial_epoch=epoch, epochs=epochs, shuffle=False, callbacks=callbacks).history
     weights = model.get_weights()
     getattr(model.optimizer, "inner_optimizer", model.optimizer).use_averages()
     return history["loss"][-1], weights
@@ -179,8 +183,6 @@ class _StopAtNaN(keras.callbacks.Callback):
 
     Keras's `TerminateOnNaN` waits for the loss of each step before it starts the next one.
     """
-
-    async_safe = True  # Keras calls it in a thread, when the loss is there
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):

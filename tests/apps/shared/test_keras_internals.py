@@ -1,9 +1,19 @@
 """The private names of Keras that the apps use still do what the apps need."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
-from keras_recurrent.apps.shared.keras_internals import all_trainable_variables, moving_averages, variable_index
+from keras_recurrent.apps.shared.config import TrainingConfig
+from keras_recurrent.apps.shared.keras_internals import (
+    AsyncCallbacks,
+    all_trainable_variables,
+    moving_averages,
+    variable_index,
+)
+from keras_recurrent.apps.shared.training import fit as training
+from keras_recurrent.apps.shared.training.batches import EpochBatches
 
 
 @pytest.fixture
@@ -49,3 +59,34 @@ def test_variables_have_an_index_in_update_step(model):
     model.compile(Adam(), "mse", run_eagerly=True)
     model.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
     assert indices == list(range(4))
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_fit_does_not_wait_for_the_results_of_a_step(is_async, tmp_path, monkeypatch):
+    """Otherwise the device is idle between two steps."""
+    make, readers = keras.Model.make_train_function, []
+
+    class Result:
+        def __init__(self, tensor):
+            self.tensor = tensor
+
+        def __float__(self):
+            readers.append(threading.current_thread())
+            return float(self.tensor)
+
+    def make_watched(model, force=False):
+        make(model, force)
+        step = model.train_function
+        model.train_function = lambda iterator: {name: Result(value) for name, value in step(iterator).items()}
+
+    monkeypatch.setattr(keras.Model, "make_train_function", make_watched)
+    monkeypatch.setattr(training, "draw_history", lambda *_: None)
+    if not is_async:
+        monkeypatch.delattr(AsyncCallbacks, "_configure_async_dispatch")
+    signature = (keras.InputSpec(shape=(None, 2), dtype="float32"), keras.InputSpec(shape=(None, 1), dtype="float32"))
+    batch = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    batches = EpochBatches(lambda epoch: [batch] * 5, signature, lambda epoch: 5)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    training.fit(model, keras.losses.MeanSquaredError(), batches, batches, TrainingConfig(epochs=1), tmp_path)
+    assert len(readers) == 5
+    assert (threading.current_thread() in readers) != is_async
