@@ -92,13 +92,16 @@ def length_batches(
 ) -> list[np.ndarray]:
     """Groups examples of similar length.
 
+    The groups are the same with and without XLA. Examples are sorted by their `bucketed` lengths, to which XLA pads
+    them, and then by their lengths.
+
     Args:
         lengths: Integer array `(examples, keys)`, the lengths of each example, the most important key last.
         batch_size: Positive integer, examples per batch. The last batch of a pool may be smaller.
         generator: Shuffles the examples into pools of 200 batches, which are sorted by length, and then the batches.
             None sorts all examples by length.
         batch_tokens: Positive integer, instead of `batch_size` the maximum number of tokens per batch in its longest
-            key, padding included. A longer example is a batch of its own.
+            key, `bucketed` and with padding. A longer example is a batch of its own.
 
     Returns:
         List of index arrays that together contain each example once.
@@ -107,15 +110,16 @@ def length_batches(
     if batch_tokens is None:
         sizes, capacity = np.ones(len(lengths), int), batch_size
     else:
-        sizes, capacity = lengths.max(axis=1), batch_tokens
+        sizes, capacity = bucketed(lengths.max(axis=1)), batch_tokens
     pool_size = len(lengths) if generator is None else round(200 * capacity / sizes.mean())
     batches = []
     for start in range(0, len(order), max(pool_size, 1)):
         pool = order[start : start + pool_size]
         others, last = lengths[pool].T[:-1], lengths[pool].T[-1]
+        buckets = bucketed(lengths[pool]).T
         # The other keys ascend for even values of the most important key and descend for odd ones, so that they are
         # similar in a batch that contains two of its values.
-        pool = pool[np.lexsort([*np.where(last % 2, -others, others), last])]
+        pool = pool[np.lexsort([*np.where(last % 2, -others, others), last, *buckets])]
         pool_sizes, first = sizes[pool], 0
         while first < len(pool):
             longest = np.maximum.accumulate(pool_sizes[first : first + capacity // pool_sizes[first] + 1])
@@ -138,7 +142,7 @@ def batches_by_length(
 ) -> EpochBatches:
     """Batches of examples of similar length, in a new order each epoch for the split `train` and sorted for others.
 
-    With XLA, `lengths` are `bucketed`, and each batch has as many rows as `batch_size` or `batch_tokens` allow.
+    With XLA, each batch has as many rows as `batch_size` or `batch_tokens` allow for its `bucketed` length.
 
     Args:
         make_batch: Function from the indices of examples to a batch. -1 is an empty row, which has no weight.
@@ -150,11 +154,10 @@ def batches_by_length(
     """
 
     is_static, own = uses_xla(config.jit), share()
-    lengths = bucketed(lengths) if is_static else lengths
 
     def batch_of(indices: np.ndarray) -> Any:
         if is_static:
-            rows = config.batch_size if batch_tokens is None else batch_tokens // lengths[indices].max()
+            rows = config.batch_size if batch_tokens is None else batch_tokens // bucketed(lengths[indices].max())
             indices = np.pad(indices, (0, max(0, rows - len(indices))), constant_values=-1)
         return own.of_batch(make_batch(own.filled(indices)))
 

@@ -66,6 +66,15 @@ class AdamWithRates(keras.optimizers.Adam):
         for variable, average in moving_averages(self):
             average.assign(ops.copy(variable))
 
+    def apply(self, grads, trainable_variables=None):
+        if keras.config.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # The gradient of an embedding has a row for each token of the batch. Keras computes the norm of these rows,
+            # although those of the same token must be added first.
+            grads = [gradient if gradient is None else tf.convert_to_tensor(gradient) for gradient in grads]
+        super().apply(grads, trainable_variables)
+
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
         """Keras's method, which JAX calls, for a model with variables that are still frozen.
 

@@ -321,6 +321,19 @@ def test_more_accumulated_batches_than_an_epoch_has(tmp_path):
         train(tmp_path, dataclasses.replace(CONFIG, accumulate=6))
 
 
+def test_the_gradients_of_a_repeated_token_are_added_before_they_are_clipped():
+    embedding = keras.layers.Embedding(3, 2)
+    embedding.build()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(embedding(tf.constant([1, 1, 1, 2])))
+    gradients = tape.gradient(loss, embedding.trainable_weights)  # (3, 3) of token 1, (1, 1) of token 2
+    optimizer = build_optimizer(dataclasses.replace(CONFIG, clip_norm=1.0), steps=1)
+    optimizer.apply(gradients, embedding.trainable_weights)
+    (momentum,) = (variable.numpy() for variable in optimizer.variables if "momentum" in variable.path)
+    clipped = np.array([[0, 0], [3, 3], [1, 1]]) / np.sqrt(20)
+    np.testing.assert_allclose(momentum, (1 - optimizer.beta_1) * clipped, rtol=1e-5)
+
+
 def test_an_infinite_clip_norm_clips_nothing():
     assert build_optimizer(dataclasses.replace(CONFIG, clip_norm=float("inf")), steps=1).global_clipnorm is None
 
