@@ -1,5 +1,6 @@
 """Sentence pairs, from a folder, a file or TensorFlow Datasets."""
 
+import itertools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,10 +36,16 @@ def read_pairs(data: str | Path, split: str, source: str, target: str) -> Column
     >>> read_pairs("english_korean", "train", "en", "ko")[0]
     ('Will you draw five birds tomorrow morning?', '내일 아침에 새 다섯 마리를 그릴 거예요?')
     """
+    return Columns.of(iter_pairs(data, split, source, target), Strings, Strings)
+
+
+def iter_pairs(data: str | Path, split: str, source: str, target: str) -> Iterator[tuple[str, str]]:
+    """Yields what `read_pairs` returns, one pair after the other. See there for the arguments and errors."""
     folder = find_folder(data, "files {split}.{language} (--pairs reads a single file of pairs)")
     if folder:
-        return _read_folder(folder, split, source, target)
-    return _read_name(str(data), split, source, target)
+        yield from _folder_pairs(folder, split, source, target)
+    else:
+        yield from _named_pairs(str(data), split, source, target)
 
 
 def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> Columns:
@@ -68,24 +75,26 @@ def read_pairs_file(path: str | Path, split: str, swap: bool = False) -> Columns
     >>> [*read_pairs_file(path, "train", swap=True)]
     [('Va !', 'Go.'), ('Salut !', 'Hi.')]
     """
+    return Columns.of(iter_pairs_file(path, split, swap), Strings, Strings)
+
+
+def iter_pairs_file(path: str | Path, split: str, swap: bool = False) -> Iterator[tuple[str, str]]:
+    """Yields what `read_pairs_file` returns, one pair after the other. See there for the arguments and errors."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise DataError(f"{path}: {'not a regular' if path.exists() else 'no such'} file")
     name = "validation" if split in VALIDATION_NAMES else resolve_split(split, ("train", "validation", "test"), path)
-    pairs = Columns.of(_pairs_of_split(path, name, swap), Strings, Strings)
-    if not pairs:
-        raise DataError(f"{path}: too few pairs; none of them is in the split '{split}'")
-    return pairs
-
-
-def _pairs_of_split(path: Path, split: str, swap: bool) -> Iterator[tuple[str, str]]:
+    is_empty = True
     for number, line in enumerate(read_lines(path), 1):
         first, tab, rest = nfc(line).partition("\t")
         if not tab:
             raise DataError(f"{path}, line {number}: no tab between two sentences")
-        if _split_of(first) == split:
+        if _split_of(first) == name:
+            is_empty = False
             second = rest.split("\t", 1)[0]
             yield (second, first) if swap else (first, second)
+    if is_empty:
+        raise DataError(f"{path}: too few pairs; none of them is in the split '{split}'")
 
 
 def _split_of(sentence: str) -> str:
@@ -93,7 +102,7 @@ def _split_of(sentence: str) -> str:
     return {0: "validation", 1: "test"}.get(bucket, "train")
 
 
-def _read_folder(folder: Path, split: str, source: str, target: str) -> Columns:
+def _folder_pairs(folder: Path, split: str, source: str, target: str) -> Iterator[tuple[str, str]]:
     files = {language: split_files(folder, f".{language}") for language in (source, target)}
     complete = files[source].keys() & files[target].keys()
     if not complete:
@@ -108,13 +117,15 @@ def _read_folder(folder: Path, split: str, source: str, target: str) -> Columns:
         )
     name = resolve_split(split, complete, folder)
     paths = files[source][name], files[target][name]
-    sources, targets = (Strings(map(nfc, read_lines(path))) for path in paths)
-    if len(sources) != len(targets):
-        raise DataError(f"{paths[0]} has {len(sources)} lines, but {paths[1]} has {len(targets)}; they must match")
-    return Columns(sources, targets)
+    lines = [map(nfc, read_lines(path)) for path in paths]
+    for count, pair in enumerate(itertools.zip_longest(*lines)):
+        if None in pair:
+            counts = [count + (line is not None) + sum(1 for _ in rest) for line, rest in zip(pair, lines, strict=True)]
+            raise DataError(f"{paths[0]} has {counts[0]} lines, but {paths[1]} has {counts[1]}; they must match")
+        yield pair[0], pair[1]
 
 
-def _read_name(name: str, split: str, source: str, target: str) -> Columns:
+def _named_pairs(name: str, split: str, source: str, target: str) -> Iterator[tuple[str, str]]:
     if generated := generated_set(name):
         languages = generated.features if generated.name == "english_korean" else None
         features = generated.features
@@ -128,9 +139,9 @@ def _read_name(name: str, split: str, source: str, target: str) -> Columns:
         if language not in languages:
             raise DataError(f"'{name}' has no language '{language}'; available: {', '.join(sorted(languages))}")
     if generated:
-        columns = dict(zip(generated.features, zip(*generated.examples(split), strict=True), strict=True))
-        return Columns(Strings(columns[source]), Strings(columns[target]))
-    pairs = (
-        (nfc(example[source].decode()), nfc(example[target].decode())) for example in tfds_examples(builder, split)
-    )
-    return Columns.of(pairs, Strings, Strings)
+        first, second = ([*generated.features].index(language) for language in (source, target))
+        for example in generated.examples(split):
+            yield example[first], example[second]
+        return
+    for example in tfds_examples(builder, split):
+        yield nfc(example[source].decode()), nfc(example[target].decode())

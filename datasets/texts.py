@@ -1,6 +1,6 @@
 """Texts, with or without labels, from a folder or from TensorFlow Datasets."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,18 @@ def read_texts(data: str | Path, split: str, language: str | None = None) -> Col
     >>> [*read_texts(folder, "train")]
     [('a joy', 'positive'), ('too long', 'negative')]
     """
+    return Columns.of(iter_texts(data, split, language), Strings, Categories)
+
+
+def iter_texts(data: str | Path, split: str, language: str | None = None) -> Iterator[tuple[str, str | None]]:
+    """Yields what `read_texts` returns, one pair after the other. See there for the arguments and errors."""
     folder = find_folder(data, "{split}.txt or {split}.tsv")
-    rows = _folder_rows(folder, split) if folder else _named_rows(str(data), split, language)
-    examples = Columns.of(rows, Strings, Categories)
-    if not any(text.strip() for text in examples.columns[0]):
+    is_empty = True
+    for row in _folder_rows(folder, split) if folder else _named_rows(str(data), split, language):
+        is_empty = is_empty and not row[0].strip()
+        yield row
+    if is_empty:
         raise DataError(f"{data}: the split '{split}' is empty")
-    return examples
 
 
 def _folder_rows(folder: Path, split: str) -> Iterable[tuple[str, str | None]]:

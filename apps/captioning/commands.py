@@ -1,53 +1,92 @@
 """Image captioning: describes an image in a sentence."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from json import dumps
 from pathlib import Path
 from typing import Any
 
-from ..shared.console import Stopwatch, progress
+from ...datasets.images import CaptionedImage
 from ..shared.errors import UsageError
-from ..shared.verbs import Streaming, check_drawing, map_usable, report, stream
+from ..shared.evaluation import EvaluationOptions, evaluate_examples, report
+from ..shared.verbs import BATCH, Streaming, check_drawing, map_usable, stream
 
 
 def evaluate(
-    model: str, *, data: str | None = None, split: str = "test", strict: bool = False, **search: object
+    model: str,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    strict: bool = False,
+    evaluation: EvaluationOptions,
+    **search: Any,
 ) -> None:
     """Scores a model's captions of a split against the reference captions.
 
     Prints one line of JSON: BLEU-1 to BLEU-4, ROUGE-L and CIDEr-D by the formulas of coco-caption (`cider_d` is what
     papers call CIDEr; `cider` is its first version, without clipping), the numbers of distinct captions, words and
     images, and the speed from image files to captions. For the generated images `shapes` also `true`, the fraction of
-    captions that are true of their scene.
+    captions that are true of their scene. CIDEr always weights n-grams by their frequency in the whole split.
+
+    Each line of --output is the name of an image, a tab and the caption. The references are in memory; images,
+    captions and n-grams are not, except for the distinct ones.
 
     Args:
         model: Folder of the trained model.
         data: Data set to evaluate on: a folder or a TFDS name. The default is the data set of the training.
         split: Split to evaluate on.
         strict: Stop at the first image that is missing, broken or without a caption, instead of skipping it.
+        evaluation: Options of large splits.
         **search: Options of the search, which replace those of the training.
     """
     from ...datasets.shapes.captions import is_true
     from ...datasets.shapes.scene import Scene
     from ..shared.training.splits import evaluated_split
     from .data import read
-    from .metrics import caption_metrics
+    from .metrics import CaptionMetrics
     from .model import Captioner
 
     captioner = Captioner.load(model, strict=strict, **search)
     examples = evaluated_split(read, captioner.config, split, data)
-    images = [example.image for example in examples]
-    captioner.caption([images[0].read()])  # traces the graph, so that the speed does not include it
-    with Stopwatch() as watch:
-        captions = [
-            caption.text for caption in progress(captioner.caption_many(images), len(images), "captioning images")
-        ]
-    metrics = caption_metrics(captions, [example.captions for example in examples])
+    metrics, images, true = CaptionMetrics(example.captions for example in examples), 0, 0
+    if evaluation.predictions is None:
+        captioner.caption([examples[0].image.read()])  # traces the graph, so that the speed does not include it
+
+    def predict(
+        examples: Iterator[CaptionedImage], advance: Callable[[int], None]
+    ) -> Iterator[tuple[list[CaptionedImage], list[str]]]:
+        examples, read_ahead = itertools.tee(examples)
+        captions = iter(captioner.caption_many(example.image for example in read_ahead))
+        while texts := [caption.text for caption in itertools.islice(captions, BATCH)]:
+            advance(len(texts))
+            yield [*itertools.islice(examples, len(texts))], texts
+
+    def update(batch: Sequence[CaptionedImage], captions: Sequence[str]) -> None:
+        nonlocal images, true
+        images += len(batch)
+        metrics.update(captions, [example.captions for example in batch])
+        true += sum(
+            is_true(caption, Scene.from_json(example.scene))
+            for caption, example in zip(captions, batch, strict=True)
+            if example.scene
+        )
+
+    evaluated = evaluate_examples(
+        predict,
+        examples,
+        lambda example: example.image.name,
+        update,
+        evaluation,
+        model,
+        search,
+        "captioning images",
+        is_named=True,
+    )
+    results = metrics.result()
     if all(example.scene for example in examples):
-        scenes = (Scene.from_json(example.scene) for example in examples)
-        metrics["true"] = sum(map(is_true, captions, scenes)) / len(captions)
-    speed = {"images": len(captions), "images_per_second": round(len(captions) / watch.seconds, 1)}
-    report(model, split, {**metrics, **speed}, data)
+        results["true"] = true / images
+    rates = evaluated.rates(images_per_second=evaluated.computed)
+    report(model, split, {**results, "images": images, **rates}, data, evaluation)
 
 
 def predict(

@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any, TypeAlias
@@ -44,26 +44,92 @@ def caption_tokens(text: str) -> list[str]:
     return [word for word in words if word]
 
 
-def caption_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Computes BLEU, ROUGE-L and CIDEr as coco-caption does, and the diversity of the captions.
+class CaptionMetrics:
+    """Computes BLEU, ROUGE-L and CIDEr as coco-caption does, and the diversity of the captions, part by part.
 
     What coco-caption and most papers call CIDEr is CIDEr-D, here `cider_d`. It clips the counts of n-grams and lowers
     the similarity of captions of different lengths, so that repeated words do not raise it. `cider` is the first
-    definition of Vedantam et al. without stemming. As in coco-caption, the images of this call are the documents of the
-    inverse document frequency. A CIDEr therefore belongs to its test set; for a single image it is 0.
+    definition of Vedantam et al. without stemming. As in coco-caption, the images of the test set are the documents of
+    the inverse document frequency. A CIDEr therefore belongs to its test set; for a single image it is 0.
+
+    It keeps sums, the document frequency of each n-gram of the references, and the distinct captions.
+
+    Args:
+        references: For each image of the test set the list of its reference captions.
+
+    Example:
+
+    >>> from keras_recurrent.apps.captioning.metrics import CaptionMetrics
+    >>> references = [["A dog runs.", "A dog is running."], ["The cat sleeps."]]
+    >>> metrics = CaptionMetrics(references)
+    >>> metrics.update(["a dog runs"], references[:1])
+    >>> metrics.update(["a cat sleeps"], references[1:])
+    >>> {name: round(metrics.result()[name], 2) for name in ("bleu_1", "rouge_l", "cider_d", "vocabulary_used")}
+    {'bleu_1': 83.33, 'rouge_l': 0.83, 'cider_d': 3.94, 'vocabulary_used': 5}
+
+    Reference:
+        Chen et al. 2015, Microsoft COCO captions: data collection and evaluation server; Papineni et al. 2002, BLEU;
+        Lin 2004, ROUGE; Vedantam et al. 2015, CIDEr.
+    """
+
+    def __init__(self, references: Iterable[Sequence[str]]) -> None:
+        self._cider = Cider([ngrams(caption_tokens(text)) for text in texts] for texts in references)
+        self._bleu = Bleu()
+        self._sums = np.zeros(3)  # of ROUGE-L, CIDEr and CIDEr-D
+        self._images = 0
+        self._captions: set[str] = set()
+        self._words: set[str] = set()
+
+    def update(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+        """Adds captions, and for each one the reference captions of its image.
+
+        Raises:
+            ValueError: If the numbers of captions and lists differ, or an image has no reference.
+        """
+        _check_references(hypotheses, references)
+        for hypothesis, texts in zip(hypotheses, references, strict=True):
+            words, others = caption_tokens(hypothesis), [*map(caption_tokens, texts)]
+            counts, other_counts = ngrams(words), [*map(ngrams, others)]
+            self._bleu.update(counts, other_counts)
+            self._sums += (_rouge_l(words, others), *self._cider.scores(counts, other_counts))
+            self._images += 1
+            self._captions.add(" ".join(words))
+            self._words.update(words)
+
+    def result(self) -> dict[str, Any]:
+        """Computes the metrics of all captions.
+
+        Returns:
+            Dictionary with
+
+            - `bleu_1` to `bleu_4` in 0 to 100, corpus BLEU with n-grams up to that length;
+            - `rouge_l` in 0 to 1, the mean over the images;
+            - `cider` and `cider_d` in 0 to 10, means over the images; some papers print a hundred times as much;
+            - `distinct_captions`, the number of captions that differ by more than case and punctuation;
+            - `vocabulary_used`, the number of distinct words in them.
+
+        Raises:
+            ValueError: If there is no caption.
+        """
+        if not self._images:
+            raise ValueError("There is no caption")
+        rouge_l, cider, cider_d = (self._sums / self._images).tolist()
+        return {
+            **self._bleu.result(),
+            "rouge_l": rouge_l,
+            "cider": cider,
+            "cider_d": cider_d,
+            "distinct_captions": len(self._captions),
+            "vocabulary_used": len(self._words),
+        }
+
+
+def caption_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Computes the metrics of a list of captions, one per image of a test set; see `CaptionMetrics`.
 
     Args:
         hypotheses: One caption per image.
         references: One list of reference captions per image, each with one or more.
-
-    Returns:
-        Dictionary with
-
-        - `bleu_1` to `bleu_4` in 0 to 100, corpus BLEU with n-grams up to that length;
-        - `rouge_l` in 0 to 1, the mean over the images;
-        - `cider` and `cider_d` in 0 to 10, means over the images; some papers print a hundred times as much;
-        - `distinct_captions`, the number of captions that differ by more than case and punctuation;
-        - `vocabulary_used`, the number of distinct words in them.
 
     Raises:
         ValueError: If there is no caption, the numbers of captions and lists differ, or an image has no reference.
@@ -76,26 +142,11 @@ def caption_metrics(hypotheses: Sequence[str], references: Sequence[Sequence[str
     >>> metrics = caption_metrics(hypotheses, references)
     >>> {name: round(metrics[name], 2) for name in ("bleu_1", "rouge_l", "cider_d", "vocabulary_used")}
     {'bleu_1': 83.33, 'rouge_l': 0.83, 'cider_d': 3.94, 'vocabulary_used': 5}
-
-    Reference:
-        Chen et al. 2015, Microsoft COCO captions: data collection and evaluation server; Papineni et al. 2002, BLEU;
-        Lin 2004, ROUGE; Vedantam et al. 2015, CIDEr.
     """
     _check_references(hypotheses, references)
-    hypothesis_words = [caption_tokens(text) for text in hypotheses]
-    reference_words = [[caption_tokens(text) for text in texts] for texts in references]
-    hypothesis_ngrams = list(map(ngrams, hypothesis_words))
-    reference_ngrams = [[ngrams(words) for words in captions] for captions in reference_words]
-    scores = map(Cider(reference_ngrams).scores, range(len(hypotheses)), hypothesis_ngrams)
-    cider, cider_d = np.mean(list(scores), axis=0).tolist()
-    return {
-        **_bleu(hypothesis_ngrams, reference_ngrams),
-        "rouge_l": sum(map(_rouge_l, hypothesis_words, reference_words)) / len(hypotheses),
-        "cider": cider,
-        "cider_d": cider_d,
-        "distinct_captions": len(set(map(tuple, hypothesis_words))),
-        "vocabulary_used": len(set().union(*hypothesis_words)),
-    }
+    metrics = CaptionMetrics(references)
+    metrics.update(hypotheses, references)
+    return metrics.result()
 
 
 def _check_references(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
@@ -104,8 +155,6 @@ def _check_references(hypotheses: Sequence[str], references: Sequence[Sequence[s
             "Each caption needs a list of references. "
             f"Received: {len(hypotheses)} captions and {len(references)} lists of references"
         )
-    if not hypotheses:
-        raise ValueError("Argument `hypotheses` must not be empty")
     for index, texts in enumerate(references):
         if not texts:
             raise ValueError(f"Each image needs a reference. Received none for the image at index {index}")
@@ -116,30 +165,39 @@ def ngrams(words: Sequence[str]) -> NGrams:
     return [Counter(zip(*(words[start:] for start in range(order)), strict=False)) for order in ORDERS]
 
 
-def _bleu(hypotheses: Sequence[NGrams], references: Sequence[Sequence[NGrams]], smoothing: int = 0) -> dict[str, float]:
+class Bleu:
     """Corpus BLEU with the closest reference length; of two equally close ones, the shorter.
 
-    `smoothing` is added to the numbers of all n-grams and of matching n-grams of each order above 1.
+    Args:
+        smoothing: Number that is added to the counts of all and of matching n-grams of each order above 1.
     """
-    matched: Counter = Counter()
-    total: Counter = Counter()
-    length = reference_length = 0
-    for hypothesis, captions in zip(hypotheses, references, strict=True):
+
+    def __init__(self, smoothing: int = 0) -> None:
+        self.smoothing = smoothing
+        self.matched: Counter = Counter()
+        self.total: Counter = Counter()
+        self.length = self.reference_length = 0
+
+    def update(self, hypothesis: NGrams, references: Sequence[NGrams]) -> None:
+        """Adds a caption and the references of its image."""
         words = hypothesis[0].total()
-        length += words
-        reference_length += min((caption[0].total() for caption in captions), key=lambda n: (abs(n - words), n))
-        for order, ours, *theirs in zip(ORDERS, hypothesis, *captions, strict=True):
-            matched[order] += (ours & reduce(or_, theirs)).total()
-            total[order] += ours.total()
-    tiny, small = 1e-15, 1e-9  # those of coco-caption, against division by 0
-    ratio = (length + tiny) / (reference_length + small)
-    brevity = min(1.0, math.exp(1 - 1 / ratio))
-    product, scores = 1.0, {}
-    for order in ORDERS:
-        more = smoothing * (order > 1)
-        product *= (matched[order] + more + tiny) / (total[order] + more + small)
-        scores[f"bleu_{order}"] = 100 * brevity * product ** (1 / order)
-    return scores
+        self.length += words
+        self.reference_length += min((caption[0].total() for caption in references), key=lambda n: (abs(n - words), n))
+        for order, ours, *theirs in zip(ORDERS, hypothesis, *references, strict=True):
+            self.matched[order] += (ours & reduce(or_, theirs)).total()
+            self.total[order] += ours.total()
+
+    def result(self) -> dict[str, float]:
+        """Computes `bleu_1` to `bleu_4` of all captions, from 0 to 100."""
+        tiny, small = 1e-15, 1e-9  # those of coco-caption, against division by 0
+        ratio = (self.length + tiny) / (self.reference_length + small)
+        brevity = min(1.0, math.exp(1 - 1 / ratio))
+        product, scores = 1.0, {}
+        for order in ORDERS:
+            more = self.smoothing * (order > 1)
+            product *= (self.matched[order] + more + tiny) / (self.total[order] + more + small)
+            scores[f"bleu_{order}"] = 100 * brevity * product ** (1 / order)
+        return scores
 
 
 def _rouge_l(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -187,12 +245,13 @@ def caption_reward(references: Sequence[Sequence[str]]) -> Callable[[int, str], 
     def with_end(caption):
         return ngrams([*caption_tokens(caption), "\n"])
 
-    cider = Cider([[with_end(caption) for caption in captions] for captions in references])
+    counts = [[with_end(caption) for caption in captions] for captions in references]
+    cider = Cider(counts)
 
     def reward(index, caption):
-        caption = with_end(caption)
-        bleu = _bleu([caption], [cider.references[index]], smoothing=1)["bleu_4"]
-        return cider.scores(index, caption)[1] + bleu / 200
+        caption, bleu = with_end(caption), Bleu(smoothing=1)
+        bleu.update(caption, counts[index])
+        return cider.scores(caption, counts[index])[1] + bleu.result()["bleu_4"] / 200
 
     return reward
 
@@ -201,27 +260,26 @@ class Cider:
     """Computes CIDEr and CIDEr-D.
 
     Args:
-        references: One list of reference captions per image, each as `ngrams` returns it. The images are the documents
-            of the inverse document frequency.
+        references: For each image the reference captions, as `ngrams` returns them. The images are the documents of
+            the inverse document frequency. They are not kept.
     """
 
-    def __init__(self, references: Sequence[Sequence[NGrams]]):
-        self.references = references
+    def __init__(self, references: Iterable[Sequence[NGrams]]):
+        self.images = 0
         self.documents: Counter = Counter()
         for captions in references:
+            self.images += 1
             self.documents.update({ngram for caption in captions for counts in caption for ngram in counts})
 
     def _weighted(self, caption: NGrams) -> list[dict[tuple, float]]:
         """For each order, the counts of n-grams times their inverse document frequencies."""
-        images = len(self.references)
         return [
-            {ngram: count * math.log(images / max(1, self.documents[ngram])) for ngram, count in counts.items()}
+            {ngram: count * math.log(self.images / max(1, self.documents[ngram])) for ngram, count in counts.items()}
             for counts in caption
         ]
 
-    def scores(self, index: int, hypothesis: NGrams) -> tuple[float, float]:
-        """Computes `(cider, cider_d)`, in 0 to 10, of a caption of the image at an index."""
-        captions = self.references[index]
+    def scores(self, hypothesis: NGrams, captions: Sequence[NGrams]) -> tuple[float, float]:
+        """Computes `(cider, cider_d)`, in 0 to 10, of a caption of an image with some reference captions."""
         cider = cider_d = 0.0
         vectors = self._weighted(hypothesis)
         for caption in captions:

@@ -1,7 +1,8 @@
 """The captioner: a Keras model with its tokenizer, and its training."""
 
+import itertools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,10 +148,15 @@ class Captioner(ImageModel):
             for tokens, score in zip(best["tokens"], best["scores"], strict=True)
         ]
 
-    def caption_many(self, images: Sequence[Image], batch_size: int = 64) -> Iterator[Caption]:
+    def caption_many(self, images: Iterable[Image], batch_size: int = 64) -> Iterator[Caption]:
         """Captions many images in batches, and yields one `Caption` per image. Images are read ahead, in threads."""
-        parts = slices(range(len(images)), batch_size)
-        for pixels in threaded_map(pixel_reader(images, self.config.image_size), parts, THREADS):
+
+        def read(part: list[Image]) -> np.ndarray:
+            return pixel_reader(part, self.config.image_size)(range(len(part)))
+
+        remaining = iter(images)
+        parts = iter(lambda: [*itertools.islice(remaining, batch_size)], [])
+        for pixels in threaded_map(read, parts, THREADS):
             yield from self.caption_pixels(pixels)
 
     def explain(self, contents: Sequence[bytes]) -> list[list[dict[str, Any]]]:

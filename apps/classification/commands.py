@@ -1,47 +1,56 @@
 """Assigns labels to texts with a recurrent encoder."""
 
 import sys
+from collections.abc import Sequence
+from itertools import islice
 from json import dumps
+from operator import itemgetter
 
-from ..shared.console import Stopwatch, colored_weights, note
-from ..shared.verbs import Streaming, figure_path, report, results_of, stream
+from ..shared.console import colored_weights, note
+from ..shared.evaluation import EvaluationOptions, evaluate_examples, figure_path, predict_by_length, report
+from ..shared.verbs import Streaming, stream
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test", output: str | None = None) -> None:
+def evaluate(model: str, *, data: str | None = None, split: str = "test", evaluation: EvaluationOptions) -> None:
     """Computes the accuracy and F1 score of a model on a split.
 
     The last line of the output is JSON: accuracy, macro F1, F1 of each label, the accuracy of always predicting the
-    most frequent label, the number of texts, and the speed. The confusion matrix is drawn into the model's folder.
+    most frequent label, the number of texts, and the speed. The confusion matrix is drawn into the model's folder. Each
+    line of --output is a label.
 
     Args:
         model: Folder of the model.
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to classify.
-        output: File for the predicted labels. The same command resumes an interrupted one.
+        evaluation: Options of large splits.
     """
     from ..shared.figures import draw_confusion
-    from ..shared.training.splits import evaluated_split
-    from .data import check_labels, label_of, read
-    from .metrics import classification_metrics
+    from ..shared.training.splits import Rereadable, evaluated_split
+    from .data import iterate, label_of, read, with_known_labels
+    from .metrics import ClassificationMetrics
     from .model import Classifier
 
     classifier = Classifier.load(model)
-    examples = evaluated_split(read, classifier.config, split, data, kind=label_of)
-    check_labels(examples, classifier.labels, split)
-    texts, targets = zip(*examples, strict=True)
-    classifier.classify(texts[:1])  # builds the graph
+    rows = evaluated_split(read, classifier.config, split, data, iterate, kind=label_of)
+    examples = Rereadable(lambda: with_known_labels(rows, classifier.labels, split))
+    metrics = ClassificationMetrics(classifier.labels)
+    if evaluation.predictions is None:
+        classifier.classify([text for text, _ in islice(examples, 1)])  # builds the graph
 
     def classify(batch: list[str]) -> list[str]:
         return [classification.label for classification in classifier.classify(batch)]
 
-    with Stopwatch() as watch:
-        predictions, computed = results_of(classify, texts, output, model, {}, "classifying")
-    metrics, confusion = classification_metrics(targets, predictions, classifier.labels)
-    speed = {"texts": len(texts), "texts_per_second": round(computed / watch.seconds, 1)}
-    report(model, split, {**metrics, **speed}, data)
-    figure = figure_path(model, "confusion", split, data)
-    draw_confusion(classifier.labels, confusion, figure)
-    note(f"the confusion matrix is in {figure}")
+    def update(batch: Sequence[tuple[str, str]], predictions: Sequence[str]) -> None:
+        metrics.update([label for _, label in batch], predictions)
+
+    predict = predict_by_length(classify, itemgetter(0))
+    evaluated = evaluate_examples(predict, examples, itemgetter(0), update, evaluation, model, {}, "classifying")
+    counts = {"texts": metrics.texts, **evaluated.rates(texts_per_second=evaluated.computed)}
+    report(model, split, {**metrics.result(), **counts}, data, evaluation)
+    if evaluation.shard is None:
+        figure = figure_path(model, "confusion", split, data)
+        draw_confusion(classifier.labels, metrics.confusion, figure)
+        note(f"the confusion matrix is in {figure}")
 
 
 def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -> None:

@@ -1,7 +1,7 @@
 """Texts with labels as batches of token ids."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ import numpy as np
 from ...datasets import DataError
 from ...datasets.columns import Categories, Columns, Strings
 from ...datasets.files import nfc
-from ...datasets.texts import read_texts
+from ...datasets.texts import iter_texts
 from ..shared.console import note
 from ..shared.text.batches import batches_by_length, encode_texts
 from ..shared.text.tokenizers import Tokenizer
@@ -26,14 +26,22 @@ def read(config: Config, split: str) -> Columns:
     Raises:
         DataError: If the split cannot be read, or no row is left.
     """
-    rows = read_texts(config.data, split)
-    usable = ((nfc(text), nfc(label)) for text, label in rows if text.strip() and label is not None)
-    examples = Columns.of(usable, Strings, Categories)
-    if not examples:
+    return Columns.of(iterate(config, split), Strings, Categories)
+
+
+def iterate(config: Config, split: str) -> Iterator[tuple[str, str]]:
+    """Yields the rows of a split without keeping them; see `read`. Prints the number of rows left out at the end."""
+    usable = left_out = 0
+    for text, label in iter_texts(config.data, split):
+        if text.strip() and label is not None:
+            usable += 1
+            yield nfc(text), nfc(label)
+        else:
+            left_out += 1
+    if not usable:
         raise DataError(f"{config.data}: the split '{split}' has no text with a label")
-    if len(examples) < len(rows):
-        note(f"{split}: {len(rows) - len(examples)} rows without text or label are left out")
-    return examples
+    if left_out:
+        note(f"{split}: {left_out} rows without text or label are left out")
 
 
 def label_of(example: tuple[str, str]) -> str:
@@ -63,11 +71,14 @@ def labels_of(examples: dict[str, Sequence[tuple[str, str]]]) -> list[str]:
     return sorted(counts["train"])
 
 
-def check_labels(examples: Sequence[tuple[str, str]], labels: Sequence[str], split: str) -> None:
-    """Raises a `DataError` if a label of a split is not one of the model's labels."""
-    unknown = sorted({label for _, label in examples} - set(labels))
-    if unknown:
-        raise DataError(f"{split}: the model has no label '{unknown[0]}'; its labels are {', '.join(labels)}")
+def with_known_labels(
+    examples: Iterable[tuple[str, str]], labels: Sequence[str], split: str
+) -> Iterator[tuple[str, str]]:
+    """Yields examples, and raises a `DataError` at one whose label is not one of the model's labels."""
+    for text, label in examples:
+        if label not in labels:
+            raise DataError(f"{split}: the model has no label '{label}'; its labels are {', '.join(labels)}")
+        yield text, label
 
 
 def batches(

@@ -5,40 +5,63 @@ from typing import Any
 
 import numpy as np
 
+from ..shared.errors import UsageError
 
-def classification_metrics(
-    targets: Sequence[str], predictions: Sequence[str], labels: Sequence[str]
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Computes accuracy, F1 and the confusion matrix.
+
+class ClassificationMetrics:
+    """Computes accuracy and F1, part by part, from the confusion matrix.
 
     Args:
-        targets: List of strings, the gold labels.
-        predictions: List of strings, one per target.
         labels: List of strings, all labels.
 
-    Returns:
-        `(metrics, confusion)`: a dictionary of `accuracy`; `f1`, the mean over the labels that are targets or
-        predictions at least once; `f1_of`, a dictionary with the F1 of each label; and `commonest_label`, the accuracy
-        of always predicting the most frequent label. And an integer array `(targets, predictions)` of counts.
+    Attributes:
+        confusion: Integer array `(targets, predictions)` of counts.
 
     Example:
 
-    >>> from keras_recurrent.apps.classification.metrics import classification_metrics
-    >>> metrics, confusion = classification_metrics(["a", "a", "b"], ["a", "b", "b"], ["a", "b"])
-    >>> round(metrics["f1"], 3), confusion.tolist()
+    >>> from keras_recurrent.apps.classification.metrics import ClassificationMetrics
+    >>> metrics = ClassificationMetrics(["a", "b"])
+    >>> metrics.update(["a", "a"], ["a", "b"])
+    >>> metrics.update(["b"], ["b"])
+    >>> round(metrics.result()["f1"], 3), metrics.confusion.tolist()
     (0.667, [[1, 1], [0, 1]])
     """
-    index_of = {label: index for index, label in enumerate(labels)}
-    confusion = np.zeros((len(labels), len(labels)), int)
-    rows, columns = ([index_of[label] for label in side] for side in (targets, predictions))
-    np.add.at(confusion, (rows, columns), 1)
-    hits = np.diag(confusion)
-    counts = confusion.sum(axis=0) + confusion.sum(axis=1)
-    f1 = 2 * hits / np.maximum(counts, 1)
-    metrics = {
-        "accuracy": float(hits.sum() / confusion.sum()),
-        "f1": float(f1[counts > 0].mean()),
-        "f1_of": dict(zip(labels, f1.astype(float).tolist(), strict=True)),
-        "commonest_label": float(confusion.sum(axis=1).max() / confusion.sum()),
-    }
-    return metrics, confusion
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = labels
+        self.confusion = np.zeros((len(labels), len(labels)), int)
+        self._index_of = {label: index for index, label in enumerate(labels)}
+
+    @property
+    def texts(self) -> int:
+        """The number of texts."""
+        return int(self.confusion.sum())
+
+    def update(self, targets: Sequence[str], predictions: Sequence[str]) -> None:
+        """Adds gold labels and as many predictions.
+
+        Raises:
+            UsageError: If a prediction is not a label.
+        """
+        if unknown := set(predictions) - self._index_of.keys():
+            raise UsageError(f"the prediction {min(unknown)!r} is not a label; the labels are {', '.join(self.labels)}")
+        rows, columns = ([self._index_of[label] for label in side] for side in (targets, predictions))
+        np.add.at(self.confusion, (rows, columns), 1)
+
+    def result(self) -> dict[str, Any]:
+        """Computes the metrics of all texts.
+
+        Returns:
+            Dictionary of `accuracy`; `f1`, the mean over the labels that are targets or predictions at least once;
+            `f1_of`, a dictionary with the F1 of each label; and `commonest_label`, the accuracy of always predicting
+            the most frequent label.
+        """
+        hits = np.diag(self.confusion)
+        counts = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        f1 = 2 * hits / np.maximum(counts, 1)
+        return {
+            "accuracy": float(hits.sum() / self.texts),
+            "f1": float(f1[counts > 0].mean()),
+            "f1_of": dict(zip(self.labels, f1.astype(float).tolist(), strict=True)),
+            "commonest_label": float(self.confusion.sum(axis=1).max() / self.texts),
+        }

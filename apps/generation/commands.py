@@ -7,7 +7,8 @@ from typing import Any, Literal
 from ..shared.config import Length, NonNegativeFloat, PositiveFloat, PositiveInt, PositiveSamples, Samples, Seed, Share
 from ..shared.console import Stopwatch
 from ..shared.errors import UsageError
-from ..shared.verbs import Streaming, map_usable, report, stream
+from ..shared.evaluation import EvaluationOptions, report
+from ..shared.verbs import Streaming, map_usable, stream
 
 
 def evaluate(
@@ -18,12 +19,16 @@ def evaluate(
     samples: Samples = 500,
     length: Length | None = None,
     adapt: PositiveFloat | None = None,
+    evaluation: EvaluationOptions,
 ) -> None:
     """Measures how well a model predicts the characters of a split.
 
     The last line of the output is JSON: bits_per_character, perplexity (per character; line ends count as characters),
     the number of characters, and the speed. For a model of lines also `ended`, the fraction of generated lines that the
     model ends within the maximum length.
+
+    Each line of --output is the number of bits that the model needs to encode a text, a tab and the number of its
+    characters. In the mode text, the text is read once, and --output, --shard and --predictions are not supported.
 
     Args:
         model: Folder of the model.
@@ -33,26 +38,37 @@ def evaluate(
         length: Maximum number of characters of those lines. The default is the model's max_length.
         adapt: Learning rate, such as 0.1, of a second measurement in which the model keeps learning from the text that
             it has read (bits_per_character_adapted). Only for the mode text.
+        evaluation: Options of large splits.
     """
     from ..shared.text.writing import Sampling
     from ..shared.training.splits import evaluated_split
-    from . import evaluation
-    from .data import read, split_arguments
+    from .data import iterate, read, split_arguments
+    from .evaluation import adapted_bits, line_bits, text_bits, text_parts
     from .model import Generator
 
     generator = Generator.load(model)
     config = generator.config
-    texts: Any = evaluated_split(read, config, split, data, **split_arguments(config))
-    with Stopwatch() as watch:
-        bits, count = evaluation.bits(generator, texts)
-    metrics = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count), "characters": count}
-    metrics["characters_per_second"] = round(count / watch.seconds, 1)
+    if generator.has_end and adapt is not None:
+        raise UsageError("lines are independent texts; adaptation works only in the mode text")
+    if not generator.has_end and evaluation != EvaluationOptions():
+        raise UsageError(
+            "the mode text does not support --output, --shard and --predictions: the text is read from its start"
+        )
+    texts = evaluated_split(read, config, split, data, iterate, **split_arguments(config))
+    if generator.has_end:
+        bits, count, rates = line_bits(generator, texts, evaluation, model)
+    else:
+        with Stopwatch() as watch:
+            bits, count = text_bits(generator, text_parts(texts))
+        rates = {"characters_per_second": round(count / watch.seconds, 1)}
+    metrics: dict[str, Any] = {"bits_per_character": bits / count, "perplexity": 2 ** (bits / count)}
+    metrics |= {"characters": count, **rates}
     if adapt is not None:
-        metrics["bits_per_character_adapted"] = evaluation.adapted_bits(generator, texts, adapt)[0] / count
-    if generator.has_end and config.feed == "previous" and samples:
+        metrics["bits_per_character_adapted"] = adapted_bits(generator, text_parts(texts), adapt)[0] / count
+    if generator.has_end and config.feed == "previous" and samples and evaluation.predictions is None:
         lines = generator.write(length=length, sampling=Sampling(samples))
         metrics["ended"] = sum(line.ended for line in lines) / samples
-    report(model, split, metrics, data)
+    report(model, split, metrics, data, evaluation)
 
 
 def generate(

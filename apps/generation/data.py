@@ -1,7 +1,7 @@
 """Texts as batches of character ids."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -9,7 +9,7 @@ import numpy as np
 
 from ...datasets import DataError
 from ...datasets.columns import Categories, Columns, Strings
-from ...datasets.texts import read_texts
+from ...datasets.texts import iter_texts
 from ..shared.text.batches import batches_by_length, encode_texts, teacher_forcing
 from ..shared.text.ragged import Ragged
 from ..shared.text.tokenizers import END, Tokenizer
@@ -31,20 +31,32 @@ def read(config: Config, split: str) -> Any:
     Raises:
         DataError: If the split cannot be read, has no text, or in the mode `text` has labels.
     """
-    rows = read_texts(config.data, split, config.language)
+    examples = iterate(config, split)
+    return "".join(examples) if config.mode == "text" else Columns.of(examples, Strings, Categories)
+
+
+def iterate(config: Config, split: str) -> Iterator[Any]:
+    """Yields a split without keeping it: in the mode `lines` the pairs, in the mode `text` parts of the text.
+
+    See `read`.
+    """
+    rows = iter_texts(config.data, split, config.language)
     lines = ((text.replace("\x00", ""), label) for text, label in rows)
+    is_empty = True
     if config.mode == "lines":
-        lines_with_text = Columns.of((line for line in lines if line[0].strip()), Strings, Categories)
-        if not lines_with_text:
-            raise DataError(f"{config.data}: the split '{split}' is empty")
-        return lines_with_text
-    parts = ("".join(f"{text}\n" for text, _ in part) for part in iter(lambda: [*itertools.islice(lines, CHUNK)], []))
-    text = "".join(parts)
-    if not text.strip():
+        for line in lines:
+            if line[0].strip():
+                is_empty = False
+                yield line
+    else:
+        for part in iter(lambda: [*itertools.islice(lines, CHUNK)], []):
+            if any(label is not None for _, label in part):
+                raise DataError(f"{config.data}: the mode text reads one long text without labels")
+            text = "".join(f"{text}\n" for text, _ in part)
+            is_empty = is_empty and not text.strip()
+            yield text
+    if is_empty:
         raise DataError(f"{config.data}: the split '{split}' is empty")
-    if any(label is not None for _, label in rows):
-        raise DataError(f"{config.data}: the mode text reads one long text without labels")
-    return text
 
 
 def split_arguments(config: Config) -> dict[str, Any]:
@@ -62,6 +74,22 @@ def labels_of(lines: Sequence[Line]) -> list[str]:
     if len(labels) > 1 and None in labels:
         raise DataError("some lines have a label, others have none")
     return sorted(label for label in labels if label is not None)
+
+
+def check_labels(lines: Iterable[Line], labels: Sequence[str]) -> None:
+    """Checks the labels of lines.
+
+    Raises:
+        DataError: If a label is not one of `labels`, or only the lines or only the model has labels.
+    """
+    own = {label for _, label in lines}
+    unknown = {label for label in own if label is not None} - set(labels)
+    if unknown and not labels:
+        raise DataError("the lines have labels, but those of the training data have none")
+    if labels and None in own:
+        raise DataError("some lines have no label, but those of the training data have one")
+    if unknown:
+        raise DataError(f"the label '{min(unknown)}' is not in the training data")
 
 
 def chunks_of(text: str) -> list[str]:
@@ -86,16 +114,10 @@ def sequences(
         max_length: Maximum number of characters. Longer lines are cut and have no end.
 
     Raises:
-        DataError: If a label is not one of `labels`, or only the lines or only the model has labels.
+        DataError: As `check_labels` does.
     """
+    check_labels(lines, labels)
     id_of = {label: len(tokenizer) + index for index, label in enumerate(labels)}
-    unknown = {label for _, label in lines if label is not None} - set(labels)
-    if unknown and not labels:
-        raise DataError("the lines have labels, but those of the training data have none")
-    if labels and any(label is None for _, label in lines):
-        raise DataError("some lines have no label, but those of the training data have one")
-    if unknown:
-        raise DataError(f"the label '{min(unknown)}' is not in the training data")
 
     def rows() -> Iterator[list[int]]:
         for text, label in lines:

@@ -3,7 +3,7 @@
 from json import dumps
 from typing import Literal
 
-from ..shared import verbs
+from ..shared import evaluation
 from ..shared.config import PositiveInt, Seed
 from ..shared.console import Stopwatch, note
 from ..shared.verbs import Streaming, stream
@@ -22,7 +22,7 @@ def evaluate(model: str) -> None:
     """
     from .model import Experiment
 
-    verbs.report(model, "test", Experiment.load(model).measure())
+    evaluation.report(model, "test", Experiment.load(model).measure())
 
 
 def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -> None:

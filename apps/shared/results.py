@@ -38,7 +38,7 @@ class State(NamedTuple):
 
 
 class Results:
-    """Results that are written somewhere.
+    """Results that are written somewhere, or dropped.
 
     Attributes:
         state: What is written. One assignment replaces it, so that a signal never leaves a part of it.
@@ -73,12 +73,7 @@ class Results:
         )
 
     def emit(self, content: bytes) -> None:
-        """Writes lines."""
-        raise NotImplementedError
-
-    def read(self) -> bytes:
-        """Returns all lines that are written."""
-        raise NotImplementedError
+        """Writes lines. By default they are dropped."""
 
 
 class StandardOutput(Results):
@@ -89,26 +84,11 @@ class StandardOutput(Results):
         sys.stdout.flush()
 
 
-class Memory(Results):
-    """Results in memory."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.contents: list[bytes] = []
-
-    def emit(self, content: bytes) -> None:
-        self.contents.append(content)
-
-    def read(self) -> bytes:
-        return b"".join(self.contents)
-
-
 class OutputFile(Results):
     """Results in a file, with a record of what is written."""
 
     def __init__(self, path: Path, command: dict[str, Any]) -> None:
         super().__init__()
-        self.final = path
         self.is_finished = path.exists()
         self.path = path if self.is_finished else sibling(path, "unfinished")
         self.record = sibling(path, "record.json")
@@ -141,9 +121,6 @@ class OutputFile(Results):
     def emit(self, content: bytes) -> None:
         self.file.write(content)
         self.file.flush()
-
-    def read(self) -> bytes:
-        return self.final.read_bytes()
 
     def write(self, inputs: Sequence[str], results: Sequence[str | Exception]) -> None:
         super().write(inputs, results)

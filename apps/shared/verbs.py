@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import itertools
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,32 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 from ...datasets.files import lines_of, open_bytes
 from .console import progress_bar
 from .errors import UsageError
-from .models import folders, outputs
-from .results import Memory, Results, StandardOutput, checksum_of, checksum_of_file, output_file
+from .models import outputs
+from .results import Results, StandardOutput, checksum_of, checksum_of_file, output_file
 
 BATCH = 64  # inputs that are computed together
 WINDOW = 32 * BATCH  # texts that are sorted by length
 
 Result = TypeVar("Result")
-
-
-def report(folder: str, split: str, metrics: dict[str, Any], data: str | None = None) -> None:
-    """Prints the metrics of an evaluation as one line of JSON and writes them to the model's folder.
-
-    Args:
-        folder: The model's folder.
-        split: The name of the split.
-        metrics: The metrics by name.
-        data: The data set, or None if it is the one that the model was trained on.
-    """
-    print(json.dumps(metrics, ensure_ascii=False), flush=True)  # a folder that is read-only costs no result
-    folders.write_metrics(folder, split if data is None else f"{split} of {data}", metrics)
-
-
-def figure_path(folder: str, name: str, split: str, data: str | None = None) -> Path:
-    """Returns the path of an evaluation's figure in the model's folder; `split` and `data` are those of `report`."""
-    suffix = "" if data is None else f"-of-{Path(data).name}"
-    return Path(folder) / "figures" / f"{name}-{split}{suffix}.png"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,43 +87,14 @@ def stream(
     is_visible = not is_interactive and (streaming.output is not None or not sys.stdout.isatty())
     options = {"shard": streaming.shard, **options}
     with (
-        _results(streaming.output, source, model, options, StandardOutput) as results,
+        open_results(streaming.output, source, model, options, StandardOutput) as results,
         progress_bar("predicting", source.total, results.state.inputs, is_visible) as advance,
     ):
         while window := [*itertools.islice(source.items, size)]:
-            results.write(window, _compute(function, window, source.first + results.state.inputs, by_length, advance))
+            results.write(window, compute(function, window, source.first + results.state.inputs, by_length, advance))
     if results.state.failures:
         raise UsageError(f"{results.state.failures:,} of {results.state.inputs:,} inputs could not be processed")
     return results.state.inputs
-
-
-def results_of(
-    function: Callable[[list[str]], Sequence[str]],
-    texts: Sequence[str],
-    output: str | None,
-    model: str,
-    options: dict[str, Any],
-    description: str,
-) -> tuple[list[str], int]:
-    """Computes the results of texts as `stream` does, for an evaluation.
-
-    Args:
-        function: Function from a list of texts, at most `BATCH`, to a list of results without line ends.
-        texts: The texts.
-        output: File that the results are written to, or None. An interrupted evaluation is resumed.
-        model, options: See `stream`.
-        description: What the progress bar says.
-
-    Returns:
-        `(results, computed)`: the results, and how many of them an interrupted evaluation had not written.
-    """
-    source = _of_items(lambda: iter(texts))
-    with _results(output, source, model, options, Memory) as results:
-        former = results.state.inputs
-        with progress_bar(description, source.total, former) as advance:
-            while window := [*itertools.islice(source.items, WINDOW)]:
-                results.write(window, _compute(lambda batch, _: function(batch), window, 0, True, advance))
-    return results.read().decode().split("\n")[:-1], len(texts) - former
 
 
 def map_usable(function: Callable[..., Sequence[Result]], *columns: Sequence[Any]) -> list[Result | Exception]:
@@ -169,10 +120,10 @@ def map_usable(function: Callable[..., Sequence[Result]], *columns: Sequence[Any
     return [next(results) if error is None else error for error in errors]
 
 
-def _compute(
+def compute(
     function: Callable, window: list[str], index: int, by_length: bool, advance: Callable[[int], None]
-) -> list[str | Exception]:
-    """Returns the results of a window in its order."""
+) -> list[Any]:
+    """Returns the results of a window in its order; see `stream`."""
     if not by_length:
         results = function(window, index)
         advance(len(window))
@@ -186,7 +137,7 @@ def _compute(
     return results
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
     """The inputs of a process.
 
     Attributes:
@@ -202,29 +153,31 @@ class _Source(NamedTuple):
     first: int
 
 
-def _open(inputs: Sequence[str], streaming: Streaming) -> _Source:
+def _open(inputs: Sequence[str], streaming: Streaming) -> Source:
     """Returns the inputs of a command. Those of a file are checked first."""
-    shard, shards = _parse_shard(streaming.shard)
+    shard = parse_shard(streaming.shard)
     if inputs and streaming.input is not None:
         raise UsageError("give the inputs as arguments or in the file --input, not both")
     path = None if streaming.input is None else Path(streaming.input)
     if not inputs and (path is None or (path.exists() and not path.is_file() and not path.is_dir())):
         if streaming.shard is not None:
             raise UsageError("--shard requires --input with the name of a file, which every process reads")
-        return _Source(_standard_input() if path is None else _read_lines(path), None, None, 0)
-    return _of_items((lambda: iter(inputs)) if path is None else (lambda: _read_lines(path)), shard, shards)
+        return Source(_standard_input() if path is None else lines_of_file(path), None, None, 0)
+    return shard_of((lambda: iter(inputs)) if path is None else (lambda: lines_of_file(path)), shard)
 
 
-def _of_items(read: Callable[[], Iterator[str]], shard: int = 1, shards: int = 1) -> _Source:
-    """Returns a shard of the items that `read` yields. It reads all of them first."""
+def shard_of(read: Callable[[], Iterator[str]], shard: tuple[int, int]) -> Source:
+    """Returns a shard `(index, count)` of the items that `read` yields. It reads all of them first."""
+    index, count = shard
     total = checksum = 0
     for item in read():
         total, checksum = total + 1, checksum_of(item, checksum)
-    first, end = total * (shard - 1) // shards, total * shard // shards
-    return _Source(itertools.islice(read(), first, end), end - first, checksum, first)
+    first, end = total * (index - 1) // count, total * index // count
+    return Source(itertools.islice(read(), first, end), end - first, checksum, first)
 
 
-def _parse_shard(shard: str | None) -> tuple[int, int]:
+def parse_shard(shard: str | None) -> tuple[int, int]:
+    """Parses the option `shard`; None is the whole, `(1, 1)`."""
     if shard is None:
         return 1, 1
     index, _, count = shard.partition("/")
@@ -239,7 +192,7 @@ def _standard_input() -> Iterator[str]:
     return lines_of(sys.stdin.buffer, "standard input")
 
 
-def _read_lines(path: Path) -> Iterator[str]:
+def lines_of_file(path: Path) -> Iterator[str]:
     with open_bytes(path) as file:
         yield from lines_of(file, path)
 
@@ -249,8 +202,8 @@ def _checksum_of_model(folder: str) -> list[int]:
 
 
 @contextlib.contextmanager
-def _results(
-    output: str | None, source: _Source, model: str, options: dict[str, Any], otherwise: type[Results]
+def open_results(
+    output: str | None, source: Source, model: str, options: dict[str, Any], otherwise: type[Results]
 ) -> Iterator[Results]:
     """Yields the results in the file `output`, or else of the class `otherwise`, and skips the inputs that they have.
 

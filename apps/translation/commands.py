@@ -1,13 +1,16 @@
 """Translates sentences with an encoder, attention and a decoder."""
 
 import dataclasses
+from collections.abc import Sequence
+from itertools import islice
 from json import dumps
+from operator import itemgetter
 from typing import Any
 
 from ..shared.config import NonNegativeFloat, PositiveInt, Samples, Seed, Share
-from ..shared.console import Stopwatch
 from ..shared.errors import UsageError
-from ..shared.verbs import BATCH, Streaming, check_drawing, report, results_of, stream
+from ..shared.evaluation import EvaluationOptions, evaluate_examples, predict_by_length, report
+from ..shared.verbs import BATCH, Streaming, check_drawing, stream
 
 
 def evaluate(
@@ -16,49 +19,50 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     lowercase: bool = False,
-    output: str | None = None,
+    evaluation: EvaluationOptions,
     **search: Any,
 ) -> None:
     """Computes BLEU and chrF of a model's translations of a split.
 
     The last line of the output is JSON: bleu, chrf, sacrebleu's signature, the number of sentences, and the speed of
-    the search.
+    the search. Each line of --output is a translation.
 
     Args:
         model: Folder of the model.
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to translate.
         lowercase: Ignore case in the scores.
-        output: File for the translations. The same command resumes an interrupted one.
+        evaluation: Options of large splits.
         **search: Options of the search.
     """
     from ..shared.text.batches import encode_texts
-    from .data import read
-    from .metrics import translation_metrics
+    from ..shared.training.splits import Rereadable
+    from .data import iterate
+    from .metrics import TranslationMetrics
     from .model import Translator
 
     translator = Translator.load(model, **search)
     config = translator.config if data is None else dataclasses.replace(translator.config, data=data, pairs=None)
-    sources, references = read(config, split)
-    translator.translate(sources[:1])  # builds the graph
+    pairs = Rereadable(lambda: iterate(config, split))
+    metrics, sentences, tokens = TranslationMetrics(lowercase), 0, 0
+    if evaluation.predictions is None:
+        translator.translate([source for source, _ in islice(pairs, 1)])  # builds the graph
 
     def translate(batch: list[str]) -> list[str]:
-        return [translation.text for translation in translator.translate(batch)]
+        nonlocal tokens
+        texts = [translation.text for translation in translator.translate(batch)]
+        tokens += len(encode_texts(translator.target, texts).values)
+        return texts
 
-    with Stopwatch() as watch:
-        hypotheses, computed = results_of(translate, sources, output, model, search, "translating")
-    tokens = len(encode_texts(translator.target, hypotheses[len(hypotheses) - computed :]).values)
-    report(
-        model,
-        split,
-        {
-            **translation_metrics(hypotheses, references, lowercase),
-            "sentences": len(hypotheses),
-            "sentences_per_second": round(computed / watch.seconds, 1),
-            "tokens_per_second": round(tokens / watch.seconds, 1),
-        },
-        data,
-    )
+    def update(batch: Sequence[tuple[str, str]], hypotheses: Sequence[str]) -> None:
+        nonlocal sentences
+        sentences += len(batch)
+        metrics.update(hypotheses, [reference for _, reference in batch])
+
+    predict = predict_by_length(translate, itemgetter(0))
+    evaluated = evaluate_examples(predict, pairs, itemgetter(0), update, evaluation, model, search, "translating")
+    rates = evaluated.rates(sentences_per_second=evaluated.computed, tokens_per_second=tokens)
+    report(model, split, {**metrics.result(), "sentences": sentences, **rates}, data, evaluation)
 
 
 def predict(

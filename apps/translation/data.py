@@ -1,13 +1,14 @@
 """Sentence pairs as batches of token ids."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from ...datasets import DataError, read_pairs, read_pairs_file
-from ...datasets.columns import Strings
+from ...datasets import DataError
+from ...datasets.columns import Columns, Strings
+from ...datasets.pairs import iter_pairs, iter_pairs_file
 from ..shared.console import note
 from ..shared.text.batches import batches_by_length, encode_texts, teacher_forcing
 from ..shared.text.ragged import Ragged
@@ -22,14 +23,17 @@ def read(config: Config, split: str) -> tuple[Strings, Strings]:
     Raises:
         DataError: If the split cannot be read, or source and target are the same language.
     """
+    sources, targets = Columns.of(iterate(config, split), Strings, Strings).columns
+    return sources, targets
+
+
+def iterate(config: Config, split: str) -> Iterator[tuple[str, str]]:
+    """Iterates over the sentence pairs of a split without keeping them; see `read`."""
     if config.source == config.target:
         raise DataError(f"source and target are the same language, '{config.source}'")
     if config.pairs is not None:
-        pairs = read_pairs_file(config.pairs, split, config.swap)
-    else:
-        pairs = read_pairs(config.data, split, config.source, config.target)
-    sources, targets = pairs.columns
-    return sources, targets
+        return iter_pairs_file(config.pairs, split, config.swap)
+    return iter_pairs(config.data, split, config.source, config.target)
 
 
 def batches(

@@ -1,16 +1,26 @@
 """Visual question answering: answers questions about images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from json import dumps
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ..shared.console import Stopwatch, note
+from ..shared.console import note
 from ..shared.errors import UsageError
-from ..shared.verbs import Streaming, check_drawing, figure_path, map_usable, report, stream
+from ..shared.evaluation import Evaluation, EvaluationOptions, evaluate_examples, figure_path, report
+from ..shared.verbs import Streaming, check_drawing, map_usable, stream
 
 
-def evaluate(model: str, *, data: str | None = None, split: str = "test", strict: bool = False) -> None:
+def evaluate(
+    model: str,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    strict: bool = False,
+    evaluation: EvaluationOptions,
+) -> None:
     """Computes the accuracy of a model on a split, and that of baselines.
 
     Prints one line of JSON: the accuracy, the VQA accuracy (an answer is fully right if three annotators gave it), the
@@ -19,33 +29,57 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", strict
     MODEL-question and MODEL-image if they exist, trained with that --modality. An answer outside the model's vocabulary
     counts as wrong. Draws a confusion matrix into the model's folder.
 
+    Each line of --output is the name of an image, a question and the five most probable answers, separated by tabs.
+    With --predictions, MODEL-question and MODEL-image are not evaluated.
+
     Args:
         model: Folder of the trained model.
         data: Data set to evaluate on: a folder or a name. The default is the data set of the training.
         split: Split to evaluate on.
         strict: Stop at the first image that is missing, broken or without a question, instead of skipping it.
+        evaluation: Options of large splits.
     """
     from ..shared.figures import draw_confusion
     from ..shared.training.splits import evaluated_split
-    from . import evaluation
     from .data import read, with_answers
+    from .evaluation import (
+        AnswerMetrics,
+        BlindBaselines,
+        ImageQuestion,
+        confusion,
+        modality_baselines,
+        predictor,
+        questions_of,
+    )
     from .model import Answerer
 
     answerer = Answerer.load(model, strict=strict)
-    examples = with_answers(evaluated_split(read, answerer.config, split, data), split)
-    baselines = evaluation.modality_baselines(model, answerer)
-    with Stopwatch() as watch:
-        results, images = evaluation.predict_all(answerer, examples)
-    metrics = evaluation.summary(results)
-    metrics["baselines"] = evaluation.blind_baselines(model, answerer, examples)
+    questions = questions_of(with_answers(evaluated_split(read, answerer.config, split, data), split))
+    baselines = modality_baselines(model, answerer) if evaluation.predictions is None else {}
+    metrics, blind = AnswerMetrics(answerer.answers, answerer.config), BlindBaselines(model, answerer)
+
+    def update(batch: Sequence[ImageQuestion], predictions: Sequence[str]) -> None:
+        metrics.update(batch, predictions)
+        blind.update(batch)
+
+    def predict_with(
+        answerer: Answerer, update: Callable, evaluation: EvaluationOptions, description: str
+    ) -> Evaluation:
+        predict, item_of = predictor(answerer), attrgetter("item")
+        return evaluate_examples(predict, questions, item_of, update, evaluation, model, {}, description, is_named=True)
+
+    evaluated = predict_with(answerer, update, evaluation, "answering questions")
+    accuracies = blind.result()
     for modality, baseline in baselines.items():
-        baseline_results, _ = evaluation.predict_all(baseline, examples)
-        metrics["baselines"][f"{modality}_only"] = evaluation.summary(baseline_results)["accuracy"]
-    speed = {"images": images, "questions_per_second": round(len(results) / watch.seconds, 1)}
-    report(model, split, {**metrics, **speed}, data)
-    figure = figure_path(model, "confusion", split, data)
-    draw_confusion(*evaluation.confusion(results), figure)
-    note(f"confusion matrix written to {figure}")
+        own = AnswerMetrics(baseline.answers, baseline.config)
+        predict_with(baseline, own.update, replace(evaluation, output=None), f"answering with the {modality} alone")
+        accuracies[f"{modality}_only"] = own.result()["accuracy"]
+    counts = {"images": metrics.images, **evaluated.rates(questions_per_second=evaluated.computed)}
+    report(model, split, {**metrics.result(), "baselines": accuracies, **counts}, data, evaluation)
+    if evaluation.shard is None:
+        figure = figure_path(model, "confusion", split, data)
+        draw_confusion(*confusion(metrics.pairs), figure)
+        note(f"confusion matrix written to {figure}")
 
 
 def predict(model: str, *pairs: str, json: bool = False, figure: str | None = None, streaming: Streaming) -> None:

@@ -1,112 +1,192 @@
 """Accuracy by type of question and answer, and baselines that do not see the image or the question."""
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
+from ...datasets.encoded import Image
 from ...datasets.images import ImageWithQuestions, Question
-from ..shared.console import note, progress
+from ..shared.console import note
 from ..shared.errors import UsageError
+from ..shared.evaluation import Predict
 from ..shared.images.pixels import pixel_reader
 from ..shared.models.compiled import compiled
 from ..shared.models.loading import readable
+from ..shared.training.splits import Rereadable
+from ..shared.verbs import WINDOW
 from . import data
 from .answers import MEASURES
-from .model import COMMONEST, Answerer
+from .model import COMMONEST, TOP, Answerer
 
 
-class Result(NamedTuple):
-    """A question and the model's answer.
+class ImageQuestion(NamedTuple):
+    """A question about an image.
 
     Attributes:
+        image: The image.
         question: The question.
-        target: The answer of most annotators.
-        prediction: The model's answer.
-        measures: Dictionary of `accuracy`, `vqa_accuracy` and `top_5_accuracy` in [0, 1].
     """
 
+    image: Image
     question: Question
-    target: str
-    prediction: str
-    measures: dict[str, float]
+
+    @property
+    def item(self) -> str:
+        """The name of the image and the question, separated by a tab."""
+        return f"{self.image.name}\t{' '.join(self.question.text.split())}"
 
 
-def predict_all(answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> tuple[list[Result], int]:
-    """Answers all questions; each image is encoded once.
+def questions_of(examples: Sequence[ImageWithQuestions]) -> Iterable[ImageQuestion]:
+    """Returns an iterable over the questions about images."""
+    return Rereadable(lambda: (ImageQuestion(item.image, question) for item in examples for question in item.questions))
 
-    Returns:
-        `(results, images)`: one `Result` per question, and the number of images.
+
+def predictor(answerer: Answerer) -> Predict:
+    """Returns the argument `predict` of `evaluate_examples`.
+
+    A prediction are the most probable answers, at most five, separated by tabs. Each image is encoded once, or twice
+    where a window of questions ends.
     """
     config = answerer.config
-    reader = pixel_reader([example.image for example in examples], config.image_size)
-    batches = data.batches(examples, reader, answerer.tokenizer, answerer.answers, config, "test")
-    forward = compiled(lambda *inputs: answerer.model(list(inputs)), answerer.model, batches.signature[0])
-    measures: list[dict[str, float]] = []
-    predictions: list[int] = []
-    images = 0
-    for inputs, counts, weights in progress(batches, len(batches), "answering questions"):
-        is_question = weights > 0
-        logits, counts = forward(*inputs)[is_question], counts[is_question]
-        images += len(inputs[0])
-        predictions += np.argmax(logits, axis=-1).tolist()
-        columns = {measure.__name__: ops.convert_to_numpy(measure(counts, logits)).tolist() for measure in MEASURES}
-        measures += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    questions = [question for example in examples for question in example.questions]
-    results = [
-        Result(question, commonest_answer(question, config), answerer.answers[index], measured)
-        for question, index, measured in zip(questions, predictions, measures, strict=True)
-    ]
-    return results, images
+    squares, ids = answerer.core_inputs
+    signature = (squares, keras.InputSpec(dtype="int32", shape=(None,)), ids)
+    forward = compiled(lambda *inputs: answerer.model(list(inputs)), answerer.model, signature)
+
+    def predict(
+        questions: Iterator[ImageQuestion], advance: Callable[[int], None]
+    ) -> Iterator[tuple[list[ImageQuestion], list[str]]]:
+        while window := [*itertools.islice(questions, WINDOW)]:
+            examples = [
+                ImageWithQuestions(image, [item.question for item in items])
+                for image, items in itertools.groupby(window, lambda item: item.image)
+            ]
+            reader = pixel_reader([example.image for example in examples], config.image_size)
+            batches = data.batches(examples, reader, answerer.tokenizer, answerer.answers, config, "test")
+            remaining = iter(window)
+            for inputs, _, weights in batches:
+                order = np.argsort(-forward(*inputs)[weights > 0], axis=-1, kind="stable")[:, :TOP]
+                advance(len(order))
+                lines = ["\t".join(answerer.answers[index] for index in row) for row in order]
+                yield [*itertools.islice(remaining, len(lines))], lines
+
+    return predict
 
 
-def commonest_answer(question: Question, config: Any) -> str:
-    """Returns the answer of most annotators."""
-    return data.answer_counts(question, config).most_common(1)[0][0]
+class AnswerMetrics:
+    """Computes the accuracy of answers, part by part, in total and by type of question and answer.
+
+    Args:
+        answers: The answers of the vocabulary.
+        config: The options of the question answerer.
+
+    Attributes:
+        images: The number of images, if the questions about an image follow each other.
+        pairs: How often each pair of a target and the most probable answer occurs.
+    """
+
+    def __init__(self, answers: Sequence[str], config: Any) -> None:
+        self.config = config
+        self.answers = answers
+        self.images = 0
+        self.pairs: Counter[tuple[str, str]] = Counter()
+        self._index_of = {answer: index for index, answer in enumerate(answers)}
+        self._last: Image | None = None
+        self._totals = _Means()
+        self._groups: dict[str, dict[str, _Means]] = {"by_question_type": {}, "by_answer_type": {}}
+
+    def update(self, questions: Sequence[ImageQuestion], predictions: Sequence[str]) -> None:
+        """Adds questions, and for each one the most probable answers, separated by tabs.
+
+        Raises:
+            UsageError: If an answer is not in the vocabulary, or there are too few.
+        """
+        targets = [data.answer_counts(item.question, self.config) for item in questions]
+        counts = np.stack([data.target_counts(target, self._index_of) for target in targets])
+        # Logits of the same order: the measures depend on nothing else.
+        logits = np.zeros((len(questions), len(self.answers)), "float32")
+        for row, prediction in enumerate(predictions):
+            answers = prediction.split("\t")
+            if len(answers) != min(TOP, len(self.answers)):
+                raise UsageError(
+                    f"expected {min(TOP, len(self.answers))} answers with tabs between, got {prediction!r}"
+                )
+            for rank, answer in enumerate(answers):
+                if answer not in self._index_of:
+                    raise UsageError(f"the prediction {answer!r} is not an answer of the model")
+                logits[row, self._index_of[answer]] = TOP - rank
+        measures = np.stack([ops.convert_to_numpy(measure(counts, logits)) for measure in MEASURES], axis=1)
+        for item, target, prediction, row in zip(questions, targets, predictions, measures, strict=True):
+            self.images += item.image is not self._last
+            self._last = item.image
+            best, (commonest, _) = prediction.split("\t")[0], *target.most_common(1)
+            kinds = data.question_type(item.question), data.answer_type(commonest)
+            for group, kind in zip(self._groups.values(), kinds, strict=True):
+                group.setdefault(kind, _Means()).add(row)
+            self._totals.add(row)
+            # A correct prediction that ties with another answer of the annotators is the target.
+            self.pairs[best if row[0] else commonest, best] += 1
+
+    def result(self) -> dict[str, Any]:
+        """Returns the means of the measures and the number of questions, in total and by type."""
+        totals = self._totals.result()
+        for name, group in self._groups.items():
+            # There may be hundreds of first words; only the most frequent are reported.
+            largest = sorted(group, key=lambda kind: -group[kind].count)[:20]
+            totals[name] = {kind: group[kind].result() for kind in largest}
+        return totals
 
 
-def summary(results: Sequence[Result]) -> dict[str, Any]:
-    """Returns the means of the measures and the number of questions, in total and by type of question and answer."""
-    totals = _means(results)
-    for name, type_of in (
-        ("by_question_type", lambda result: data.question_type(result.question)),
-        ("by_answer_type", lambda result: data.answer_type(result.target)),
-    ):
-        groups: dict[str, list[Result]] = {}
-        for result in results:
-            groups.setdefault(type_of(result), []).append(result)
-        # There may be hundreds of first words; only the most frequent are reported.
-        largest = sorted(groups, key=lambda kind: -len(groups[kind]))[:20]
-        totals[name] = {kind: _means(groups[kind]) for kind in largest}
-    return totals
+class _Means:
+    """Means of `MEASURES`."""
+
+    def __init__(self) -> None:
+        self.sums = np.zeros(len(MEASURES))
+        self.count = 0
+
+    def add(self, row: np.ndarray) -> None:
+        self.sums += row
+        self.count += 1
+
+    def result(self) -> dict[str, Any]:
+        means = zip(MEASURES, self.sums / self.count, strict=True)
+        return {**{measure.__name__: round(float(mean), 4) for measure, mean in means}, "questions": self.count}
 
 
-def _means(results: Sequence[Result]) -> dict[str, Any]:
-    measures = {name: _mean(result.measures[name] for result in results) for name in results[0].measures}
-    return {**measures, "questions": len(results)}
+class BlindBaselines:
+    """Computes the accuracy of the most common answer in the training data, and of that to each type of question.
 
+    Args:
+        folder: The model's folder.
+        answerer: The model.
+    """
 
-def blind_baselines(folder: str, answerer: Answerer, examples: Sequence[ImageWithQuestions]) -> dict[str, float]:
-    """Returns the accuracy of the most common answer in the training data, and of that to each type of question."""
-    with readable(Path(folder) / COMMONEST):
-        by_type = dict(json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8")))
-    commonest = answerer.answers[0]
-    questions = [question for example in examples for question in example.questions]
-    counts = [data.answer_counts(question, answerer.config) for question in questions]
+    def __init__(self, folder: str, answerer: Answerer) -> None:
+        with readable(Path(folder) / COMMONEST):
+            self.by_type = dict(json.loads((Path(folder) / COMMONEST).read_text(encoding="utf-8")))
+        self.commonest = answerer.answers[0]
+        self.config = answerer.config
+        self.hits = np.zeros(2, int)
+        self.count = 0
 
-    def accuracy(answer_to: Callable[[Question], str]) -> float:
-        return _mean(
-            own[answer_to(question)] == max(own.values()) for question, own in zip(questions, counts, strict=True)
-        )
+    def update(self, questions: Sequence[ImageQuestion]) -> None:
+        """Adds questions."""
+        for _, question in questions:
+            counts = data.answer_counts(question, self.config)
+            guesses = self.commonest, self.by_type.get(data.question_type(question), self.commonest)
+            self.hits += [counts[guess] == max(counts.values()) for guess in guesses]
+            self.count += 1
 
-    return {
-        "commonest_answer": accuracy(lambda question: commonest),
-        "commonest_answer_of_type": accuracy(lambda question: by_type.get(data.question_type(question), commonest)),
-    }
+    def result(self) -> dict[str, float]:
+        """Returns the accuracies by the names of the baselines."""
+        names = "commonest_answer", "commonest_answer_of_type"
+        return {name: round(float(hits / self.count), 4) for name, hits in zip(names, self.hits, strict=True)}
 
 
 def modality_baselines(folder: str, answerer: Answerer) -> dict[str, Answerer]:
@@ -134,26 +214,22 @@ def modality_baselines(folder: str, answerer: Answerer) -> dict[str, Answerer]:
     return models
 
 
-def confusion(results: Sequence[Result], classes: int = 20) -> tuple[list[str], np.ndarray]:
+def confusion(pairs: Counter[tuple[str, str]], classes: int = 20) -> tuple[list[str], np.ndarray]:
     """Returns the confusion matrix of the most frequent answers; all others count as "(other)".
 
-    A correct prediction that ties with another answer of the annotators is the target.
-
     Args:
-        results: The results.
+        pairs: How often each pair of a target and a prediction occurs.
         classes: Positive integer, the maximum number of answers.
 
     Returns:
         `(answers, table)`: the answers, and an integer array `(targets, predictions)` of counts.
     """
-    targets = [result.prediction if result.measures["accuracy"] else result.target for result in results]
-    answers = [answer for answer, _ in Counter(targets).most_common(classes)]
+    targets: Counter[str] = Counter()
+    for (target, _), count in pairs.items():
+        targets[target] += count
+    answers = [answer for answer, _ in targets.most_common(classes)]
     indices = {answer: index for index, answer in enumerate(answers)}
     table = np.zeros((len(answers) + 1, len(answers) + 1), int)
-    for target, result in zip(targets, results, strict=True):
-        table[indices.get(target, -1), indices.get(result.prediction, -1)] += 1
+    for (target, prediction), count in pairs.items():
+        table[indices.get(target, -1), indices.get(prediction, -1)] += count
     return [*answers, "(other)"], table
-
-
-def _mean(values: Iterable[float]) -> float:
-    return round(float(np.mean(list(values))), 4)

@@ -136,6 +136,42 @@ def check_rows():
 
 
 @pytest.fixture
+def evaluate_in_shards(tmp_path, capsys):
+    """`evaluate_in_shards(app, folder, split="val")`: the lines of the output of an evaluation.
+
+    Asserts that the outputs of two shards are that output, and that their metrics are those of the evaluation.
+    """
+
+    def evaluate_in_shards(app, folder, split="val"):
+        def evaluate(*options):
+            assert cli.main([app, "evaluate", str(folder), "--split", split, *map(str, options)]) == 0
+            metrics = json.loads(capsys.readouterr().out)
+            return {name: value for name, value in metrics.items() if not name.endswith("_per_second")}
+
+        outputs = {part: tmp_path / f"{part.replace('/', '-')}.{app}" for part in ("1/1", "1/2", "2/2")}
+        whole = evaluate("--output", outputs["1/1"])
+        for part in ("1/2", "2/2"):
+            assert evaluate("--shard", part, "--output", outputs[part])["shard"] == part
+        text = outputs["1/1"].read_text()
+        predictions = tmp_path / f"predictions.{app}"
+        predictions.write_text(outputs["1/2"].read_text() + outputs["2/2"].read_text())
+        if app == "generation":  # of sums of float32, which depend on the batch; `ended` is of the model alone
+            rows = [[line.split("\t") for line in part.splitlines()] for part in (text, predictions.read_text())]
+            assert [row[1] for row in rows[0]] == [row[1] for row in rows[1]]
+            assert [float(row[0]) for row in rows[0]] == pytest.approx([float(row[0]) for row in rows[1]], rel=1e-5)
+            whole.pop("ended")
+        else:
+            assert predictions.read_text() == text
+        assert evaluate("--predictions", predictions) == {
+            **{name: value if not isinstance(value, float) else pytest.approx(value) for name, value in whole.items()},
+            "predictions": str(predictions),
+        }
+        return text.splitlines()
+
+    return evaluate_in_shards
+
+
+@pytest.fixture
 def eagerly():
     """Functions of TensorFlow run without being traced, which takes longer than a few steps of a small model."""
     tf.config.run_functions_eagerly(True)

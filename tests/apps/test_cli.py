@@ -262,6 +262,8 @@ def test_all_verbs_on_a_folder_of_ones_own(data, saved, exported, eagerly, call,
     again = json.loads(call("translation", "evaluate", folder, "--lowercase", "--output", hypotheses).stdout)
     assert again["bleu"] == metrics["bleu"]
     assert hypotheses.read_text().count("\n") == 48
+    scored = json.loads(call("translation", "evaluate", folder, "--lowercase", "--predictions", hypotheses).stdout)
+    assert (scored["bleu"], scored["chrf"], scored["sentences"]) == (metrics["bleu"], metrics["chrf"], 48)
 
     texts = ["ein Hund schläft hier.", "ein Kind\u2028rennt dort."]
     beam = ["--beam-size", "50"]  # more than there are tokens

@@ -2,14 +2,16 @@
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ....datasets import DataError
 from ....datasets.columns import Columns
 from .batches import slices
+
+Example = TypeVar("Example")
 
 
 def training_splits(
@@ -76,9 +78,35 @@ def checksum(*parts: Any) -> int:
     return result
 
 
+class Rereadable(Iterable[Example]):
+    """Examples that are read each time they are iterated over, and are not kept.
+
+    Args:
+        read: Function that iterates over the examples.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.training.splits import Rereadable
+    >>> examples = Rereadable(lambda: iter("ab"))
+    >>> [*examples], [*examples]
+    (['a', 'b'], ['a', 'b'])
+    """
+
+    def __init__(self, read: Callable[[], Iterator[Example]]) -> None:
+        self.read = read
+
+    def __iter__(self) -> Iterator[Example]:
+        return self.read()
+
+
 def evaluated_split(
-    read: Callable[[Any, str], Sequence], config: Any, split: str, data: str | None = None, **options: Any
-) -> Sequence:
+    read: Callable[[Any, str], Sequence],
+    config: Any,
+    split: str,
+    data: str | None = None,
+    iterate: Callable[[Any, str], Iterator] | None = None,
+    **options: Any,
+) -> Any:
     """Reads the examples of a split to evaluate a model on.
 
     The split `validation` of the model's own data set is what `training_splits` held out, if it did.
@@ -88,6 +116,8 @@ def evaluated_split(
         config: The model's configuration.
         split: The split's name.
         data: A data set; the default is the model's own.
+        iterate: Function like `read` that returns an iterator. The examples are then `Rereadable` and not in memory,
+            except for those that were held out. None reads a sequence.
         **options: The arguments `ordered` and `kind` of `training_splits`.
 
     Raises:
@@ -97,4 +127,4 @@ def evaluated_split(
         config = dataclasses.replace(config, data=data, validation_split=None)
     if split == "validation" and config.validation_split is not None:
         return training_splits(read, config, **options)[split]
-    return read(config, split)
+    return read(config, split) if iterate is None else Rereadable(lambda: iterate(config, split))

@@ -2,11 +2,12 @@ import math
 
 import numpy as np
 import pytest
-from keras_recurrent.apps.captioning.metrics import caption_metrics, caption_reward, caption_tokens
-from keras_recurrent.apps.translation.metrics import translation_metrics
+from keras_recurrent.apps.captioning.metrics import CaptionMetrics, caption_metrics, caption_reward, caption_tokens
+from keras_recurrent.apps.translation.metrics import TranslationMetrics, translation_metrics
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
+from sacrebleu.metrics import BLEU, CHRF
 
 WORDS = ["a", "man", "man's", "kızı", "हिन्दी", "3"]  # few, so that long n-grams match, too
 
@@ -170,7 +171,7 @@ def test_tokens(text, tokens):
     ("hypotheses", "references", "message"),
     [
         (["a"], [["a"], ["b"]], "1 captions and 2 lists"),
-        ([], [], "must not be empty"),
+        ([], [], "There is no caption"),
         (["a", "b"], [["a"], []], "none for the image at index 1"),
     ],
 )
@@ -209,3 +210,25 @@ def test_caption_reward():
     assert reward(0, "A dog walks here!") == pytest.approx(cider_d + bleu / 2)
     assert reward(0, "a dog runs") < reward(0, "a dog runs here")
     assert reward(1, "") == pytest.approx(math.exp(1 - 3) / 2 * (1 * 1 * 1 * 1) ** (1 / 4), rel=1e-6)
+
+
+def test_translations_part_by_part_are_scored_as_a_whole():
+    generator = np.random.default_rng(0)
+    rows = [[" ".join(generator.choice([*"abcd", "Ab."], 9)) for _ in range(2)] for _ in range(50)]
+    hypotheses, references = map(list, zip(*rows, strict=True))
+    for lowercase in (False, True):
+        metrics = TranslationMetrics(lowercase)
+        for part in (slice(0, 1), slice(1, 40), slice(40, 50)):
+            metrics.update(hypotheses[part], references[part])
+        result, bleu = metrics.result(), BLEU(lowercase=lowercase)
+        assert result["bleu"] == bleu.corpus_score(hypotheses, [references]).score
+        assert result["chrf"] == CHRF(lowercase=lowercase).corpus_score(hypotheses, [references]).score
+        assert result["signature"] == str(bleu.get_signature())
+
+
+def test_captions_part_by_part_are_scored_as_a_whole():
+    hypotheses, references = corpus(30, seed=5)
+    metrics = CaptionMetrics(references)
+    for part in (slice(0, 1), slice(1, 20), slice(20, 30)):
+        metrics.update(hypotheses[part], references[part])
+    assert metrics.result() == pytest.approx(caption_metrics(hypotheses, references))

@@ -245,13 +245,18 @@ def test_options_that_do_not_go_together(config, tmp_path, options, message):
 
 
 @pytest.mark.rest
-def test_evaluate_and_predict_on_the_command_line(saved, eagerly, pictures, tmp_path, capsys):
+def test_evaluate_and_predict_on_the_command_line(saved, eagerly, pictures, evaluate_in_shards, tmp_path, capsys):
     assert cli.main(["captioning", "evaluate", str(saved), "--split", "val"]) == 0
     metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert metrics["bleu_4"] > 95
     assert metrics["images"] == 24
     assert 6 <= metrics["distinct_captions"] <= 12
     assert "true" not in metrics
+    lines = evaluate_in_shards("captioning", saved)
+    assert len(lines) == 24
+    for line in lines:
+        name, caption = line.split("\t")
+        assert caption in expected(name)
 
     broken = tmp_path / "some"
     broken.mkdir()

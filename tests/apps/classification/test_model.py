@@ -13,6 +13,7 @@ from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.classification import data, model
 from keras_recurrent.apps.classification.config import Config
 from keras_recurrent.apps.shared.text.tokenizers import END, fit_tokenizer
+from keras_recurrent.datasets.texts import read_texts
 
 WHO = ["the cook", "my aunt", "a child", "our neighbour"]
 HOW = {"glad": ["smiles", "laughs", "sings"], "sad": ["cries", "sobs", "sighs"]}
@@ -220,7 +221,7 @@ def test_data_that_cannot_be_learned(name, tmp_path, capsys):
 
 
 @pytest.mark.rest
-def test_command_line(saved, moods, tmp_path, capsys):
+def test_command_line(saved, moods, evaluate_in_shards, tmp_path, capsys):
     assert cli.main(["classification", "predict", str(saved), "a child sings here .", "my aunt sobs ."]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows] == ["glad", "sad"] and rows[0][2] == "a child sings here ."
@@ -232,6 +233,7 @@ def test_command_line(saved, moods, tmp_path, capsys):
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["accuracy"] == metrics["f1"] == 1 and metrics["commonest_label"] == 0.5 and metrics["texts"] == 24
     assert (saved / "figures" / "confusion-val.png").exists()
+    assert evaluate_in_shards("classification", saved) == [label for _, label in read_texts(moods, "val")]
     (tmp_path / "val.tsv").write_text(table([("a", "angry")]))
     assert cli.main(["classification", "evaluate", str(saved), "--data", str(tmp_path), "--split", "val"]) == 2
     assert "the model has no label 'angry'" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.generation import data, evaluation, model
 from keras_recurrent.apps.generation.config import Config
 from keras_recurrent.apps.shared.errors import TrainingError, UsageError
+from keras_recurrent.apps.shared.evaluation import EvaluationOptions
 from keras_recurrent.apps.shared.models import outputs
 from keras_recurrent.apps.shared.text.tokenizers import END, START, LiteralCharacterTokenizer
 from keras_recurrent.apps.shared.text.writing import Sampling
@@ -105,7 +106,7 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     generator = load(verse)
     text = data.read(generator.config, "test")
     assert text == 8 * VERSE
-    bits, count = evaluation.bits(generator, text)
+    bits, count = evaluation.text_bits(generator, [text])
     ids = np.array(generator.tokenizer.encode(text))
     logits, _ = generator.model.read(ids[np.newaxis, :-1], generator.model.initial_state(1))
     logits = np.array(logits[0], "float64")
@@ -115,7 +116,10 @@ def test_bits_of_a_long_text_are_those_of_one_reading(verse, monkeypatch):
     np.testing.assert_allclose(bits, expected, rtol=1e-4)
     assert bits / count < 1
     monkeypatch.setattr(evaluation, "CHUNK", 17)
-    np.testing.assert_allclose(evaluation.bits(generator, text)[0], bits, rtol=1e-4)
+    parts = [text[first : first + 23] for first in range(0, len(text), 23)]
+    again, same_count = evaluation.text_bits(generator, parts)
+    assert same_count == count
+    np.testing.assert_allclose(again, bits, rtol=1e-4)
 
 
 @pytest.mark.rest
@@ -123,9 +127,9 @@ def test_bits_of_a_long_text_that_is_learned_from(verse, tmp_path, capsys):
     generator = load(verse)
     before = generator.model.get_weights()
     text = 12 * "the mat sat on the cat and the dog.\n"  # "and" is new
-    bits, count = evaluation.bits(generator, text)
+    bits, count = evaluation.text_bits(generator, [text])
     for rate, low, high in ((1e-9, 0.999, 1.001), (0.3, 0.2, 0.8)):
-        adapted, same_count = evaluation.adapted_bits(generator, text, rate)
+        adapted, same_count = evaluation.adapted_bits(generator, [text], rate)
         assert same_count == count and low < adapted / bits < high
     assert all(np.array_equal(x, y) for x, y in zip(generator.model.get_weights(), before, strict=True))
     assert cli.main(["generation", "evaluate", str(verse), "--adapt", "0.1"]) == 0
@@ -133,10 +137,15 @@ def test_bits_of_a_long_text_that_is_learned_from(verse, tmp_path, capsys):
     assert metrics["bits_per_character_adapted"] < 1.1 * metrics["bits_per_character"]
 
 
-def test_lines_are_not_adapted_to(hello):
-    generator = load(hello)
-    with pytest.raises(UsageError, match="only in the mode text"):
-        evaluation.adapted_bits(generator, "hello", 0.1)
+def test_lines_are_not_adapted_to(hello, capsys):
+    assert cli.main(["generation", "evaluate", str(hello), "--adapt", "0.1"]) == 2
+    assert "only in the mode text" in capsys.readouterr().err
+
+
+@pytest.mark.rest
+def test_a_long_text_has_no_shards(verse, capsys):
+    assert cli.main(["generation", "evaluate", str(verse), "--shard", "1/2"]) == 2
+    assert "the mode text does not support --output, --shard and --predictions" in capsys.readouterr().err
 
 
 @pytest.mark.rest
@@ -149,13 +158,16 @@ def test_what_is_followed_is_what_is_written(verse):
 
 
 @pytest.mark.rest
-def test_bits_of_lines(names):
+def test_bits_of_lines(names, evaluate_in_shards):
     generator = load(names)
     lines = data.read(generator.config, "test")
-    bits, count = evaluation.bits(generator, lines)
+    bits, count, _ = evaluation.line_bits(generator, lines, EvaluationOptions(), str(names))
     assert count == sum(len(text) + 1 for text, _ in lines)
     probabilities = [guess.probability for text, label in lines for guess in generator.follow(text, label)]
     np.testing.assert_allclose(bits, -np.log2(probabilities).sum(), rtol=1e-3)
+    rows = [line.split("\t") for line in evaluate_in_shards("generation", names, "test")]
+    assert [int(count) for _, count in rows] == [len(text) + 1 for text, _ in lines]
+    assert sum(float(own) for own, _ in rows) == pytest.approx(bits)
 
 
 @pytest.mark.rest

@@ -10,7 +10,7 @@ import time
 import pytest
 from keras_recurrent.apps.shared import console, results
 from keras_recurrent.apps.shared.errors import UsageError
-from keras_recurrent.apps.shared.verbs import BATCH, WINDOW, Streaming, results_of, stream
+from keras_recurrent.apps.shared.verbs import BATCH, WINDOW, Streaming, stream
 from keras_recurrent.datasets import DataError
 from keras_recurrent.datasets.files import decode_lines
 
@@ -147,18 +147,6 @@ def test_shards_write_files(run, file, tmp_path):
     assert "".join(output.read_text() for output in outputs) == EXPECTED
     with pytest.raises(UsageError, match=r"1\.txt was written with another shard"):
         run(input=file, shard="2/2", output=outputs[0])
-
-
-def test_an_evaluation_is_resumed(run, model, tmp_path):
-    def compute(output, function=upper):
-        return results_of(lambda texts: function(texts, 0), LINES, output, str(model), {}, "evaluating")
-
-    assert compute(None) == (EXPECTED.splitlines(), len(LINES))
-    output = str(tmp_path / "output.txt")
-    with pytest.raises(KeyboardInterrupt):
-        compute(output, killed_at(40, KeyboardInterrupt()))
-    assert compute(output) == (EXPECTED.splitlines(), len(LINES) - WINDOW)
-    assert compute(output) == (EXPECTED.splitlines(), 0)
 
 
 def test_failed_inputs_are_reported(run, tmp_path, capsys):

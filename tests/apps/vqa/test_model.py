@@ -2,17 +2,19 @@ import dataclasses
 import itertools
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps import cli, load
-from keras_recurrent.apps.shared.errors import ModelFolderError
+from keras_recurrent.apps.shared.errors import ModelFolderError, UsageError
 from keras_recurrent.apps.shared.images.backbones import configured_backbone
 from keras_recurrent.apps.shared.text.tokenizers import fit_tokenizer
 from keras_recurrent.apps.vqa import data, evaluation, model
 from keras_recurrent.apps.vqa.config import Config
-from keras_recurrent.datasets import DataError
+from keras_recurrent.datasets import DataError, encoded
+from keras_recurrent.datasets.images import Question
 from keras_recurrent.layers.fusion import FUSIONS
 
 from .conftest import questions_of
@@ -216,7 +218,7 @@ def test_unusable_images_and_questions_in_an_export(exported, check_rows, pairs)
 
 
 @pytest.mark.rest
-def test_evaluate(saved, asked, eagerly, tmp_path, capsys):
+def test_evaluate(saved, asked, eagerly, evaluate_in_shards, tmp_path, capsys):
     folder = tmp_path / "answers"
     shutil.copytree(saved, folder)
     beside = tmp_path / "answers-question"
@@ -249,6 +251,12 @@ def test_evaluate(saved, asked, eagerly, tmp_path, capsys):
     assert "image_only" not in metrics["baselines"]
     assert "--modality image --output answers-image" in captured.err
     assert (folder / "figures" / "confusion-val.png").read_bytes().startswith(b"\x89PNG")
+    shutil.rmtree(beside)
+    lines = evaluate_in_shards("vqa", folder)
+    assert len(lines) == 96
+    image, question, answer, *others = lines[0].split("\t")
+    assert image.startswith("val-") and question == "Which colour is it?"
+    assert answer in image and len(others) == 4
 
 
 @pytest.mark.rest
@@ -314,15 +322,29 @@ def test_each_image_has_a_question(saved, eagerly, pairs):
             answer(tf.constant(images[:count], tf.string, shape=(count,)), tf.constant(questions[:1]))
 
 
-def test_confusion():
-    def result(right, answer, accuracy):
-        return evaluation.Result(None, right, answer, {"accuracy": accuracy})
-
-    results = [result("red", "red", 1.0)] * 5 + [result("red", "mauve", 0.0)] * 3 + [result("blue", "red", 0.0)]
-    results.append(result("blue", "green", 1.0))  # as many said green
-    answers, table = evaluation.confusion(results, classes=2)
-    assert answers == ["red", "blue", "(other)"]
+def test_answers_are_measured_part_by_part():
+    image, other = (encoded.Image(name, Path(name)) for name in ("a.png", "b.png"))
+    rows = [
+        *[(image, ["red"], "red\tmauve\tgreen")] * 5,
+        *[(image, ["red"], "mauve\tgreen\tred")] * 3,
+        (other, ["blue"], "red\tmauve\tgreen"),  # not in the vocabulary
+        (other, ["blue", "green", "green", "blue"], "green\tred\tmauve"),  # as many said green
+    ]
+    questions = [evaluation.ImageQuestion(own, Question("What is it?", answers)) for own, answers, _ in rows]
+    predictions = [prediction for *_, prediction in rows]
+    metrics = evaluation.AnswerMetrics(["red", "mauve", "green"], Config())
+    for part in (slice(0, 7), slice(7, 10)):
+        metrics.update(questions[part], predictions[part])
+    result = metrics.result()
+    assert (metrics.images, result["questions"], result["accuracy"], result["top_5_accuracy"]) == (2, 10, 0.6, 0.9)
+    assert result["by_question_type"]["what is"]["questions"] == 10
+    answers, table = evaluation.confusion(metrics.pairs, classes=2)
+    assert answers == ["red", "blue", "(other)"]  # of two that are as frequent, the first one
     assert table.tolist() == [[5, 0, 3], [1, 0, 0], [0, 0, 1]]
+    with pytest.raises(UsageError, match="the prediction 'pink' is not an answer of the model"):
+        metrics.update(questions[:1], ["pink\tred\tgreen"])
+    with pytest.raises(UsageError, match="expected 3 answers"):
+        metrics.update(questions[:1], ["red"])
 
 
 def test_validation_needs_answers(asked, tmp_path):
