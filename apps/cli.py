@@ -19,7 +19,7 @@ import docstring_parser
 import jsonargparse
 
 from .. import __version__
-from ..export_formats import FORMATS
+from ..export_formats import FORMATS, Format
 from . import APPS, load, recipes
 from .shared.allocator import keep_freed_memory
 from .shared.backends import BACKENDS, choose_backend, import_backend, require_tensorflow
@@ -29,7 +29,8 @@ from .shared.errors import USER_ERRORS, UsageError
 from .shared.models import folders, outputs
 from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
 
-EXPORT_FORMATS = {**FORMATS, "web": FORMATS["onnx"]}  # a page runs an ONNX file
+# A page runs an ONNX file. A model's folder with smaller weights needs no converter.
+EXPORT_FORMATS = {**FORMATS, "web": FORMATS["onnx"], "keras": Format("", ("float16", "int8"))}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +123,7 @@ def _make_absolute(options: dict[str, Any]) -> None:
 
 
 def _export(
+    config_class: Any,
     *,
     model: str,
     format: str,
@@ -135,18 +137,20 @@ def _export(
 
     `python FOLDER/runner.py ARGUMENT...` runs an export in the format onnx, litert or openvino. It requires only NumPy,
     the runtime, and Pillow for images. The format web is a page for browsers; `python -m http.server -d FOLDER` or any
-    other file server serves it.
+    other file server serves it. The format keras is a folder like the model's own, with smaller weights; every command
+    reads it.
     """
-    if quantize not in (None, *EXPORT_FORMATS[format].quantizations):
-        formats = [name for name, (_, quantizations) in EXPORT_FORMATS.items() if quantize in quantizations]
-        raise UsageError(f"--quantize {quantize} requires --format {alternatives(formats)}")
-    if format != "web" and runtime is not None:
-        raise UsageError("--runtime requires --format web")
-    require_tensorflow()
+    _check_export(format, quantize, runtime)
     default = "-".join(["export", *([format] if format != "saved_model" else []), *([quantize] if quantize else [])])
     folder = outputs.output_folder(os.path.join(model, default) if to is None else to)
-    mark = {"saved_model": "saved_model.pb", "web": "runner.js"}.get(format, "runner.py")
+    mark = {"saved_model": "saved_model.pb", "web": "runner.js", "keras": "config.yaml"}.get(format, "runner.py")
     outputs.check_new(folder, overwrite, mark)
+    if format == "keras":
+        quantized = importlib.import_module(".shared.models.quantized", __package__)
+        quantized.write_quantized(folder, model, config_class, quantize, overwrite, **search)
+        note(f"the model is in {folder if to is None else to}")
+        return
+    require_tensorflow()
     trained = load(model, **search)
     if format == "saved_model":
         trained.export(folder, overwrite)
@@ -175,6 +179,17 @@ def _add_recipe(parser: jsonargparse.ArgumentParser, app: str, verb: str) -> Non
             help=f"Recipe with values for the options below: {alternatives(names)}. `keras-recurrent recipes` "
             "describes them.",
         )
+
+
+def _check_export(format: str, quantize: str | None, runtime: str | None) -> None:
+    """Raises a `UsageError` if options of an export contradict each other."""
+    if quantize not in (None, *EXPORT_FORMATS[format].quantizations):
+        formats = [name for name, (_, quantizations) in EXPORT_FORMATS.items() if quantize in quantizations]
+        raise UsageError(f"--quantize {quantize} requires --format {alternatives(formats)}")
+    if format != "web" and runtime is not None:
+        raise UsageError("--runtime requires --format web")
+    if format == "keras" and quantize is None:
+        raise UsageError("--format keras requires --quantize float16 or int8")
 
 
 def _train_parser(app: str, config_class: Any) -> jsonargparse.ArgumentParser:
@@ -213,13 +228,14 @@ def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
         "--format",
         type=OptionType(Literal[*EXPORT_FORMATS]),
         default="saved_model",
-        help="Format. onnx, litert and openvino require the extra of that name, web requires onnx.",
+        help="Format. onnx, litert and openvino require the extra of that name, web requires onnx. keras requires "
+        "--quantize.",
     )
     parser.add_argument(
         "--quantize",
         type=OptionType(Literal[*FORMATS["onnx"].quantizations] | None),
         default=None,
-        help="Type of the stored weights; the default is float32. float16 halves the file, int8 is a quarter of it.",
+        help="Type of the stored weights; the default is float32. float16 halves the file, int8 about quarters it.",
     )
     parser.add_argument(
         "--runtime",
@@ -411,7 +427,8 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
     config_class = importlib.import_module(f".{name}.config", __package__).Config
     verb, options = _parse_verb(name, commands, config_class, arguments[1:] or ["--help"])
     backend = options.pop("backend")
-    choose_backend("tensorflow" if verb == "export" and backend is None else backend)
+    needs_tensorflow = verb == "export" and options["format"] != "keras"
+    choose_backend("tensorflow" if needs_tensorflow and backend is None else backend)
     if "model" in options:
         folders.read_config(options["model"], name)  # fails before TensorFlow is imported
     if verb == "train":
@@ -420,7 +437,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
             raise UsageError(contradiction)
         return functools.partial(_train, config_class, **options)
     if verb == "export":
-        return functools.partial(_export, **options)
+        return functools.partial(_export, config_class, **options)
     return _bind(getattr(commands, verb), options)
 
 
