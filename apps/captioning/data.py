@@ -17,7 +17,7 @@ from ..shared.images.usable import usable_examples
 from ..shared.text.batches import encode_texts, length_batches, teacher_forcing
 from ..shared.text.ragged import Ragged
 from ..shared.text.tokenizers import Tokenizer
-from ..shared.training.batches import EpochBatches, slices, threaded_map
+from ..shared.training.batches import EpochBatches, order_of_epochs, slices, threaded_map
 from ..shared.training.devices import share
 from .config import Config
 
@@ -78,7 +78,7 @@ def batches(
     sizes = [len(part) for count in counts for part in slices(range(count), captions_per_row)]
     batch_size = images_per_batch(config.batch_size, float(np.mean(sizes)))
 
-    def epoch_batches(epoch):
+    def order(epoch):
         generator = np.random.default_rng([config.seed, epoch])
         images, captions = np.arange(len(examples)), ids
         if is_training:
@@ -88,15 +88,20 @@ def batches(
             _Row(i, part) for i, own in zip(images, captions, strict=True) for part in slices(own, captions_per_row)
         ]
         parts = _parts(rows, batch_size, generator if is_training else None, by_length)
-        return threaded_map(lambda part: row_batch([rows[index] for index in part]), parts, THREADS)
+        return [[rows[index] for index in part] for part in parts]
 
-    def row_batch(rows):
-        rows += [_Row(rows[0].image, [])] * (own.rounded(len(rows)) - len(rows))
+    def batch(rows):
+        rows = rows + [_Row(rows[0].image, [])] * (own.rounded(len(rows)) - len(rows))
         weights = [[1.0] * len(row.captions) for row in rows]
         images = read_images(own.of(np.array([row.image for row in rows])))
         return caption_batch(images, [row.captions for row in rows], weights, max(sizes), config)
 
-    return EpochBatches(epoch_batches, batch_signature(read_images), lambda epoch: math.ceil(len(sizes) / batch_size))
+    order_of = order_of_epochs(order, split)
+    return EpochBatches(
+        lambda epoch: threaded_map(batch, order_of(epoch), THREADS),
+        batch_signature(read_images),
+        lambda epoch: math.ceil(len(sizes) / batch_size),
+    )
 
 
 def _encode(examples: Sequence[CaptionedImage], tokenizer: Tokenizer, max_length: int) -> list[list[np.ndarray]]:

@@ -13,7 +13,7 @@ from ...datasets.files import nfc
 from ...datasets.texts import iter_texts
 from ..shared.console import note
 from ..shared.text.batches import batches_by_length, encode_texts
-from ..shared.text.tokenizers import Tokenizer
+from ..shared.text.tokenizers import SpacedTexts, Tokenizer
 from ..shared.training.batches import EpochBatches
 from .config import Config
 
@@ -82,12 +82,18 @@ def with_known_labels(
 
 
 def batches(
-    examples: Sequence[tuple[str, str]], tokenizer: Tokenizer, labels: Sequence[str], config: Config, split: str
+    texts: Iterable[str] | SpacedTexts,
+    targets: Sequence[str],
+    tokenizer: Tokenizer,
+    labels: Sequence[str],
+    config: Config,
+    split: str,
 ) -> EpochBatches:
     """Batches of texts of similar length, in a new order each epoch for the split `train`.
 
     Args:
-        examples: Pairs `(text, label)`.
+        texts: Strings, which may be prepared for the tokenizer.
+        targets: The label of each text.
         tokenizer: The tokenizer.
         labels: List of strings, the labels of the model.
         config: The `Config`.
@@ -98,13 +104,13 @@ def batches(
         `(batch,)`, 1, or with `config.class_weights` in training such that all labels have the same total weight.
     """
     index_of = {label: index for index, label in enumerate(labels)}
-    indices = np.array([index_of[label] for _, label in examples], "int32")
-    ids = encode_texts(tokenizer, (text for text, _ in examples), config.max_length)
+    indices = np.array([index_of[label] for label in targets], "int32")
+    ids = encode_texts(tokenizer, texts, config.max_length)
     if split == "train" and (count := np.sum(ids.lengths == config.max_length)):
         note(f"train: {count} texts have max_length tokens, {config.max_length}, or are cut there")
-    weights = np.ones(len(examples), "float32")
+    weights = np.ones(len(targets), "float32")
     if config.class_weights and split == "train":
-        weight_of = len(examples) / len(labels) / np.bincount(indices, minlength=len(labels))
+        weight_of = len(targets) / len(labels) / np.bincount(indices, minlength=len(labels))
         weights = weight_of[indices].astype("float32")
 
     def make_batch(batch: np.ndarray) -> Any:

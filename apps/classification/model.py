@@ -16,7 +16,7 @@ from ...layers.types import Tensor
 from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import IDS, TrainedModel
 from ..shared.text.batches import encode_padded
-from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer
+from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer, prepare
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
@@ -173,15 +173,19 @@ def train(config: Config, folder: str | Path) -> Classifier:
     """
     keras.utils.set_random_seed(config.seed)
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
-    examples = training_splits(data.read, config, kind=data.label_of)
+    examples: Any = training_splits(data.read, config, kind=data.label_of)
     labels = data.labels_of(examples)
-    tokenizer = fit_tokenizer((text for text, _ in examples["train"]), config, "the texts have")
+    checksum_of_data = checksum(*examples.values())
+    texts, targets = examples.pop("train").columns  # its strings need not stay in memory
+    texts = prepare(texts, config)
+    tokenizer = fit_tokenizer(texts, config, "the texts have")
     model = build(config, len(tokenizer), len(labels))
-    batches = {split: data.batches(examples[split], tokenizer, labels, config, split) for split in examples}
+    batches = {"train": data.batches(texts, targets, tokenizer, labels, config, "train")}
+    texts, targets = examples.pop("validation").columns
+    batches["validation"] = data.batches(texts, targets, tokenizer, labels, config, "validation")
+    del texts
     classifier = Classifier(config, model, tokenizer, labels)
     classifier.save_assets(folder)
-    checksum_of_data = checksum(*examples.values())
-    del examples
     fit(
         model,
         # The mean over the texts, not over their weights: a batch without rare labels would get a larger step.

@@ -16,7 +16,7 @@ from ..shared.images.usable import usable_examples
 from ..shared.text.batches import encode_texts
 from ..shared.text.ragged import bucketed
 from ..shared.text.tokenizers import Tokenizer
-from ..shared.training.batches import EpochBatches, slices, threaded_map
+from ..shared.training.batches import EpochBatches, order_of_epochs, slices, threaded_map
 from ..shared.training.devices import share
 from .config import Config
 
@@ -195,6 +195,7 @@ def batches(
         keras.InputSpec(dtype="float32", shape=(None, len(answers) + 2)),
         keras.InputSpec(dtype="float32", shape=(None,)),
     )
+    order_of = order_of_epochs(order, split)
     return EpochBatches(
-        lambda epoch: threaded_map(batch, order(epoch), THREADS), signature, lambda epoch: len(order(epoch))
+        lambda epoch: threaded_map(batch, order_of(epoch), THREADS), signature, lambda epoch: len(order_of(epoch))
     )

@@ -1,13 +1,12 @@
 """Token ids as padded batches of texts of similar length."""
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backends import uses_xla
-from ..training.batches import EpochBatches, computed_ahead, slices
+from ..training.batches import EpochBatches, order_of_epochs, slices
 from ..training.devices import share
 from .ragged import Ragged, bucketed
 from .tokenizers import END, PADDING, START, SpacedTexts, chunks
@@ -157,7 +156,7 @@ def batches_by_length(
 
     def batch_of(indices: np.ndarray) -> Any:
         if is_static:
-            rows = config.batch_size if batch_tokens is None else batch_tokens // bucketed(lengths[indices].max())
+            rows = config.batch_size if batch_tokens is None else batch_tokens // int(bucketed(lengths[indices].max()))
             indices = np.pad(indices, (0, max(0, rows - len(indices))), constant_values=-1)
         return own.of_batch(make_batch(own.filled(indices)))
 
@@ -165,5 +164,5 @@ def batches_by_length(
         generator = np.random.default_rng([config.seed, epoch]) if split == "train" else None
         return length_batches(lengths, config.batch_size, generator, batch_tokens)
 
-    order_of = computed_ahead(order) if split == "train" else functools.lru_cache(1)(order)
+    order_of = order_of_epochs(order, split)
     return EpochBatches(lambda epoch: map(batch_of, order_of(epoch)), signature, lambda epoch: len(order_of(epoch)))

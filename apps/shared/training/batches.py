@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -143,6 +144,17 @@ def computed_ahead(function: Callable[[int], Result]) -> Callable[[int], Result]
         return futures.setdefault(epoch, pool.submit(function, epoch))
 
     return result
+
+
+def order_of_epochs(order: Callable[[int], Result], split: str) -> Callable[[int], Result]:
+    """Returns a function of the epoch that keeps the order of its examples.
+
+    Args:
+        order: Function from the epoch to the order of its examples, the same one for all epochs except in the split
+            `train`, for which the next one is computed ahead.
+        split: The name of the split.
+    """
+    return computed_ahead(order) if split == "train" else functools.lru_cache(1)(order)
 
 
 def slices(items: Any, size: int) -> list[Any]:

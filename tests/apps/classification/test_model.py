@@ -140,7 +140,8 @@ def test_padding_and_company_change_nothing(saved):
 def test_long_texts_are_cut_alike_in_training_and_after(config, saved):
     classifier = load(saved, max_length=4)
     texts = [("a child sings by the sea .", "glad"), ("a child sings in the garden .", "sad")]
-    batches = data.batches(texts, classifier.tokenizer, classifier.labels, classifier.config, "val")
+    columns = zip(*texts, strict=True)
+    batches = data.batches(*columns, classifier.tokenizer, classifier.labels, classifier.config, "val")
     ((tokens, labels, _),) = batches
     assert tokens.shape == (2, 4) and (tokens[0] == tokens[1]).all() and labels.tolist() == [0, 1]
     first, second = classifier.explain([text for text, _ in texts])
@@ -148,11 +149,11 @@ def test_long_texts_are_cut_alike_in_training_and_after(config, saved):
 
 
 def test_class_weights(config, moods):
-    texts = [("x", "glad")] * 3 + [("y", "sad")]
-    tokenizer = fit_tokenizer([text for text, _ in texts], config, "the texts have")
+    texts, targets = ["x"] * 3 + ["y"], ["glad"] * 3 + ["sad"]
+    tokenizer = fit_tokenizer(texts, config, "the texts have")
     weighted = dataclasses.replace(config, class_weights=True)
     for split, expected in (("train", {0: 2 / 3, 1: 2.0}), ("validation", {0: 1.0, 1: 1.0})):
-        ((_, labels, weights),) = data.batches(texts, tokenizer, ["glad", "sad"], weighted, split)
+        ((_, labels, weights),) = data.batches(texts, targets, tokenizer, ["glad", "sad"], weighted, split)
         found = dict(zip(labels.tolist(), weights.tolist(), strict=True))
         assert found == pytest.approx(expected)
 

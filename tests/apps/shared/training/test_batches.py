@@ -1,7 +1,9 @@
 import threading
+import time
 
 import numpy as np
-from keras_recurrent.apps.shared.training.batches import computed_ahead
+import pytest
+from keras_recurrent.apps.shared.training.batches import computed_ahead, order_of_epochs
 from keras_recurrent.apps.shared.training.splits import checksum
 from keras_recurrent.datasets.columns import Columns, Strings
 
@@ -37,3 +39,19 @@ def test_checksums_of_training_data():
     assert values == [checksum(*part) for part in parts]
     assert values[0] == values[1] and len(set(values)) == 5
     assert checksum(iter([1, 2])) == checksum([1, 2]) != checksum(np.array([2, 1]))
+
+
+@pytest.mark.parametrize(("split", "expected"), [("train", {0, 1}), ("validation", {0})])
+def test_the_order_of_an_epoch_is_computed_once(split, expected):
+    epochs = []
+
+    def order(epoch):
+        epochs.append(epoch)
+        return [epoch]
+
+    order_of = order_of_epochs(order, split)
+    assert order_of(0) == order_of(0) == [0]
+    deadline = time.monotonic() + 10
+    while set(epochs) != expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sorted(epochs) == sorted(expected)
