@@ -26,6 +26,7 @@ from .shared.backends import BACKENDS, choose_backend, import_backend, require_t
 from .shared.config import NonNegativeInt, SearchConfig
 from .shared.console import note
 from .shared.errors import USER_ERRORS, UsageError
+from .shared.memory import is_out_of_memory
 from .shared.models import folders, outputs
 from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
 
@@ -60,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         note("stopped")
         return 130
     except Exception as error:
-        # The names of TensorFlow, and the message of JAX.
-        is_memory = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-        if not is_memory and "RESOURCE_EXHAUSTED" not in str(error):
+        if not is_out_of_memory(error):
             raise
         note("not enough memory; lower the sizes of the layers, the batches or the search")
         return 2

@@ -12,7 +12,7 @@ from .console import Stopwatch, progress_bar
 from .errors import UsageError
 from .models import folders
 from .results import Results
-from .verbs import BATCH, WINDOW, compute, lines_of_file, open_results, parse_shard, shard_of
+from .verbs import BATCH, compute, lines_of_file, open_results, parse_shard, shard_of, window_size
 
 Example = TypeVar("Example")
 
@@ -141,18 +141,21 @@ def _update_from(
         raise UsageError(f"{path} has more lines than the {count:,} examples")
 
 
-def predict_by_length(function: Callable[[list[str]], Sequence[str]], text_of: Callable[[Any], str]) -> Predict:
+def predict_by_length(
+    function: Callable[[list[str]], Sequence[str]], text_of: Callable[[Any], str], batch_size: int = BATCH
+) -> Predict:
     """Returns the argument `predict` of `evaluate_examples` for texts, of which those of similar length are batched.
 
     Args:
-        function: Function from a list of texts, at most `BATCH`, to their predictions.
+        function: Function from a list of texts, a batch, to their predictions.
         text_of: Function from an example to its text.
+        batch_size: Maximum number of texts per batch.
     """
 
     def predict(examples: Iterator[Any], advance: Callable[[int], None]) -> Iterator[tuple[list[Any], Sequence[str]]]:
-        while window := [*itertools.islice(examples, WINDOW)]:
+        while window := [*itertools.islice(examples, window_size(batch_size))]:
             texts = [*map(text_of, window)]
-            yield window, compute(lambda batch, _: function(batch), texts, 0, True, advance)
+            yield window, compute(lambda batch, _: function(batch), texts, 0, True, advance, batch_size)
 
     return predict
 

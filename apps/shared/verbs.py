@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 from ...datasets.files import lines_of, open_bytes
 from .console import progress_bar
 from .errors import UsageError
+from .memory import BATCH
 from .models import outputs
 from .results import Results, StandardOutput, checksum_of, checksum_of_file, output_file
 
-BATCH = 64  # inputs that are computed together
-WINDOW = 32 * BATCH  # texts that are sorted by length
+WINDOW = 32 * BATCH  # texts that are sorted by length, if they are computed in batches of `BATCH`
 
 Result = TypeVar("Result")
 
@@ -58,20 +58,22 @@ def stream(
     model: str,
     options: dict[str, Any],
     by_length: bool = True,
+    batch_size: int = BATCH,
 ) -> int:
     """Computes the results of a command's inputs and writes them in the order of the inputs, in constant memory.
 
     At a terminal each line is computed before the next one is typed.
 
     Args:
-        function: Function from a list of inputs, at most `BATCH`, and the index of the first one among all inputs, to
-            a list of results without the last line end. A result that is an exception is reported on standard error.
+        function: Function from a list of inputs, a batch, and the index of the first one among all inputs, to a list
+            of results without the last line end. A result that is an exception is reported on standard error.
         inputs: The inputs in the command's arguments. Without any, the lines of the input file or standard input.
         streaming: The options of the command.
         model: The model's folder.
         options: The options that determine the results. An interrupted command is resumed only with the same ones.
         by_length: Whether texts of similar length are batched. The index is then that of the first text of their
             window.
+        batch_size: Maximum number of inputs per batch.
 
     Returns:
         The number of results.
@@ -83,7 +85,7 @@ def stream(
     """
     source = _open(inputs, streaming)
     is_interactive = source.total is None and streaming == Streaming() and sys.stdin.isatty()
-    size = 1 if is_interactive else WINDOW if by_length else BATCH
+    size = 1 if is_interactive else window_size(batch_size) if by_length else batch_size
     is_visible = not is_interactive and (streaming.output is not None or not sys.stdout.isatty())
     options = {"shard": streaming.shard, **options}
     with (
@@ -91,7 +93,8 @@ def stream(
         progress_bar("predicting", source.total, results.state.inputs, is_visible) as advance,
     ):
         while window := [*itertools.islice(source.items, size)]:
-            results.write(window, compute(function, window, source.first + results.state.inputs, by_length, advance))
+            index = source.first + results.state.inputs
+            results.write(window, compute(function, window, index, by_length, advance, batch_size))
     if results.state.failures:
         raise UsageError(f"{results.state.failures:,} of {results.state.inputs:,} inputs could not be processed")
     return results.state.inputs
@@ -120,8 +123,18 @@ def map_usable(function: Callable[..., Sequence[Result]], *columns: Sequence[Any
     return [next(results) if error is None else error for error in errors]
 
 
+def window_size(batch_size: int) -> int:
+    """Returns how many texts are sorted by length together: those of as many batches as `WINDOW` has."""
+    return WINDOW // BATCH * batch_size
+
+
 def compute(
-    function: Callable, window: list[str], index: int, by_length: bool, advance: Callable[[int], None]
+    function: Callable,
+    window: list[str],
+    index: int,
+    by_length: bool,
+    advance: Callable[[int], None],
+    batch_size: int = BATCH,
 ) -> list[Any]:
     """Returns the results of a window in its order; see `stream`."""
     if not by_length:
@@ -131,7 +144,7 @@ def compute(
     from .text.batches import map_by_length
 
     results = [""] * len(window)
-    for position, result in map_by_length(lambda texts: function(texts, index), window, BATCH):
+    for position, result in map_by_length(lambda texts: function(texts, index), window, batch_size):
         results[position] = result
         advance(1)
     return results

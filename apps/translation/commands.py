@@ -59,7 +59,7 @@ def evaluate(
         sentences += len(batch)
         metrics.update(hypotheses, [reference for _, reference in batch])
 
-    predict = predict_by_length(translate, itemgetter(0))
+    predict = predict_by_length(translate, itemgetter(0), translator.writer.batch_size())
     evaluated = evaluate_examples(predict, pairs, itemgetter(0), update, evaluation, model, search, "translating")
     rates = evaluated.rates(sentences_per_second=evaluated.computed, tokens_per_second=tokens)
     report(model, split, {**metrics.result(), "sentences": sentences, **rates}, data, evaluation)
@@ -125,7 +125,9 @@ def predict(
     sampled = {"samples": samples, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     options = {"json": json, "prefix": prefix, **sampled, **search}
     # The samples depend on the position in the input, and the drawing is of the first sentence.
-    stream(translate, texts, streaming, model, options, by_length=not samples and alignment is None)
+    by_length = not samples and alignment is None
+    batch_size = translator.writer.batch_size() if by_length else BATCH
+    stream(translate, texts, streaming, model, options, by_length, batch_size)
     if drawing is not None:
         raise UsageError(f"there was no sentence to draw into {alignment}")
 

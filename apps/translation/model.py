@@ -152,9 +152,16 @@ class Translator(TrainedModel):
             for first, tokens, score in zip(ids[:, 0], best["tokens"], best["scores"], strict=True)
         ]
 
-    def translate_sorted(self, texts: Sequence[str], batch_size: int = 64) -> Iterator[tuple[int, Translation]]:
-        """Translates sentences in batches of similar length, and yields `(index, translation)`."""
-        return map_by_length(self.translate, texts, batch_size)
+    def translate_sorted(
+        self, texts: Sequence[str], batch_size: int | None = None
+    ) -> Iterator[tuple[int, Translation]]:
+        """Translates sentences in batches of similar length, and yields `(index, translation)`.
+
+        Args:
+            texts: List of sentences.
+            batch_size: Sentences per batch. None is 64, or on a GPU as many as its free memory allows.
+        """
+        return map_by_length(self.translate, texts, batch_size or self.writer.batch_size())
 
     def explain(self, texts: Sequence[str], prefix: str = "", sampling: Sampling | None = None) -> list[dict[str, Any]]:
         """Translates a list of sentences and returns several translations of each with their tokens and alignments.

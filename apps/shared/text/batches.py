@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import uses_xla
+from ..memory import BATCH, in_halves
 from ..training.batches import EpochBatches, order_of_epochs, slices
 from ..training.devices import share
 from .ragged import Ragged, bucketed
@@ -61,13 +62,13 @@ def teacher_forcing(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     return inputs, targets, (targets != PADDING).astype("float32")
 
 
-def map_by_length(function: Callable, texts: Sequence[str], batch_size: int = 64) -> Iterator[tuple[int, Any]]:
+def map_by_length(function: Callable, texts: Sequence[str], batch_size: int = BATCH) -> Iterator[tuple[int, Any]]:
     """Applies a function of a list of texts to batches of texts of similar length.
 
     Args:
         function: Function from a list of texts to a list of results.
         texts: List of strings.
-        batch_size: Positive integer, texts per batch.
+        batch_size: Positive integer, texts per batch. A batch for which there is not enough memory is divided.
 
     Yields:
         `(index, result)` for each text, in the order of the lengths.
@@ -80,7 +81,7 @@ def map_by_length(function: Callable, texts: Sequence[str], batch_size: int = 64
     """
     order = np.argsort([len(text) for text in texts], kind="stable")
     for indices in slices(order, batch_size):
-        yield from zip(indices, function([texts[index] for index in indices]), strict=True)
+        yield from zip(indices, in_halves(function, [texts[index] for index in indices]), strict=True)
 
 
 def length_batches(

@@ -11,8 +11,10 @@ from ....layers.loop import cut
 from ....layers.types import Tensor
 from ..config import SearchConfig
 from ..errors import UsageError
+from ..memory import batch_size
 from .tokenizers import Tokenizer
 
+LOGITS = 8  # copies of a hypothesis's logits in memory; in XLA's figures for a CPU, 4 to 7
 MAX_DRAWS = 2**24  # tokens that are sampled at once
 
 
@@ -65,6 +67,10 @@ class Writer:
         self.model = model
 
     @property
+    def _beam_size(self) -> int:
+        return min(self.config.beam_size, len(self.tokenizer))
+
+    @property
     def limits(self) -> dict[str, Any]:
         """The arguments that `ConditionalLM.search` and `ConditionalLM.sample` share."""
         config = self.config
@@ -84,12 +90,18 @@ class Writer:
         """
         return self.model.search(
             source,
-            beam_size=min(self.config.beam_size, len(self.tokenizer)),
+            beam_size=self._beam_size,
             max_length=self.config.max_length,
             beta=self.config.coverage_penalty,
             **self.limits,
             **limits,
         )
+
+    def batch_size(self) -> int:
+        """Returns how many sources to search together; see `memory.batch_size`."""
+        # The logits, and the tokens and attention weights before and after hypotheses are selected.
+        numbers = LOGITS * len(self.tokenizer) + 2 * self.config.max_length**2
+        return batch_size(4 * self._beam_size * numbers)
 
     def best(self, source: Tensor) -> dict[str, Tensor]:
         """Returns the `tokens` `(batch, steps)`, padded with 0, and the `scores` `(batch,)` of the best hypotheses."""

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from keras_recurrent.apps import load
+from keras_recurrent.apps.shared import memory
 from keras_recurrent.apps.shared.errors import ModelFolderError, TrainingError, UsageError
 from keras_recurrent.apps.shared.models import outputs
 from keras_recurrent.apps.shared.text.batches import encode_padded
@@ -116,6 +117,14 @@ def test_batch_of_translations_is_each_alone(saved):
     assert together[0] == ("", 0)
     assert translator.translate([]) == []
     assert dict(translator.translate_sorted(texts, batch_size=2)).keys() == set(range(len(texts)))
+
+
+def test_a_search_has_as_many_sentences_as_memory_allows(saved, monkeypatch):
+    writer, sizes = load(saved).writer, []
+    for free in (None, 2**20, 2**40):
+        monkeypatch.setattr(memory, "free_memory", lambda free=free: free)
+        sizes.append(writer.batch_size())
+    assert sizes == [memory.BATCH, 16, memory.MAX_BATCH]
 
 
 def test_explanations_hold_all_that_is_known(saved, eagerly):
