@@ -24,8 +24,8 @@ Times are medians of calls in turns, each until the device has finished; the cal
 On a CPU, the script can be tried with small sizes:
 
     python benchmarks/gpu.py --minutes 40 --shapes 4x6x8 --runs 3 --multi30k multi30k \\
-        --translation-options="--epochs 2 --batch-size 4000 --embedding-dim 8 --encoder-units 8 --decoder-units 8" \\
-        --questions-options="--epochs 2 --batch-size 256 --question-units 8 --fusion-units 8"
+        --translation-options="--epochs 2 --batch-size 1000 --vocabulary-size 500 --decoder-units 8 --beam-size 2" \\
+        --questions-options="--batch-size 256 --question-units 8 --fusion-units 8"
 """
 
 import argparse
