@@ -54,7 +54,7 @@ def _run(*arguments):
 def _train(app, unit, arguments, options):
     """Runs the command `train` of an app, and emits its epochs and what it measured; returns the model's folder."""
     folder, trace = Path(options.folder) / app, Path(options.folder) / f"{app}-trace"
-    with traced_training(trace, epoch=2, first=2, steps=20), _watched_training(app, unit) as rates:
+    with traced_training(trace, epoch=2, first=2, steps=10), _watched_training(app, unit) as rates:
         _run(app, "train", *arguments, "--output", str(folder))
     minutes = (time.perf_counter() - START) / 60
     with open(folder / "history.csv", encoding="utf-8", newline="") as file:

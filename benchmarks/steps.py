@@ -151,26 +151,27 @@ def read_steps(folder):
     trace = jax.profiler.ProfileData.from_file(str(paths[-1]))
     lines = [(plane.name, line.name, _intervals(line)) for plane in trace.planes for line in plane.lines]
     host = next(intervals for _, _, intervals in lines if STEP in intervals)
-    device = min((plane for plane, _, _ in lines if plane.startswith("/device:")), default=None)
-    computing = [
+    device = min((plane for plane, _, _ in lines if plane.startswith("/device:GPU")), default=None)
+    computing = _union(
         interval
         for plane, line, intervals in lines
         for name, of_name in intervals.items()
         # On a CPU, threads of XLA are the device.
-        if plane == device or (device is None and line.startswith("tf_XLA") and name.startswith("ThunkExecutor"))
+        if (plane == device and line.startswith("Stream"))
+        or (device is None and line.startswith("tf_XLA") and name.startswith("ThunkExecutor"))
         for interval in of_name
-    ]
+    )
     data, reads, compilations = (_of_names(host, names) for names in ((DATA,), READS, (COMPILATION,)))
     ends = sorted(end for _, _, intervals in lines for _, end in intervals.get(COMPLETE, ()))
     # On a CPU, the event of a read ends before the thread waits.
     starts = np.unique([start for intervals in host.values() for start, _ in intervals] + ends[-1:])
     reads = [(start, starts[min(np.searchsorted(starts, end), len(starts) - 1)]) for start, end in reads]
+    waits = [_union(intervals) for intervals in (data, reads, compilations)]
     steps = []
     for window in zip([host[STEP][0][0], *ends], ends, strict=False):
-        idle = 1 - _share(computing, window)
-        others = (_share(intervals, window) for intervals in (data, reads, compilations))
         count = sum(window[0] <= start < window[1] for start, _ in reads)
-        steps.append(Step((window[1] - window[0]) / 1e9, idle, *others, count))
+        shares = (_share(intervals, window) for intervals in waits)
+        steps.append(Step((window[1] - window[0]) / 1e9, 1 - _share(computing, window), *shares, count))
     return steps
 
 
@@ -187,15 +188,17 @@ def _of_names(intervals, names):
     return [interval for name in intervals if any(part in name for part in names) for interval in intervals[name]]
 
 
+def _union(intervals):
+    """Returns the union of intervals as disjoint ones, an array `(intervals, 2)`."""
+    ordered = np.array(sorted(intervals), float).reshape(-1, 2)
+    ends = np.maximum.accumulate(ordered[:, 1])
+    firsts = np.flatnonzero(np.append(True, ordered[1:, 0] > ends[:-1])[: len(ordered)])
+    return np.stack([ordered[firsts, 0], np.append(ends[firsts[1:] - 1], ends[-1:])], axis=1)
+
+
 def _share(intervals, window):
-    """Returns the share of a window that intervals, which may overlap, cover."""
-    first, last = window
-    covered, end = 0, first
-    for start, stop in sorted(intervals):
-        start, stop = max(start, end), min(stop, last)
-        if start < stop:
-            covered, end = covered + stop - start, stop
-    return float(covered / (last - first))
+    """Returns the share of a window that disjoint intervals cover."""
+    return float(np.diff(np.clip(intervals, *window)).sum() / (window[1] - window[0]))
 
 
 def summarize(steps):
