@@ -263,8 +263,8 @@ class FilmFusion(Fusion):
         X = relu(conv_1x1(X_in))
         X_out = X + relu((1 + scale) * normalize(conv_3x3(X)) + shift)    with [scale; shift] = W q
 
-    `normalize` is batch normalization, over the images in the first block and over the questions in the others. The
-    result is the maximum over the map, for each unit, of
+    `normalize` is batch normalization, over the images in the first block and over the questions in the others, without
+    those whose positions are all masked. The result is the maximum over the map, for each unit, of
 
         relu(conv_1x1(X_out))
 
@@ -326,7 +326,12 @@ class FilmFusion(Fusion):
         for index in range(self.blocks):
             scale, shift = modulations[:, 2 * index], modulations[:, 2 * index + 1]
             cells = self.narrow[index](cells)
-            normalized = self.normalizations[index](self.wide[index](cells))
+            # The empty questions that fill a batch must not change the statistics of the others.
+            mask = None
+            if index and question.mask is not None:
+                mask = ops.any(question.mask, axis=1)[:, None, None]
+                mask = ops.logical_and(mask, ops.ones_like(cells[..., 0], dtype="bool"))
+            normalized = self.normalizations[index](self.wide[index](cells), mask=mask)
             if index == 0:  # from here on the features depend on the question
                 cells, normalized = _per_question((cells, normalized), owners)
             cells = cells + ops.relu((1 + scale) * normalized + shift)

@@ -257,6 +257,20 @@ def test_film_learns_with_the_statistics_of_its_batch(arrays, assert_close):
     assert_close(model(values), found, atol=1e-4)
 
 
+def test_film_learns_without_the_empty_questions_that_fill_a_batch(arrays, assert_close):
+    image, question = arrays
+    fusion, owners = FilmFusion(UNITS), np.arange(BATCH)
+    expected = fusion(*tensors(arrays), owners, training=True)
+    moving = [ops.convert_to_numpy(weight) for weight in fusion.non_trainable_weights]
+    for weight in fusion.non_trainable_weights:
+        weight.assign(ops.ones_like(weight) if weight.name == "moving_variance" else ops.zeros_like(weight))
+    filled = Memory(*(np.concatenate([array, np.zeros_like(array)]) for array in question))
+    outputs = fusion(*tensors((image, filled)), np.append(owners, [0] * BATCH), training=True)
+    assert_close(outputs[:BATCH], expected)
+    for weight, value in zip(fusion.non_trainable_weights, moving, strict=True):
+        assert_close(weight, value)
+
+
 def test_film_needs_a_square():
     image = Memory((2, 8, IMAGE), (2, 8), (2, IMAGE))
     with pytest.raises(ValueError, match=r"must form a square\. Received: 8 cells"):
