@@ -6,6 +6,7 @@ gradient and clipping are those of the whole batch. Each process reads its own r
 
 import contextlib
 import dataclasses
+import importlib.util
 import math
 import os
 import re
@@ -125,20 +126,65 @@ def _connect(hosts: str, host: int | None) -> None:
 
     if jax.distributed.is_initialized():  # by a launcher, such as Ray
         return
-    arguments: dict[str, Any] = {}
-    if hosts != "auto":
+    local_devices = None
+    if hosts == "auto":
+        first, count, host, local_devices = _detect_hosts()
+        addresses = [f"process {index}" for index in range(count)]
+    else:
         addresses = hosts.split(",")
         if host is None:
             raise UsageError("--hosts requires --host, the index of this host among them, from 0")
         if host >= len(addresses):
             raise UsageError(f"--host {host}: there are {len(addresses)} hosts, the first one is 0")
         first = addresses[0] if ":" in addresses[0] else f"{addresses[0]}:{PORT}"
-        _meet(first, addresses, host)
-        arguments = {"coordinator_address": first, "num_processes": len(addresses), "process_id": host}
+    _meet(first, addresses, host)
     try:
-        jax.distributed.initialize(**arguments, initialization_timeout=TIMEOUT)
+        jax.distributed.initialize(
+            first,
+            len(addresses),
+            host,
+            local_devices,
+            cluster_detection_method="deactivate",  # it would use one device of each host
+            initialization_timeout=TIMEOUT,
+        )
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"the hosts {hosts} are not connected: {first_line(error)}") from error
+
+
+def _detect_hosts() -> tuple[str, int, int, list[int] | None]:
+    """Reads the environment of Slurm, Open MPI or Kubernetes.
+
+    Returns:
+        The address of the first process, the number of processes, the index of this one, and the indices of its
+        devices. They are None if it uses all devices that it sees.
+
+    Raises:
+        UsageError: If there is no such environment.
+        TrainingError: If the environment is not complete.
+    """
+    from jax._src.clusters import ClusterEnv  # `initialize` calls it, but aborts the process if a host does not answer
+
+    if "KUBERNETES_SERVICE_HOST" in os.environ and importlib.util.find_spec("kubernetes") is None:
+        raise UsageError("--hosts auto in Kubernetes requires the package kubernetes")
+    try:
+        first, count, index, local = ClusterEnv.auto_detect_unset_distributed_params(
+            None, None, None, None, None, TIMEOUT
+        )
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        raise TrainingError(f"--hosts auto cannot read the environment: {first_line(error)}") from error
+    if first is None:
+        raise UsageError(
+            "--hosts auto requires srun of Slurm, mpirun of Open MPI, or Kubernetes; otherwise name the hosts"
+        )
+    environment = os.environ.get
+    if "OMPI_COMM_WORLD_LOCAL_SIZE" in os.environ:
+        is_alone = environment("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
+    else:
+        is_alone = environment("SLURM_NTASKS") == environment("SLURM_STEP_NUM_NODES")
+    # A launcher that gives each process a GPU of its own hides the others.
+    if is_alone or len(environment("CUDA_VISIBLE_DEVICES", "0,1").split(",")) == 1:
+        local = None
+    return first, count, index, local
 
 
 def _meet(first: str, addresses: list[str], host: int) -> None:
@@ -153,7 +199,7 @@ def _meet(first: str, addresses: list[str], host: int) -> None:
         while True:
             try:
                 with socket.create_connection((name, int(port)), timeout=1) as connection:
-                    connection.sendall(bytes([host]))
+                    connection.sendall(host.to_bytes(4))
                     connection.settimeout(max(deadline - time.monotonic(), 1))
                     if connection.recv(1):
                         return
@@ -170,8 +216,10 @@ def _meet(first: str, addresses: list[str], host: int) -> None:
             try:
                 connection = stack.enter_context(server.accept()[0])
                 connection.settimeout(5)
-                connections[connection.recv(1)[0]] = connection
-            except (IndexError, OSError):  # of a port scanner, or no connection
+                index = int.from_bytes(connection.recv(4))
+                if 0 < index < len(addresses):  # no port scanner
+                    connections[index] = connection
+            except OSError:
                 missing = [addresses[index] for index in range(1, len(addresses)) if index not in connections]
                 if time.monotonic() > deadline:
                     raise TrainingError(f"no answer from {', '.join(missing)}") from None
