@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps.shared.config import TrainingConfig
-from keras_recurrent.apps.shared.errors import TrainingError
+from keras_recurrent.apps.shared.errors import TrainingError, UsageError
 from keras_recurrent.apps.shared.keras_internals import moving_averages
 from keras_recurrent.apps.shared.models.outputs import STATES
 from keras_recurrent.apps.shared.training.batches import EpochBatches
 from keras_recurrent.apps.shared.training.checkpoints import History, States
+from keras_recurrent.apps.shared.training.devices import use_devices
 from keras_recurrent.apps.shared.training.fit import fit
 from keras_recurrent.apps.shared.training.losses import TokenCrossentropy
 from keras_recurrent.apps.shared.training.optimizers import AdamWithRates, InverseSquareRoot, build_optimizer
@@ -332,6 +333,12 @@ def test_the_gradients_of_a_repeated_token_are_added_before_they_are_clipped():
     (momentum,) = (variable.numpy() for variable in optimizer.variables if "momentum" in variable.path)
     clipped = np.array([[0, 0], [3, 3], [1, 1]]) / np.sqrt(20)
     np.testing.assert_allclose(momentum, (1 - optimizer.beta_1) * clipped, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [("2", None), ("all", None), (None, "a,b")])
+def test_several_devices_require_jax(options):
+    with pytest.raises(UsageError, match="require --backend jax"):
+        use_devices(*options, host=0, batch_size=8)
 
 
 def test_an_infinite_clip_norm_clips_nothing():
