@@ -12,7 +12,6 @@ from pathlib import Path
 START = time.perf_counter()  # of the command, before JAX and Keras are imported
 
 import keras  # noqa: E402
-import keras_recurrent  # noqa: E402
 import numpy as np  # noqa: E402
 from gpu import emit  # noqa: E402
 from keras_recurrent.apps.shared.training.batches import EpochBatches  # noqa: E402
@@ -24,8 +23,7 @@ def translation(options):
     if options.multi30k is None:
         emit(skipped="--multi30k DIR names the folder of the data")
         return
-    recipe = Path(keras_recurrent.__file__).parent / "apps" / "translation" / "multi30k.yaml"
-    arguments = ["--config", str(recipe), "--data", options.multi30k, *shlex.split(options.translation_options)]
+    arguments = ["--recipe", "multi30k", "--data", options.multi30k, *shlex.split(options.translation_options)]
     folder = _train("translation", "target_tokens", arguments, options)
     metrics = _run(
         "translation", "evaluate", folder, "--data", options.multi30k, "--split", options.split, "--lowercase"

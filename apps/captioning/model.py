@@ -17,6 +17,7 @@ from ..shared.images.backbones import Backbone, configured_backbone
 from ..shared.images.features import image_readers
 from ..shared.images.image_model import ImageModel, copy_without_backbone
 from ..shared.images.pixels import THREADS, Reader, decode_batch, pixel_reader, spec_of
+from ..shared.memory import in_halves
 from ..shared.models import folders
 from ..shared.models.compiled import compiled
 from ..shared.models.runner import hypotheses
@@ -157,7 +158,7 @@ class Captioner(ImageModel):
         remaining = iter(images)
         parts = iter(lambda: [*itertools.islice(remaining, batch_size)], [])
         for pixels in threaded_map(read, parts, THREADS):
-            yield from self.caption_pixels(pixels)
+            yield from in_halves(self.caption_pixels, pixels)
 
     def explain(self, contents: Sequence[bytes]) -> list[list[dict[str, Any]]]:
         """Captions images, with all captions that the search finds and their attention.

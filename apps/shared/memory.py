@@ -43,12 +43,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def in_halves(function: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Any]) -> Sequence[Any]:
+def in_halves(function: Callable[[Any], Sequence[Any]], inputs: Any) -> Sequence[Any]:
     """Applies a function to inputs; if there is not enough memory, to one half of them after the other.
 
     Args:
-        function: Function from a sequence of inputs to a sequence of results, one per input.
-        inputs: The inputs.
+        function: Function from inputs to a list of results, one per input.
+        inputs: The inputs, a list or an array.
 
     Example:
 
