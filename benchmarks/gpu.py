@@ -174,7 +174,7 @@ def show_summary(results):
         print(
             f"  {name}: {result['status'].splitlines()[0]} ({result['seconds']:.0f} s, {len(result['rows'])} results)"
         )
-    print("targets, for an NVIDIA H100")
+    print("targets, for an NVIDIA H100 and the default options")
     for target in summarize(results):
         measured = target["measured"]
         status = "not measured" if measured is None else "met" if target["is_met"] else "NOT MET"
