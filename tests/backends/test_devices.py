@@ -1,7 +1,7 @@
 """A training on several devices or hosts gives the losses and weights of one device."""
 
+import contextlib
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -9,8 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from keras_recurrent.apps.shared.errors import UsageError
 from keras_recurrent.apps.shared.models.outputs import STATES
-from PIL import Image
+from keras_recurrent.apps.shared.training import devices
+
+from .data import write_data
 
 pytest.importorskip("jax")
 pytestmark = pytest.mark.devices
@@ -26,65 +29,12 @@ for name, devices in (("one", "1"), ("all", "all")):
     assert status == 0, name
 """
 MAIN = "import sys; from keras_recurrent.apps import cli; sys.exit(cli.main(sys.argv[1:]))"
-SMALL = ["--epochs", "1", "--embedding-dim", "8", "--seed", "3", "--learning-rate", "0.0005"]
-COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
-
-
-def write_tables(folder, app, rows):
-    """Writes `train` and `validation`, each with these rows."""
-    header = "image\tcaption" if app == "captioning" else "image\tquestion\tanswer"
-    for split in ("train", "validation"):
-        (folder / f"{split}.tsv").write_text("\n".join([header, *rows]) + "\n")
-
-
-def pictures(folder):
-    """Draws 40 pictures of one colour, and returns their names and colours."""
-    (folder / "images").mkdir()
-    drawn = []
-    for index in range(40):
-        name = random.Random(index).choice([*COLOURS])
-        pixels = np.full((16, 16, 3), COLOURS[name], "uint8")
-        pixels[: index % 16] //= 2
-        Image.fromarray(pixels).save(folder / "images" / f"{index}.png")
-        drawn.append((f"{index}.png", name))
-    return drawn
 
 
 @pytest.fixture(params=["translation", "generation", "captioning", "vqa"])
 def command(request, tmp_path):
     """The arguments of a training. But for images, whose backbone normalizes a batch, batches do not divide by four."""
-    app, folder = request.param, tmp_path / "data"
-    folder.mkdir()
-    generator = random.Random(0)
-    words = ["a", "dog", "cat", "sleeps", "runs", "here", "there"]
-    texts = [" ".join(generator.choices(words, k=generator.randint(2, 9))) for _ in range(70)]
-    options = ["--units", "8", "--batch-size", "6", *SMALL]
-    if app == "translation":
-        for split in ("train", "validation"):
-            for language in ("en", "xx"):
-                lines = [text if language == "en" else text[::-1] for text in texts]
-                (folder / f"{split}.{language}").write_text("\n".join(lines) + "\n")
-        sizes = ["--encoder-units", "8", "--decoder-units", "8", "--batch-size", "6"]
-        options = ["--source", "en", "--target", "xx", "--tokenizer", "characters", *sizes, *SMALL]
-    elif app == "generation":
-        for split in ("train", "validation"):
-            (folder / f"{split}.txt").write_text("\n".join(texts) + "\n")
-    elif app == "captioning":
-        rows = [f"{name}\ta {colour} picture {'of ' * (len(name) % 3)}" for name, colour in pictures(folder)]
-        write_tables(folder, app, rows)
-        sizes = ["--image-units", "8", "--decoder-units", "8", "--batch-size", "4", "--image-size", "16"]
-        options = [*sizes, "--backbone", "small", *SMALL]
-    else:
-        rows = [f"{name}\twhat colour is it ?\t{colour}" for name, colour in pictures(folder)]
-        rows += [f"{name}\tis it red ?\t{'yes' if colour == 'red' else 'no'}" for name, colour in pictures_again(rows)]
-        write_tables(folder, app, rows)
-        sizes = ["--image-units", "8", "--question-units", "8", "--fusion-units", "8", "--classifier-units", "8"]
-        options = [*sizes, "--fusion", "add", "--batch-size", "6", "--image-size", "16", "--backbone", "small", *SMALL]
-    return [app, "train", "--data", str(folder), *options]
-
-
-def pictures_again(rows):
-    return [(row.split("\t")[0], row.split("\t")[2]) for row in rows[::2]]
+    return write_data(request.param, tmp_path / "data")
 
 
 def environment(devices):
@@ -138,6 +88,121 @@ def test_two_hosts_give_the_result_of_one(command, tmp_path):
     assert_same(tmp_path / "hosts", tmp_path / "one")
 
 
+def launched(launcher, job, index, local=0, hosts=2):
+    """The environment that a launcher sets for one of two processes of a job.
+
+    The first process listens on port 61440 + `job`.
+    """
+    if launcher == "slurm":
+        variables = {"JOB_ID": job, "STEP_NODELIST": "localhost", "STEP_NUM_NODES": hosts, "NTASKS": 2}
+        variables |= {"PROCID": index, "LOCALID": local}
+        return {f"SLURM_{name}": str(value) for name, value in variables.items()}
+    size = {"SIZE": 2, "RANK": index, "LOCAL_RANK": local, "LOCAL_SIZE": 2 // hosts}
+    variables = {f"OMPI_COMM_WORLD_{name}": str(value) for name, value in size.items()}
+    return {**variables, "OMPI_MCA_orte_hnp_uri": f"{job * 4096}.0;tcp://127.0.0.1:1"}
+
+
+def free_job():
+    for job in range(os.getpid() % 2048, 4096):
+        with contextlib.suppress(OSError), socket.create_server(("", 61440 + job)):
+            return job
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "open_mpi"])
+@pytest.mark.parametrize("command", ["classification"], indirect=True)
+def test_hosts_of_a_launcher(launcher, command, tmp_path):
+    run, job = [sys.executable, "-c", MAIN, *command], free_job()
+    processes = [
+        subprocess.Popen(
+            [*run, "--output", str(tmp_path / "hosts"), "--hosts", "auto"],
+            env={**environment(2), **launched(launcher, job, index)},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        for index in (1, 0)
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    subprocess.run([*run, "--output", str(tmp_path / "one")], env=environment(1), check=True, capture_output=True)
+    assert_same(tmp_path / "hosts", tmp_path / "one")
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "open_mpi"])
+@pytest.mark.parametrize(
+    ("local", "hosts", "visible", "expected"),
+    [
+        (0, 2, None, None),  # the only process of its host uses all devices
+        (1, 1, None, [1]),  # one of two processes of a host uses one device
+        (1, 1, "3", None),  # the launcher hides the devices of the other process
+    ],
+)
+def test_devices_of_a_process_of_a_launcher(launcher, local, hosts, visible, expected, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    variables = {**launched(launcher, 7, 1, local, hosts), **({"CUDA_VISIBLE_DEVICES": visible} if visible else {})}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    address = {"slurm": "localhost:61447", "open_mpi": "127.0.0.1:61447"}[launcher]
+    assert devices._detect_hosts() == (address, 2, 1, expected)
+
+
+KUBERNETES = """
+from types import SimpleNamespace as Object
+
+metadata = Object(name="train-1", labels={"job-name": "train"}, owner_references=[Object(controller=True, kind="Job")])
+pods = Object(items=[Object(metadata=metadata, spec=Object(subdomain="workers"))])
+job = Object(metadata=Object(name="train", labels={}), spec=Object(parallelism=2))
+config = Object(load_incluster_config=lambda: None)
+client = Object(
+    CoreV1Api=lambda: Object(list_namespaced_pod=lambda namespace, field_selector: pods),
+    BatchV1Api=lambda: Object(read_namespaced_job=lambda name, namespace: job),
+    exceptions=Object(ApiException=OSError),
+)
+"""
+
+
+def test_hosts_of_kubernetes(tmp_path, monkeypatch):
+    from jax._src.clusters import K8sCluster
+
+    variables = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "1", "HOSTNAME": "train-1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="requires the package kubernetes"):
+        devices._detect_hosts()
+    (tmp_path / "kubernetes.py").write_text(KUBERNETES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(K8sCluster, "_namespace", lambda: "default")  # in a file of the pod
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: "10.0.0.2")
+    assert devices._detect_hosts() == ("train-0.workers:55527", 2, 1, None)
+
+
+# Host 1 reads one example less.
+LESS = """
+from keras_recurrent.apps.classification import data
+data.read = lambda config, split, read=data.read: read(config, split)[:-1]
+"""
+
+
+@pytest.mark.parametrize("command", ["classification"], indirect=True)
+@pytest.mark.parametrize(("script", "options", "what"), [("", ["--seed=4"], "configuration"), (LESS, [], "data")])
+def test_hosts_that_differ_end_with_one_line(command, script, options, what, tmp_path):
+    hosts = ["--output", str(tmp_path / "model"), "--hosts", f"127.0.0.1:{free_port()},b"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", source, *command, *hosts, *arguments],
+            env=environment(1),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        for source, arguments in ((MAIN, ["--host=0"]), (script + MAIN, ["--host=1", *options]))
+    ]
+    for process in processes:
+        error = process.communicate(timeout=200)[1]
+        assert process.returncode == 2, error
+        assert f"host 1 has another {what} than host 0" in error.splitlines()[-1]
+
+
 @pytest.mark.parametrize("command", ["translation"], indirect=True)
 def test_a_killed_host_ends_the_training_which_one_device_resumes(command, tmp_path):
     address, output = f"127.0.0.1:{free_port()}", tmp_path / "hosts"
@@ -173,6 +238,7 @@ def test_a_killed_host_ends_the_training_which_one_device_resumes(command, tmp_p
         (["--hosts", "a,b", "--host", "2"], "--host 2: there are 2 hosts, the first one is 0"),
         (["--hosts", "127.0.0.1:{port},10.0.0.7", "--host", "0"], "no answer from 10.0.0.7"),
         (["--hosts", "127.0.0.1:{port},b", "--host", "1"], "host 0 does not answer at 127.0.0.1:"),
+        (["--hosts", "auto"], "--hosts auto requires srun of Slurm, mpirun of Open MPI, or Kubernetes"),
     ],
 )
 def test_mistakes_are_one_line(command, options, message, tmp_path):
