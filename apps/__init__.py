@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .shared.errors import ModelFolderError
+from .shared.models import packaged
 from .shared.models.folders import read_config
 
 __all__ = ["APPS", "load"]
@@ -36,7 +37,8 @@ def load(folder: str | Path, **options: Any) -> Any:
     """Loads a trained model of any app.
 
     Args:
-        folder: The folder that `train` wrote, such as `saved_models/de-en`.
+        folder: The folder that `train` wrote, such as `saved_models/de-en`, or the name of a model that comes with the
+            package, such as `fr-en`.
         **options: Values of its configuration that replace the saved ones, such as `beam_size=1`.
 
     Returns:
@@ -51,6 +53,7 @@ def load(folder: str | Path, **options: Any) -> Any:
     >>> load("saved_models/de-en").translate(["ein mann schläft ."])  # doctest: +SKIP
     [Translation(text='a man is sleeping.', score=-0.31)]
     """
+    folder = packaged.find(folder)
     name = read_config(folder)["app"]
     if name not in APPS:
         raise ModelFolderError(f"{folder}: config.yaml has an unknown app: {name!r}")

@@ -27,11 +27,14 @@ from .shared.config import NonNegativeInt, SearchConfig
 from .shared.console import note
 from .shared.errors import USER_ERRORS, UsageError
 from .shared.memory import is_out_of_memory
-from .shared.models import folders, outputs
+from .shared.models import folders, outputs, packaged
 from .shared.options import OptionType, alternatives, convert_options, read_yaml, suggestion
 
 # A page runs an ONNX file. A model's folder with smaller weights needs no converter.
 EXPORT_FORMATS = {**FORMATS, "web": FORMATS["onnx"], "keras": Format("", ("float16", "int8"))}
+
+
+LISTS = {"recipes": recipes.table, "models": packaged.table}  # commands that need no backend
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that incomplete folders are removed
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments[:1] == ["recipes"]:
-            _parse_args(_recipes_parser(), arguments[1:])
-            print(recipes.table())
+        if arguments and arguments[0] in LISTS:
+            _parse_args(_list_parser(arguments[0]), arguments[1:])
+            print(LISTS[arguments[0]]())
             return 0
         run = _parse(arguments)
         keep_freed_memory()
@@ -141,7 +144,7 @@ def _export(
     """
     _check_export(format, quantize, runtime)
     default = "-".join(["export", *([format] if format != "saved_model" else []), *([quantize] if quantize else [])])
-    folder = outputs.output_folder(os.path.join(model, default) if to is None else to)
+    folder = outputs.output_folder(packaged.results_folder(model) / default if to is None else to)
     mark = {"saved_model": "saved_model.pb", "web": "runner.js", "keras": "config.yaml"}.get(format, "runner.py")
     outputs.check_new(folder, overwrite, mark)
     if format == "keras":
@@ -161,9 +164,10 @@ def _export(
     note(f"the export is in {folder if to is None else to}; {command} there")
 
 
-def _recipes_parser() -> jsonargparse.ArgumentParser:
-    parser = _parser(docstring_parser.parse(recipes.table.__doc__ or ""))
-    parser.prog = "keras-recurrent recipes"
+def _list_parser(name: str) -> jsonargparse.ArgumentParser:
+    """Returns the parser of `keras-recurrent NAME`, where `NAME` is a key of `LISTS`."""
+    parser = _parser(docstring_parser.parse(LISTS[name].__doc__ or ""))
+    parser.prog = f"keras-recurrent {name}"
     return parser
 
 
@@ -222,7 +226,7 @@ def _train_parser(app: str, config_class: Any) -> jsonargparse.ArgumentParser:
 
 def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     parser = _parser(docstring_parser.parse(_export.__doc__ or ""))
-    parser.add_argument("model", help="Folder of the model.")
+    parser.add_argument("model", help="Folder or name of the model.")
     parser.add_argument(
         "--format",
         type=OptionType(Literal[*EXPORT_FORMATS]),
@@ -413,7 +417,9 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
         prog="keras-recurrent",
         usage="keras-recurrent APP VERB ...",
         description="Train, evaluate, run and export recurrent networks.",
-        epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options.",
+        epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options. "
+        "`keras-recurrent models` lists the trained models that come with the package, `keras-recurrent recipes` the "
+        "recipes for training.",
         exit_on_error=False,
         version=__version__,
     )
@@ -429,6 +435,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], None]:
     needs_tensorflow = verb == "export" and options["format"] != "keras"
     choose_backend("tensorflow" if needs_tensorflow and backend is None else backend)
     if "model" in options:
+        options["model"] = str(packaged.find(options["model"]))
         folders.read_config(options["model"], name)  # fails before TensorFlow is imported
     if verb == "train":
         fields = {field.name for field in dataclasses.fields(config_class)}

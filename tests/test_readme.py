@@ -62,8 +62,8 @@ def test_snippet_runs(snippet, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_is_parsed(command):
-    if command == "keras-recurrent recipes":
-        cli._recipes_parser().parse_args([])
+    if (name := command.split()[1]) in cli.LISTS:
+        cli._list_parser(name).parse_args([])
     elif "--help" in command:
         with pytest.raises(SystemExit, match="0"):
             parse(command)

@@ -19,7 +19,7 @@ def evaluate(model: str, *, data: str | None = None, split: str = "test", evalua
     line of --output is a label.
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to classify.
         evaluation: Options of large splits.
@@ -60,7 +60,7 @@ def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -
     terminal.
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
         *texts: Texts to classify. Without any, the lines of --input or of standard input.
         json: Print one line of JSON per text instead: its `label`, the `probabilities` of all labels, its `tokens`,
             and their attention `weights`, if any.

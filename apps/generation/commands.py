@@ -31,7 +31,7 @@ def evaluate(
     characters. In the mode text, the text is read once, and --output, --shard and --predictions are not supported.
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to read.
         samples: Number of lines to generate for `ended`.
@@ -90,7 +90,7 @@ def generate(
     """Generates texts and prints them.
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
         prompt: Beginning of each text. Each line of --input is such a prompt, for which texts are generated.
         label: Label of the texts, for a model that was trained with labels. The default draws a label for each text.
         samples: Number of texts.

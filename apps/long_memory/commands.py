@@ -18,7 +18,7 @@ def evaluate(model: str) -> None:
     that reaches the step that the output depends on; lost, the rest; and spectral_radii of the recurrent weights.
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
     """
     from .model import Experiment
 
@@ -32,7 +32,7 @@ def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -
     copy task of three letters from a to h ("a b c"), and one of the parity task of digits ("7 1 0 3").
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
         *texts: Sequences. Without any, the lines of --input or of standard input.
         json: Print one line of JSON per sequence.
         streaming: Options of many inputs.

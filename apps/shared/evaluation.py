@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from ...datasets import DataError
 from .console import Stopwatch, progress_bar
 from .errors import UsageError
-from .models import folders
+from .models import folders, packaged
 from .results import Results
 from .verbs import BATCH, compute, lines_of_file, open_results, parse_shard, shard_of, window_size
 
@@ -179,10 +179,10 @@ def report(
     metrics = {**metrics, **evaluation.labels}
     print(json.dumps(metrics, ensure_ascii=False), flush=True)  # a folder that is read-only costs no result
     if evaluation.shard is None:
-        folders.write_metrics(folder, split if data is None else f"{split} of {data}", metrics)
+        folders.write_metrics(packaged.results_folder(folder), split if data is None else f"{split} of {data}", metrics)
 
 
 def figure_path(folder: str, name: str, split: str, data: str | None = None) -> Path:
     """Returns the path of an evaluation's figure in the model's folder; `split` and `data` are those of `report`."""
     suffix = "" if data is None else f"-of-{Path(data).name}"
-    return Path(folder) / "figures" / f"{name}-{split}{suffix}.png"
+    return packaged.results_folder(folder) / "figures" / f"{name}-{split}{suffix}.png"

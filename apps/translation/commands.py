@@ -28,7 +28,7 @@ def evaluate(
     the search. Each line of --output is a translation.
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to translate.
         lowercase: Ignore case in the scores.
@@ -82,7 +82,7 @@ def predict(
     """Translates sentences and prints one translation per line.
 
     Args:
-        model: Folder of the model.
+        model: Folder or name of the model.
         *texts: Sentences to translate. Without any, the lines of --input or of standard input.
         json: Print one line of JSON per sentence instead: its `source_tokens` and its `translations`, each with
             `text`, `score`, `tokens` and the attention weights of each token (`alignment`).

@@ -91,6 +91,7 @@ def write_metrics(folder: str | Path, name: str, metrics: dict[str, Any]) -> Non
         metrics: The metrics by name.
     """
     path = Path(folder) / "metrics.json"
+    path.parent.mkdir(exist_ok=True)
     # Evaluations of several splits may end at the same time.
     with locked(path.with_name(".metrics.json.lock"), wait=True):
         try:
