@@ -52,7 +52,7 @@ class CaptionMetrics:
     definition of Vedantam et al. without stemming. As in coco-caption, the images of the test set are the documents of
     the inverse document frequency. A CIDEr therefore belongs to its test set; for a single image it is 0.
 
-    It keeps sums, the document frequency of each n-gram of the references, and the distinct captions.
+    It keeps sums, the document frequency of the hash of each n-gram of the references, and the distinct captions.
 
     Args:
         references: For each image of the test set the list of its reference captions.
@@ -269,12 +269,16 @@ class Cider:
         self.documents: Counter = Counter()
         for captions in references:
             self.images += 1
-            self.documents.update({ngram for caption in captions for counts in caption for ngram in counts})
+            # Hashes take two thirds of the memory of the n-grams.
+            self.documents.update({hash(ngram) for caption in captions for counts in caption for ngram in counts})
 
     def _weighted(self, caption: NGrams) -> list[dict[tuple, float]]:
         """For each order, the counts of n-grams times their inverse document frequencies."""
         return [
-            {ngram: count * math.log(self.images / max(1, self.documents[ngram])) for ngram, count in counts.items()}
+            {
+                ngram: count * math.log(self.images / max(1, self.documents[hash(ngram)]))
+                for ngram, count in counts.items()
+            }
             for counts in caption
         ]
 
