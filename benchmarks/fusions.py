@@ -4,10 +4,10 @@
     python benchmarks/fusions.py --output DIR --images 40000 -- --epochs 1     # the first 40,000: hours
     python benchmarks/fusions.py --output DIR --fusions add multiply film --splits test --data easy_vqa -- --epochs 5
 
-Options after `--` are passed to `keras-recurrent vqa train`. The units of each fusion are the largest for which the
-model has no more weights than the one with FiLM and default sizes. A fusion whose model exists in the folder is not
-trained again, and an interrupted training is resumed; the minutes are then those of the last part, or unknown. All
-trainings in a folder must have the same options.
+The models are those of the recipe `shapes-full`. Options after `--` are passed to `keras-recurrent vqa train`. The
+units of each fusion are the largest for which the model has no more weights than the one with FiLM. A fusion whose
+model exists in the folder is not trained again, and an interrupted training is resumed; the minutes are then those of
+the last part, or unknown. All trainings in a folder must have the same options.
 """
 
 import argparse
@@ -16,8 +16,9 @@ import json
 import time
 from pathlib import Path
 
-from keras_recurrent.apps import cli
+from keras_recurrent.apps import cli, recipes
 from keras_recurrent.apps.shared.models import folders, outputs
+from keras_recurrent.apps.shared.options import read_yaml
 from keras_recurrent.apps.vqa.config import Config
 from keras_recurrent.apps.vqa.model import build
 from keras_recurrent.datasets.images import read_questions
@@ -28,19 +29,26 @@ ROWS = [*FUSIONS, "concatenate-question", "concatenate-image"]
 FEATURES = (8, 8, 128)  # of an image; weights are counted without the backbone, which is the same for all
 
 
+RECIPE = "shapes-full"
+
+
+def full_config(**options):
+    """The configuration of the recipe with other options."""
+    return Config(**{**read_yaml(recipes.find("vqa", "train", RECIPE)), **options})
+
+
 def count_weights(config):
     return build(config, 100, 30, FEATURES).count_params()
 
 
 def equal_units(name):
     """Returns the units, a multiple of 8, with which the model is about as large as the one with FiLM."""
-    target = count_weights(Config(fusion="film"))
+    target = count_weights(full_config(fusion="film"))
     low, high = 1, 2048
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (
-            (middle, high) if count_weights(Config(fusion=name, fusion_units=8 * middle)) <= target else (low, middle)
-        )
+        is_small = count_weights(full_config(fusion=name, fusion_units=8 * middle)) <= target
+        low, high = (middle, high) if is_small else (low, middle)
     return 8 * low
 
 
@@ -78,7 +86,8 @@ def train_and_evaluate(name, folder, splits, options):
     model = folder / name
     fusion, _, modality = name.partition("-")
     if not model.exists():
-        command = ["vqa", "train", "--output", str(model), "--fusion", fusion, "--modality", modality or "both"]
+        command = ["vqa", "train", "--recipe", RECIPE, "--output", str(model)]
+        command += ["--fusion", fusion, "--modality", modality or "both"]
         command += ["--fusion-units", str(equal_units(fusion)), "--resume"]
         start = time.monotonic()
         if cli.main([*command, *options]):
@@ -108,7 +117,7 @@ def main():
     parser.add_argument("--output", type=Path, required=True, help="folder for the models")
     parser.add_argument("--fusions", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--splits", nargs="+", default=["test", "test_unseen"], help="splits for the evaluation")
-    parser.add_argument("--data", default=Config.data, help="as in `vqa train`")
+    parser.add_argument("--data", default="shapes", help="as in `vqa train`")
     parser.add_argument("--images", type=int, help="number of training images; all by default")
     parser.add_argument("options", nargs="*", help="options of `vqa train`, after --")
     options = parser.parse_args()

@@ -20,8 +20,10 @@ import numpy as np
 import tensorflow as tf
 import timing
 from keras import layers, ops
-from keras_recurrent.apps.shared.images.backbones import SMALL, load_backbone
+from keras_recurrent.apps import recipes
+from keras_recurrent.apps.shared.images.backbones import load_backbone
 from keras_recurrent.apps.shared.images.pixels import pixel_reader
+from keras_recurrent.apps.shared.options import read_yaml
 from keras_recurrent.apps.shared.saved_model.images import decode_in_graph
 from keras_recurrent.apps.shared.saved_model.tokenizers import in_graph
 from keras_recurrent.apps.shared.text.tokenizers import WordTokenizer
@@ -150,19 +152,21 @@ def answering(answerer, twin, examples, options):
 def main():
     parser = timing.parser(__doc__)
     parser.add_argument("--data", default="shapes", help="as in `vqa train`")
-    parser.add_argument("--backbone", default=SMALL, help="as in `vqa train`")
+    parser.add_argument("--backbone", default="small", help="as in `vqa train`")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--batches", type=int, default=24, help="batches of a training run")
     options = parser.parse_args()
     timing.setup()
-    config = Config(data=options.data, backbone=options.backbone, image_size=options.image_size, dropout=0.1)
+    recipe = read_yaml(recipes.find("vqa", "train", "shapes-full"))
+    given = {"data": options.data, "backbone": options.backbone, "image_size": options.image_size, "dropout": 0.1}
+    config = Config(**{**recipe, **given})
     keras.utils.set_random_seed(config.seed)
     examples = data.read(config, "train")[:640]
     texts = [question.text for example in examples for question in example.questions]
     tokenizer = WordTokenizer.fit(texts, config.vocabulary_size, config.lowercase)
     answers = data.answer_vocabulary(examples, config)
     backbone_model = load_backbone(options.backbone, config.image_size)
-    backbone_model.trainable = options.backbone == SMALL
+    backbone_model.trainable = options.backbone == "small"
 
     sizes = config, len(tokenizer), len(answers)
     pixels = (config.image_size, config.image_size, 3)

@@ -157,9 +157,10 @@ class ImageConfig:
         validation_split: Fraction of the split `train` to hold out for validation, in (0, 1). By default the data has
             a split for validation.
         image_size: Side in pixels of the square that each image is resized to.
-        backbone: Network that computes the feature map: "small", trained from scratch; a model of keras.applications
-            by its name, such as EfficientNetB0; or a .keras file with a model from images in 0 to 255 to a feature
-            map. A model from a file keeps its precision and is rebuilt for the image size if necessary.
+        backbone: Network that computes the feature map: "tiny" or "small", trained from scratch; a model of
+            keras.applications by its name, such as EfficientNetB0; or a .keras file with a model from images in 0 to
+            255 to a feature map. A model from a file keeps its precision and is rebuilt for the image size if
+            necessary.
         backbone_weights: Weights of a model of keras.applications: "imagenet", which Keras downloads, or a file.
         backbone_epoch: First epoch, counted from 1, in which the backbone is trained. Before it, and always with 0,
             the backbone is frozen. The default is 0 for a .keras file or a model with weights, and 1 otherwise.

@@ -20,7 +20,7 @@ _NUMBER = "|".join(NUMBERS[1:])
 _RELATION = "|".join(Relation)
 
 
-def captions(scene: Scene) -> tuple[str, ...]:
+def captions(scene: Scene, accepts: Callable[[str], bool] = bool) -> tuple[str, ...]:
     """Returns five different true captions of a scene, which are a function of the scene.
 
     The first two describe the position of an object relative to another, both with all their attributes. The third
@@ -28,6 +28,7 @@ def captions(scene: Scene) -> tuple[str, ...]:
 
     Args:
         scene: A `Scene`.
+        accepts: Function from a caption to whether it may be returned. By default all may.
 
     Returns:
         Tuple of five lower-case strings.
@@ -48,7 +49,7 @@ def captions(scene: Scene) -> tuple[str, ...]:
     written: list[str] = []
     for writers in ((_related,), (_related,), (_counted, _shared), (_listed,), (_related, _counted, _shared, _listed)):
         caption = _write(scene, writers, draw)
-        while caption in written:
+        while caption in written or not accepts(caption):
             caption = _write(scene, writers, draw)
         written.append(caption)
     return tuple(written)

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from ..errors import DataError
-from . import questions, relational, splits
-from .captions import captions
+from . import captions, questions, relational, simple, splits
 from .drawing import draw
 from .scene import Scene
 
@@ -24,6 +23,7 @@ class Configuration(NamedTuple):
         sizes: The number of scenes of each split.
         scenes: Function from a split to its scenes.
         questions: Function from scenes to the questions about each.
+        captions: Function from a scene to its captions.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Configuration(NamedTuple):
     sizes: Mapping[str, int]
     scenes: Callable[[str], Sequence[Scene]]
     questions: Callable[[Iterable[Scene]], list[tuple[questions.Question, ...]]]
+    captions: Callable[[Scene], Sequence[str]] = captions.captions
 
 
 class Example(NamedTuple):
@@ -70,6 +71,15 @@ CONFIGURATIONS = (
         lambda split: relational.scenes(split),
         relational.questions,
     ),
+    Configuration(
+        "simple",
+        "Two or three solid objects, which a small model learns in minutes.",
+        64,
+        simple.SIZES,
+        lambda split: simple.scenes(split),
+        simple.questions,
+        simple.captions,
+    ),
 )
 
 
@@ -92,7 +102,7 @@ def examples(config: Configuration, split: str) -> Iterator[Example]:
     for scene, about in zip(scenes, config.questions(scenes), strict=True):
         image: Image.Image = draw(scene, config.side)
         texts = [(question.text, question.answer, str(question.type)) for question in about]
-        yield Example(image, captions(scene), scene.to_json(), texts)
+        yield Example(image, config.captions(scene), scene.to_json(), texts)
 
 
 def image_name(split: str, index: int) -> str:

@@ -46,13 +46,14 @@ class Question:
         return self.type.relational
 
 
-def questions(scenes: Iterable[Scene]) -> list[tuple[Question, ...]]:
+def questions(scenes: Iterable[Scene], forms: Iterable[Form] = FORMS) -> list[tuple[Question, ...]]:
     """Returns the questions about each scene, at most one of each form, usually ten or eleven.
 
     Answers are balanced over all scenes, so the questions about a scene also depend on the scenes before it.
 
     Args:
         scenes: The scenes of a split, in order.
+        forms: The forms of the questions.
 
     Returns:
         List with a tuple of `Question`s for each scene.
@@ -66,7 +67,7 @@ def questions(scenes: Iterable[Scene]) -> list[tuple[Question, ...]]:
     ('is there a striped circle?', 'no')
     """
     draw = Draw(_SEED)
-    balances = [_Balance(form) for form in FORMS]
+    balances = [_Balance(form) for form in forms]
     return [tuple(filter(None, [balance.choose(scene, draw) for balance in balances])) for scene in scenes]
 
 

@@ -1,5 +1,7 @@
 """Random scenes."""
 
+from collections.abc import Mapping, Sequence
+
 from ..draw import Draw
 from .scene import ATTRIBUTES, CAPTION_RATIO, MARGIN, RADII, SIDE, Object, Scene
 
@@ -8,16 +10,17 @@ _COPY_PROBABILITY = 0.3
 _TRIALS = 20  # positions tried for an object before the scene is redrawn
 
 
-def draw_scene(draw: Draw, count: int) -> Scene:
+def draw_scene(draw: Draw, count: int, attributes: Mapping[str, Sequence[str]] = ATTRIBUTES) -> Scene:
     """Returns a random scene in which no two objects look alike and at least two have a relation for a caption.
 
     Args:
         draw: Source of random choices.
         count: Number of objects.
+        attributes: The values of the attributes.
     """
     while True:
         objects: list[Object] = []
-        while len(objects) < count and (placed := place(draw, _draw_appearance(draw, objects), objects)):
+        while len(objects) < count and (placed := place(draw, _draw_appearance(draw, objects, attributes), objects)):
             objects.append(placed)
         scene = Scene(tuple(objects))
         are_distinct = len({obj.appearance for obj in objects}) == len(objects) == count
@@ -25,13 +28,13 @@ def draw_scene(draw: Draw, count: int) -> Scene:
             return scene
 
 
-def _draw_appearance(draw: Draw, others: list[Object]) -> dict[str, str]:
+def _draw_appearance(draw: Draw, others: list[Object], attributes: Mapping[str, Sequence[str]]) -> dict[str, str]:
     def value(attribute: str) -> str:
         if others and draw.chance(_COPY_PROBABILITY):
             return getattr(draw.choice(others), attribute)
-        return draw.choice(ATTRIBUTES[attribute])
+        return draw.choice(attributes[attribute])
 
-    return {attribute: value(attribute) for attribute in ATTRIBUTES}
+    return {attribute: value(attribute) for attribute in attributes}
 
 
 def place(draw: Draw, appearance: dict[str, str], others: list[Object]) -> Object | None:

@@ -24,7 +24,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     Each image has five captions and usually ten or eleven questions. The feature `scene` describes the image in JSON,
     which `Scene.from_json` reads. The configuration `relational` has images of six shapes with twenty questions similar
-    to Sort-of-CLEVR.
+    to Sort-of-CLEVR, and `simple` images of two or three solid shapes with about seven questions.
     """
 
     VERSION = tfds.core.Version(VERSION)

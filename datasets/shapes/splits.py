@@ -7,11 +7,11 @@ a yellow circle by combining what it learned from other yellow objects and from 
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..draw import Draw
 from .sampling import draw_scene
-from .scene import Object, Scene
+from .scene import ATTRIBUTES, Object, Scene
 
 SIZES = {"train": 120_000, "validation": 1_000, "test": 1_000, "test_unseen": 1_000}
 HELD_OUT = frozenset(
@@ -53,13 +53,26 @@ def scenes(split: str, count: int | None = None) -> tuple[Scene, ...]:
     """
     if split not in SIZES:
         raise ValueError(f"the splits are {', '.join(SIZES)}, not {split!r}")
-    return tuple(itertools.islice(_draw_scenes(split), SIZES[split] if count is None else count))
+    drawn = draw_scenes(Draw(_SEEDS[split]), _OBJECT_COUNTS, split == "test_unseen")
+    return tuple(itertools.islice(drawn, SIZES[split] if count is None else count))
 
 
-def _draw_scenes(split: str) -> Iterator[Scene]:
-    draw = Draw(_SEEDS[split])
-    for count in itertools.cycle(_OBJECT_COUNTS):
-        scene = draw_scene(draw, count)
-        while any(map(is_held_out, scene.objects)) != (split == "test_unseen"):
-            scene = draw_scene(draw, count)
+def draw_scenes(
+    draw: Draw,
+    object_counts: Iterable[int],
+    is_unseen: bool,
+    attributes: Mapping[str, Sequence[str]] = ATTRIBUTES,
+) -> Iterator[Scene]:
+    """Yields random scenes.
+
+    Args:
+        draw: Source of random choices.
+        object_counts: The numbers of objects, in turn.
+        is_unseen: Whether each scene has an object of a held-out pair, or none has.
+        attributes: The values of the attributes.
+    """
+    for count in itertools.cycle(object_counts):
+        scene = draw_scene(draw, count, attributes)
+        while any(map(is_held_out, scene.objects)) != is_unseen:
+            scene = draw_scene(draw, count, attributes)
         yield scene

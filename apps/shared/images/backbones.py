@@ -13,7 +13,8 @@ from keras import layers
 from ..errors import TrainingError, first_line
 from ..models.keras_files import check_weights, load_keras_file
 
-SMALL = "small"
+# The filters of the convolutions of networks that are trained from scratch.
+FILTERS = {"small": (32, 64, 128, 128), "tiny": (16, 32, 64, 64)}
 
 
 class Backbone(NamedTuple):
@@ -90,9 +91,9 @@ def load_backbone(name: str, size: int, weights: str | None = None) -> keras.Mod
     """Builds or loads a model that computes feature maps.
 
     Args:
-        name: `"small"`, four convolutions; the name of a model of `keras.applications`, such as `"EfficientNetB0"`; or
-            a `.keras` file with a model from images in 0 to 255 to a feature map. A model for images of another size
-            is rebuilt with its weights.
+        name: `"small"`, four convolutions; `"tiny"`, the same with half as many filters; the name of a model of
+            `keras.applications`, such as `"EfficientNetB0"`; or a `.keras` file with a model from images in 0 to 255 to
+            a feature map. A model for images of another size is rebuilt with its weights.
         size: Positive integer, the side of the square images.
         weights: For a model of `keras.applications`: None for random weights, `"imagenet"`, which Keras downloads, or
             a file with the weights of the model without its top.
@@ -110,10 +111,10 @@ def load_backbone(name: str, size: int, weights: str | None = None) -> keras.Mod
     (None, 8, 8, 128)
     """
     path = Path(name).expanduser()
-    if path.suffix == ".keras" or name == SMALL:
+    if path.suffix == ".keras" or name in FILTERS:
         if weights is not None:
             raise TrainingError(f"backbone_weights are for models of keras.applications, not for '{name}'")
-        backbone = _small(size) if name == SMALL else _rebuild(_from_file(path), size)
+        backbone = _from_scratch(name, size) if name in FILTERS else _rebuild(_from_file(path), size)
     else:
         backbone = _from_applications(name, size, weights)
     input_shape = _input_shape(backbone)
@@ -137,20 +138,21 @@ def feature_grid(backbone: keras.Model, size: int) -> tuple[int, int]:
     return rows, columns
 
 
-def _small(size: int) -> keras.Model:
-    """Four convolutions, three of them with strides. The images and each convolution are normalised over the batch.
+def _from_scratch(name: str, size: int) -> keras.Model:
+    """Builds four convolutions, three of them with strides.
 
+    The images and each convolution are normalised over the batch.
     Without a normalisation of the images, the mean of a convolution moves with each step if the images are not
     centred. Its moving average then lags behind, and validation computes other features than training.
     """
     images = keras.Input((size, size, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1)(images)
     x = layers.BatchNormalization(momentum=0.9, center=False, scale=False)(x)
-    for filters, strides in ((32, 2), (64, 2), (128, 2), (128, 1)):
+    for filters, strides in zip(FILTERS[name], (2, 2, 2, 1), strict=True):
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
-    return keras.Model(images, x, name=SMALL)
+    return keras.Model(images, x, name=name)
 
 
 def _from_file(path: Path) -> keras.Model:
@@ -188,7 +190,7 @@ def _from_applications(name: str, size: int, weights: str | None) -> keras.Model
     builder = getattr(keras.applications, name, None)
     if not callable(builder):
         names = ", ".join(name for name in dir(keras.applications) if name[0].isupper())
-        raise TrainingError(f"no backbone '{name}'; choose {SMALL}, a .keras file, or one of {names}")
+        raise TrainingError(f"no backbone '{name}'; choose {', '.join(FILTERS)}, a .keras file, or one of {names}")
     try:
         if weights is not None and Path(weights).is_file():
             check_weights(weights, Path(weights).stat().st_size)
