@@ -33,7 +33,8 @@ def translation(options):
 
 def questions(options):
     """Trains a model that answers questions about generated images."""
-    arguments = ["--data", options.questions, "--epochs", "2", *shlex.split(options.questions_options)]
+    arguments = ["--recipe", "shapes-relational", "--data", options.questions, "--epochs", "2"]
+    arguments += shlex.split(options.questions_options)
     _train("vqa", "questions", arguments, options)
 
 
