@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from keras_recurrent.apps import cli
+from keras_recurrent.apps import cli, parsers
 from keras_recurrent.apps.shared.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +63,7 @@ def test_snippet_runs(snippet, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_is_parsed(command):
     if (name := command.split()[1]) in cli.LISTS:
-        cli._list_parser(name).parse_args([])
+        parsers.list_parser(name, None).parse_args([])
     elif "--help" in command:
         with pytest.raises(SystemExit, match="0"):
             parse(command)

@@ -1,0 +1,270 @@
+"""The parsers of the commands, which are made from dataclasses, functions and their docstrings."""
+
+import argparse
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, Literal
+
+import docstring_parser
+import jsonargparse
+
+from .. import __version__
+from ..export_formats import FORMATS, Format
+from . import APPS, recipes
+from .shared.backends import BACKENDS
+from .shared.config import NonNegativeInt, SearchConfig
+from .shared.errors import UsageError
+from .shared.options import OptionType, alternatives, convert_options, read_yaml
+
+EXPORT = """Exports a model: a SavedModel for TensorFlow, or a folder with a model for another runtime and a program.
+
+`python FOLDER/runner.py ARGUMENT...` runs an export in the format onnx, litert or openvino. It requires only NumPy,
+the runtime, and Pillow for images. The format web is a page for browsers; `python -m http.server -d FOLDER` or any
+other file server serves it. The format keras is a folder like the model's own, with smaller weights; every command
+reads it.
+"""
+
+# A page runs an ONNX file. A model's folder with smaller weights needs no converter.
+EXPORT_FORMATS = {**FORMATS, "web": FORMATS["onnx"], "keras": Format("", ("float16", "int8"))}
+
+
+def command_parser() -> jsonargparse.ArgumentParser:
+    """Returns the parser of `keras-recurrent APP`."""
+    parser = jsonargparse.ArgumentParser(
+        prog="keras-recurrent",
+        usage="keras-recurrent APP VERB ...",
+        description="Train, evaluate, run and export recurrent networks.",
+        epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options. "
+        "`keras-recurrent models` lists the trained models that come with the package, `keras-recurrent recipes` the "
+        "recipes for training.",
+        exit_on_error=False,
+        version=__version__,
+    )
+    helps = "; ".join(f"{name}: {app.summary}" for name, app in APPS.items())
+    parser.add_argument("app", choices=list(APPS), metavar="APP", help=helps)
+    return parser
+
+
+def list_parser(name: str, description: str | None) -> jsonargparse.ArgumentParser:
+    """Returns the parser of `keras-recurrent NAME`."""
+    parser = _parser(docstring_parser.parse(description or ""))
+    parser.prog = f"keras-recurrent {name}"
+    return parser
+
+
+def verb_parsers(app: str, commands: ModuleType, config_class: Any) -> dict[str, jsonargparse.ArgumentParser]:
+    """Returns the parsers of an app's verbs by name."""
+    parsers = {"train": _train_parser(app, config_class)}
+    for function in commands.VERBS:
+        parsers[function.__name__] = _function_parser(app, function)
+    parsers["export"] = _export_parser(config_class)
+    for parser in parsers.values():
+        parser.add_argument(
+            "--backend",
+            type=OptionType(Literal[*BACKENDS] | None),
+            default=None,
+            help="Keras backend. The default is KERAS_BACKEND, or else TensorFlow if it is installed, or else JAX. "
+            "An export requires TensorFlow.",
+        )
+    return parsers
+
+
+def app_parser(
+    app: str, description: str | None, parsers: Mapping[str, jsonargparse.ArgumentParser]
+) -> jsonargparse.ArgumentParser:
+    """Returns the parser of `keras-recurrent APP VERB`, given the parsers of the verbs."""
+    parser = jsonargparse.ArgumentParser(
+        prog=f"keras-recurrent {app}",
+        description=description,
+        exit_on_error=False,
+        formatter_class=_HelpFormatter,  # also of the verbs
+    )
+    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
+    for verb, verb_parser in parsers.items():
+        summary, *_ = (verb_parser.description or "").split("\n\n")
+        verbs.add_subcommand(verb, verb_parser, help=summary)
+    return parser
+
+
+def _train_parser(app: str, config_class: Any) -> jsonargparse.ArgumentParser:
+    parser = _parser(docstring_parser.parse(config_class.__doc__))
+    _add_recipe(parser, app, "train")
+    parser.add_argument(
+        "--config",
+        action=_OptionsFile,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="YAML file with values for the options below.",
+    )
+    parser.add_argument("--output", required=True, help="Folder to write the model to, such as saved_models/NAME.")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="Resume an interrupted training. The final weights are those of an uninterrupted one.",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="Replace the output folder and start over.")
+    group = parser.add_argument_group("Devices. Several require --backend jax; see docs/scaling.md")
+    group.add_argument("--devices", help="Number of devices of each host, or all.")
+    group.add_argument(
+        "--hosts",
+        help="Addresses of all hosts, separated by commas. Run the same command on each. auto takes them from Slurm, "
+        "Open MPI or Kubernetes.",
+    )
+    group.add_argument("--host", type=OptionType(NonNegativeInt | None), help="Index of this host in --hosts, from 0.")
+    _add_options(parser, config_class)
+    return parser
+
+
+def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
+    parser = _parser(docstring_parser.parse(EXPORT))
+    parser.add_argument("model", help="Folder or name of the model.")
+    parser.add_argument(
+        "--format",
+        type=OptionType(Literal[*EXPORT_FORMATS]),
+        default="saved_model",
+        help="Format. onnx, litert and openvino require the extra of that name, web requires onnx. keras requires "
+        "--quantize.",
+    )
+    parser.add_argument(
+        "--quantize",
+        type=OptionType(Literal[*FORMATS["onnx"].quantizations] | None),
+        default=None,
+        help="Type of the stored weights; the default is float32. float16 halves the file, int8 about quarters it.",
+    )
+    parser.add_argument(
+        "--runtime",
+        help="Folder of the npm package onnxruntime-web. The format web copies its files, so that the page works "
+        "offline. The default loads them from a public server.",
+    )
+    parser.add_argument(
+        "--to", help="Folder to write to. The default is export/ or export-FORMAT/ in the model's folder."
+    )
+    parser.add_argument("--overwrite", action="store_true", help="Replace an existing folder.")
+    if issubclass(config_class, SearchConfig):
+        _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
+    return parser
+
+
+def _function_parser(app: str, function: Callable) -> jsonargparse.ArgumentParser:
+    parser = _parser(docstring_parser.parse(function.__doc__))
+    _add_recipe(parser, app, function.__name__)
+    _add_options(parser, function)
+    return parser
+
+
+def _add_recipe(parser: jsonargparse.ArgumentParser, app: str, verb: str) -> None:
+    """Adds the option `--recipe` if there are recipes of this verb."""
+    if names := recipes.names(app, verb):
+        parser.add_argument(
+            "--recipe",
+            action=functools.partial(_OptionsFile, path=functools.partial(recipes.find, app, verb)),
+            metavar="NAME",
+            default=argparse.SUPPRESS,
+            help=f"Recipe with values for the options below: {alternatives(names)}. `keras-recurrent recipes` "
+            "describes them.",
+        )
+
+
+def _parser(docstring: docstring_parser.Docstring) -> jsonargparse.ArgumentParser:
+    parts = (docstring.short_description, docstring.long_description)
+    return jsonargparse.ArgumentParser(
+        description="\n\n".join(part for part in parts if part),
+        exit_on_error=False,
+        allow_abbrev=True,
+    )
+
+
+class _OptionsFile(argparse.Action):
+    """Reads options from a YAML file, and checks them.
+
+    Args:
+        path: Function from the value of the argument to the file.
+    """
+
+    def __init__(self, *args, path=lambda value: value, **options):
+        super().__init__(*args, **options)
+        self._path = path
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        option_types = {
+            action.dest: OptionType(bool) if isinstance(action, jsonargparse.ActionYesNo) else action.type
+            for action in parser._actions
+            if isinstance(action, jsonargparse.ActionYesNo) or isinstance(action.type, OptionType)
+        }
+        path = self._path(values)
+        options = read_yaml(path)
+        try:
+            options = convert_options(options, option_types)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
+        for name, value in options.items():
+            namespace[name] = value
+
+
+class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Keeps the paragraphs of a description, and the indented commands in it."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        paragraphs = text.split("\n\n")
+        return "\n\n".join(part if part.startswith(" ") else fill(part, width, indent) for part in paragraphs)
+
+
+def _add_options(
+    parser: Any,
+    described: Any,
+    is_override: bool = False,
+    parameters: Mapping[str, inspect.Parameter] | None = None,
+) -> None:
+    """Adds an option for each parameter of a function or field of a dataclass, with the help from its docstring.
+
+    A parameter without a default becomes a positional argument, `*name` a list of positional arguments, a parameter
+    whose type is a dataclass the options of its fields, and `**search` the options of `SearchConfig`, whose defaults
+    are the values in the model's configuration.
+
+    Args:
+        parser: The parser, or a group of it.
+        described: The function or dataclass.
+        is_override: Whether the defaults come from the model's configuration.
+        parameters: If `described` is a base of a dataclass, the parameters of the dataclass, which may have other
+            defaults.
+    """
+    docstring = docstring_parser.parse(described.__doc__)
+    helps = {entry.arg_name: entry.description for entry in docstring.params}
+    parameters = parameters or inspect.signature(described).parameters
+    for name, parameter in parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            parser.add_argument(name, nargs="*", type=str, default=[], help=helps[f"*{name}"])
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            _add_options(_group(parser, SearchConfig), SearchConfig, is_override=True)
+        elif dataclasses.is_dataclass(parameter.annotation):
+            _add_options(_group(parser, parameter.annotation), parameter.annotation)
+        elif name not in helps and isinstance(described, type):
+            continue  # documented by the dataclass or by another of its bases
+        elif is_override:
+            parser.add_argument(
+                option, type=OptionType(parameter.annotation | None), help=f"{helps[name]} (default: the model's)"
+            )
+        elif parameter.default is parameter.empty:
+            parser.add_argument(name, type=OptionType(parameter.annotation), help=helps[name])
+        elif parameter.annotation is bool:
+            action = jsonargparse.ActionYesNo(no_prefix="no-")
+            parser.add_argument(option, action=action, default=parameter.default, help=helps[name])
+        else:
+            parser.add_argument(
+                option, type=OptionType(parameter.annotation), default=parameter.default, help=helps[name]
+            )
+    if isinstance(described, type):
+        for base in described.__bases__:
+            if base is not object:
+                _add_options(_group(parser, base), base, parameters=parameters)
+
+
+def _group(parser: Any, config_class: Any) -> Any:
+    """Adds a group of options to the help, with the first sentence of the configuration's docstring as title."""
+    title = docstring_parser.parse(config_class.__doc__).short_description or ""
+    return parser.add_argument_group(title.rstrip("."))
