@@ -17,9 +17,11 @@ if keras.config.backend() != "jax":
 
 import jax
 from keras_recurrent.apps import cli, load
+from keras_recurrent.apps.long_memory import report
 from keras_recurrent.apps.shared.keras_internals import ReadableVariables
 from keras_recurrent.apps.shared.models.compiled import compiled
 from keras_recurrent.apps.shared.training.batches import EpochBatches
+from keras_recurrent.layers.fusion import FUSIONS
 
 from ..apps.data.write import OPTIONS
 from ..apps.test_load import EXPECTED, FOLDER, check_predictions
@@ -80,6 +82,25 @@ def test_train_evaluate_and_predict(app, work):
     run(app, "train", *options(app), "--output", twice, "--resume")
     for weight, again in zip(*(load(work / name).model.get_weights() for name in (once, twice)), strict=True):
         np.testing.assert_array_equal(weight, again)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_fusions(fusion, work):
+    folder = f"models/{fusion}"
+    run("vqa", "train", *options("vqa", fusion=fusion, backbone_epoch=0, ema=0, epochs=1), "--output", folder)
+    (line,) = run("vqa", "predict", folder, "data/images/red.png", "Is it red?", "--json").splitlines()
+    assert 0 < json.loads(line)["answers"][0]["probability"] <= 1
+
+
+@pytest.mark.devices
+def test_report(work, monkeypatch):
+    monkeypatch.setattr(report, "KINDS", {"GRU": {"cell": "gru"}})
+    monkeypatch.setattr(report, "MAX_STEPS_TIMES_LAG", {"parity": 400})
+    run("long_memory", "report", "report", "--task=parity", "--longest=4", "--jobs=1")
+    results = json.loads((work / "report" / "report.json").read_text())
+    assert results["parity, GRU, lag 4"]["steps"] == 100
+    assert "GRU" in (work / "report" / "figures" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("app", EXPECTED)
