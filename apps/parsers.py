@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Literal
@@ -84,20 +85,37 @@ def app_parser(
     )
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     for verb, verb_parser in parsers.items():
+        verb_parser.usage = f"keras-recurrent {app} {verb} {_usage(verb_parser)}"
         summary, *_ = (verb_parser.description or "").split("\n\n")
         verbs.add_subcommand(verb, verb_parser, help=summary)
     return parser
 
 
+def _usage(parser: jsonargparse.ArgumentParser) -> str:
+    """Returns the usage of a verb without its name: what it requires, and that it has options."""
+    words = ["[options]"]
+    for action in parser._actions:
+        if not action.option_strings:
+            words.append(f"[{action.dest} ...]" if action.nargs else action.dest)
+        elif action.required:
+            words.insert(0, f"{action.option_strings[0]} {action.dest.upper()}")
+    return " ".join(words)
+
+
 def _train_parser(app: str, config_class: Any) -> jsonargparse.ArgumentParser:
-    parser = _parser(docstring_parser.parse(config_class.__doc__))
+    parser = _parser(docstring_parser.parse(config_class.__doc__), add_help=False)
+    common = ("output", "recipe", *config_class.common_options, "resume", "overwrite", "help", "help_all")
+    parser.add_argument(
+        "-h", "--help", action=_CommonHelp, common=common, help="Show the most common options and exit."
+    )
+    parser.add_argument("--help-all", action="help", help="Show all options and exit.")
     _add_recipe(parser, app, "train")
     parser.add_argument(
         "--config",
         action=_OptionsFile,
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help="YAML file with values for the options below.",
+        help="YAML file with values of options.",
     )
     parser.add_argument("--output", required=True, help="Folder to write the model to, such as saved_models/NAME.")
     parser.add_argument(
@@ -163,17 +181,18 @@ def _add_recipe(parser: jsonargparse.ArgumentParser, app: str, verb: str) -> Non
             action=functools.partial(_OptionsFile, path=functools.partial(recipes.find, app, verb)),
             metavar="NAME",
             default=argparse.SUPPRESS,
-            help=f"Recipe with values for the options below: {alternatives(names)}. `keras-recurrent recipes` "
-            "describes them.",
+            help=f"Recipe, options for a known data set: {alternatives(names)}. `keras-recurrent recipes` describes "
+            "them.",
         )
 
 
-def _parser(docstring: docstring_parser.Docstring) -> jsonargparse.ArgumentParser:
+def _parser(docstring: docstring_parser.Docstring, add_help: bool = True) -> jsonargparse.ArgumentParser:
     parts = (docstring.short_description, docstring.long_description)
     return jsonargparse.ArgumentParser(
         description="\n\n".join(part for part in parts if part),
         exit_on_error=False,
         allow_abbrev=True,
+        add_help=add_help,
     )
 
 
@@ -205,12 +224,68 @@ class _OptionsFile(argparse.Action):
 
 
 class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
-    """Keeps the paragraphs of a description, and the indented commands in it."""
+    """Keeps the paragraphs of a description, and shows only those types and defaults that inform."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         fill = super()._fill_text
         paragraphs = text.split("\n\n")
         return "\n\n".join(part if part.startswith(" ") else fill(part, width, indent) for part in paragraphs)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._HelpAction):
+            return super()._get_help_string(action)
+        notes = self._type_notes(action)
+        if action.required and action.option_strings:
+            notes.append("required")
+        elif not any(action.default is value for value in (None, False, argparse.SUPPRESS)) and action.nargs != "*":
+            notes.append("default: %(default)s")
+        return f"{self._text(action)} ({'; '.join(notes)})" if notes else self._text(action)
+
+    def _text(self, action: argparse.Action) -> str:
+        """What the help says about an option, without its type and default."""
+        return action.help or ""
+
+    def _type_notes(self, action: argparse.Action) -> list[str]:
+        """What the help says about the values of an option."""
+        is_text = not isinstance(action.type, OptionType) or (action.type.kind is str and not action.type.choices)
+        return [] if is_text else [repr(action.type)]
+
+
+class _CommonHelpFormatter(_HelpFormatter):
+    """Shows the first sentence about each option, and of the types only the choices."""
+
+    def _text(self, action: argparse.Action) -> str:
+        return re.split(r"(?<=\.) (?=[A-Z0-9`-])", super()._text(action), maxsplit=1)[0]
+
+    def _type_notes(self, action: argparse.Action) -> list[str]:
+        return super()._type_notes(action) if getattr(action.type, "choices", ()) else []
+
+
+class _CommonHelp(argparse.Action):
+    """Shows the help of the most common options, and exits.
+
+    Args:
+        common: The names of these options.
+    """
+
+    def __init__(self, *args, common, **options):
+        super().__init__(*args, nargs=0, default=argparse.SUPPRESS, **options)
+        self._common = common
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        short = jsonargparse.ArgumentParser(
+            usage=parser.usage,
+            description=parser.description,
+            formatter_class=_CommonHelpFormatter,
+            add_help=False,
+        )
+        group = short.add_argument_group("common options")
+        actions = {action.dest: action for action in parser._actions}
+        for name in self._common:
+            if name in actions:
+                group._add_action(actions[name])
+        short.print_help()
+        parser.exit()
 
 
 def _add_options(
@@ -245,6 +320,10 @@ def _add_options(
             _add_options(_group(parser, parameter.annotation), parameter.annotation)
         elif name not in helps and isinstance(described, type):
             continue  # documented by the dataclass or by another of its bases
+        elif name == "app":  # the command names it; a file of options may, too
+            parser.add_argument(
+                option, type=OptionType(parameter.annotation), default=parameter.default, help=argparse.SUPPRESS
+            )
         elif is_override:
             parser.add_argument(
                 option, type=OptionType(parameter.annotation | None), help=f"{helps[name]} (default: the model's)"

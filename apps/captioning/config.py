@@ -69,6 +69,18 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
             once.
     """
 
+    common_options = (
+        "data",
+        "validation_split",
+        "backbone",
+        "backbone_weights",
+        "cache",
+        "cell",
+        "dropout",
+        "epochs",
+        "batch_size",
+    )  # of `train --help`
+
     app: Literal["captioning"] = "captioning"
     data: str = "shapes"
     conditioning: Literal["init", "pre", "par", "merge", "attention"] = "attention"

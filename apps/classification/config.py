@@ -47,6 +47,19 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
         batch_size: Texts per batch.
     """
 
+    common_options = (
+        "data",
+        "validation_split",
+        "tokenizer",
+        "max_length",
+        "cell",
+        "units",
+        "pooling",
+        "dropout",
+        "epochs",
+        "batch_size",
+    )  # of `train --help`
+
     app: Literal["classification"] = "classification"
     data: str = "negation"
     validation_split: OpenUnitInterval | None = None

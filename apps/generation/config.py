@@ -51,6 +51,19 @@ class Config(RecurrentConfig, TrainingConfig):
         max_length: Maximum number of characters of a line, which is cut there, and of a generated text.
     """
 
+    common_options = (
+        "data",
+        "mode",
+        "validation_split",
+        "cell",
+        "units",
+        "num_layers",
+        "window",
+        "dropout",
+        "epochs",
+        "batch_size",
+    )  # of `train --help`
+
     app: Literal["generation"] = "generation"
     data: str = "english_korean"
     language: str = "en"

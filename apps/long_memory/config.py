@@ -41,6 +41,19 @@ class Config(TrainingConfig):
             solved.
     """
 
+    common_options = (
+        "task",
+        "lag",
+        "cell",
+        "units",
+        "activation",
+        "start",
+        "bias",
+        "learning_rate",
+        "epochs",
+        "seed",
+    )  # of `train --help`
+
     app: Literal["long_memory"] = "long_memory"
     task: Literal["adding", "copy", "parity"] = "adding"
     lag: Lag = 100

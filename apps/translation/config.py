@@ -58,6 +58,20 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
         long_pairs: Skip sentence pairs with more than `max_length` tokens on a side, or cut them.
     """
 
+    common_options = (
+        "data",
+        "pairs",
+        "source",
+        "target",
+        "tokenizer",
+        "cell",
+        "num_layers",
+        "dropout",
+        "epochs",
+        "batch_size",
+        "monitor",
+    )  # of `train --help`
+
     app: Literal["translation"] = "translation"
     data: str = "english_korean"
     pairs: str | None = None

@@ -57,6 +57,18 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
             encoded once.
     """
 
+    common_options = (
+        "data",
+        "validation_split",
+        "backbone",
+        "backbone_weights",
+        "fusion",
+        "cell",
+        "dropout",
+        "epochs",
+        "batch_size",
+    )  # of `train --help`
+
     app: Literal["vqa"] = "vqa"
     data: str = "shapes/simple"
     backbone: str = "tiny"

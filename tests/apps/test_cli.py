@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -131,6 +132,26 @@ def test_the_help_keeps_the_commands_of_a_description_on_their_lines(capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["vqa", "train", "--help"])
     assert "\n\n    keras-recurrent vqa train --output saved_models/answers\n\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", cli.APPS)
+def test_the_help_of_train_fits_a_screen(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    pages = {}
+    for option in ("--help", "--help-all"):
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([name, "train", option])
+        pages[option] = capsys.readouterr().out
+    config = importlib.import_module(f"keras_recurrent.apps.{name}.config").Config
+    options = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(config)} - {"--app"}
+    common = {f"--{field.replace('_', '-')}" for field in config.common_options}
+    shown, all_shown = (set(re.findall(r"--[a-z-]+", page)) for page in pages.values())
+    assert len(pages["--help"].splitlines()) <= 60
+    assert 8 <= len(common) <= 12
+    assert common < options
+    assert common | {"--output", "--resume", "--help-all"} <= shown
+    assert options | {"--backend", "--devices"} <= all_shown
+    assert "\nTraining:\n" in pages["--help-all"]
 
 
 def test_version(capsys):
