@@ -4,10 +4,12 @@ import dataclasses
 import functools
 import importlib
 import os
+import shlex
 import signal
 import sys
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -98,7 +100,18 @@ def _train(
         if finished.exists():
             note(f"the model is in {finished}; --resume renames it to {folder}")
         raise
-    note(f"the model is in {output}")
+    note(f"the model is in {output}; next:")
+    for command in _next_commands(config, output):
+        print(f"  {command}", file=sys.stderr)
+
+
+def _next_commands(config: Any, output: str) -> list[str]:
+    """Returns the commands that evaluate and use a model after its training."""
+    data = getattr(config, "data", "")  # the sequences of long_memory are generated
+    has_test = not os.path.isdir(data) or any(Path(data).glob("test.*"))
+    verb, *inputs = APPS[config.app].prediction
+    evaluate = ["evaluate", output, *([] if has_test else ["--split", "validation"])]
+    return [shlex.join(["keras-recurrent", config.app, *words]) for words in (evaluate, [verb, output, *inputs])]
 
 
 def _make_absolute(options: dict[str, Any]) -> None:

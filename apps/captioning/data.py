@@ -101,6 +101,7 @@ def batches(
         lambda epoch: threaded_map(batch, order_of(epoch), THREADS),
         batch_signature(read_images),
         lambda epoch: math.ceil(len(sizes) / batch_size),
+        contents=f"{len(examples):,} images with {sum(counts):,} captions",
     )
 
 

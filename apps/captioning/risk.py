@@ -143,7 +143,9 @@ def risk_batches(
         return map(risk_batch, parts, threaded_map(read_images, parts, THREADS))
 
     signature = batch_signature(read_images)
-    return EpochBatches(epoch_batches, signature, lambda epoch: math.ceil(count / batch_size), prefetch=False)
+    return EpochBatches(
+        epoch_batches, signature, lambda epoch: math.ceil(count / batch_size), False, f"{count:,} images"
+    )
 
 
 def risk_weights(ids: np.ndarray, scores: np.ndarray, rewards: np.ndarray, alpha: float) -> Tensor:

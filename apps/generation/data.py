@@ -202,4 +202,4 @@ def text_batches(ids: np.ndarray, config: Config, split: str) -> EpochBatches:
     tokens = keras.InputSpec(dtype="int32", shape=(streams // own.count, None))
     is_continuation = keras.InputSpec(dtype="float32", shape=(streams // own.count,))
     signature = (tokens, is_continuation), tokens, keras.InputSpec(dtype="float32", shape=(streams // own.count, None))
-    return EpochBatches(batches, signature, lambda epoch: -(-steps // window))
+    return EpochBatches(batches, signature, lambda epoch: -(-steps // window), contents=f"{len(ids):,} characters")

@@ -180,7 +180,8 @@ def batches(config: Config) -> EpochBatches:
 
     inputs, targets = task.draw(np.random.default_rng(0), 1, config.lag)
     signature = tuple(keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype.name) for x in (inputs, targets))
-    return EpochBatches(epoch_batches, signature, lambda epoch: config.steps_per_epoch)
+    contents = f"{config.batch_size * config.steps_per_epoch:,} new sequences"
+    return EpochBatches(epoch_batches, signature, lambda epoch: config.steps_per_epoch, contents=contents)
 
 
 def validation_batches(config: Config) -> EpochBatches:
@@ -190,7 +191,7 @@ def validation_batches(config: Config) -> EpochBatches:
     count = TEST_SEQUENCES // own.devices * own.devices
     slices_of = (slices(x[:count], config.batch_size) for x in sequences)
     parts = [own.of_batch(part) for part in zip(*slices_of, strict=True)]
-    return EpochBatches(lambda epoch: parts, batches(config).signature, lambda epoch: len(parts))
+    return EpochBatches(lambda epoch: parts, batches(config).signature, lambda epoch: len(parts), contents=f"{count:,}")
 
 
 def test_sequences(config: Config) -> tuple[np.ndarray, np.ndarray]:

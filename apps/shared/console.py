@@ -15,6 +15,21 @@ def note(text: Any) -> None:
     print(f"keras-recurrent: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
 
 
+def duration(seconds: float) -> str:
+    """Returns a duration as text.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.console import duration
+    >>> duration(7.4), duration(100), duration(10_000)
+    ('7 s', '2 min', '2 h 47 min')
+    """
+    if round(seconds) < 90:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def progress(items: Iterable[Any], total: int, description: str) -> Iterator[Any]:
     """Iterates over `total` items and shows the progress on standard error; see `progress_bar`."""
     with progress_bar(description, total) as advance:
@@ -25,7 +40,7 @@ def progress(items: Iterable[Any], total: int, description: str) -> Iterator[Any
 
 @contextlib.contextmanager
 def progress_bar(
-    description: str, total: int | None, completed: int = 0, is_visible: bool = True
+    description: str, total: int | None, completed: int = 0, is_visible: bool = True, is_transient: bool = False
 ) -> Iterator[Callable[[int], None]]:
     """Shows the progress of the block on standard error: a bar at a terminal, otherwise a line per minute.
 
@@ -34,6 +49,7 @@ def progress_bar(
         total: The number of items, or None if it is unknown.
         completed: The number of items that were completed earlier.
         is_visible: Whether to show it.
+        is_transient: Whether the bar disappears at the end.
 
     Yields:
         A function to call with the number of items that have been completed since the last call.
@@ -53,7 +69,7 @@ def progress_bar(
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
+        with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=is_transient) as bar:
             task = bar.add_task(description, total=total, completed=completed, rate="")
             rate = _rate()
 

@@ -197,5 +197,8 @@ def batches(
     )
     order_of = order_of_epochs(order, split)
     return EpochBatches(
-        lambda epoch: threaded_map(batch, order_of(epoch), THREADS), signature, lambda epoch: len(order_of(epoch))
+        lambda epoch: threaded_map(batch, order_of(epoch), THREADS),
+        signature,
+        lambda epoch: len(order_of(epoch)),
+        contents=f"{len(examples):,} images with {len(questions):,} questions",
     )

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -273,6 +274,10 @@ def test_all_verbs_on_a_folder_of_ones_own(data, saved, exported, eagerly, call,
     trained = call("translation", "train", "--config", tmp_path / "config.yaml", "--output", folder, *sizes)
     assert trained.returncode == 0, trained.stderr
     assert len((folder / "history.csv").read_text().splitlines()) == 3  # an option overrides the file
+    assert trained.stdout == ""
+    lines = trained.stderr.splitlines()
+    assert all(line.startswith(("keras-recurrent: ", "  keras-recurrent translation ")) for line in lines)
+    assert lines[-2] == f"  keras-recurrent translation evaluate {folder}"
 
     evaluated = call("translation", "evaluate", folder, "--lowercase")
     metrics = json.loads(evaluated.stdout.splitlines()[-1])
@@ -309,6 +314,25 @@ def test_all_verbs_on_a_folder_of_ones_own(data, saved, exported, eagerly, call,
     assert (exported / "saved_model.pb").exists()  # by the command
     again = call("translation", "export", saved, "--to", exported)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("name", cli.APPS)
+def test_train_suggests_commands(name, tmp_path):
+    package = f"keras_recurrent.apps.{name}"
+    commands, config = (importlib.import_module(f"{package}.{module}") for module in ("commands", "config"))
+    for suggested, verb in zip(cli._next_commands(config.Config(), "m x"), ("evaluate", None), strict=True):
+        _, app, *arguments = shlex.split(suggested)
+        parsed, options = cli._parse_verb(app, commands, config.Config, arguments)
+        assert app == name
+        assert parsed == verb or parsed in ("predict", "generate")
+        assert options["model"] == "m x"
+    if name != "long_memory":
+        (tmp_path / "train.tsv").touch()
+        evaluate, _ = cli._next_commands(config.Config(data=str(tmp_path)), "m")
+        assert evaluate.endswith("evaluate m --split validation")
+        (tmp_path / "test.tsv").touch()
+        evaluate, _ = cli._next_commands(config.Config(data=str(tmp_path)), "m")
+        assert evaluate.endswith("evaluate m")
 
 
 @pytest.mark.rest

@@ -166,4 +166,9 @@ def batches_by_length(
         return length_batches(lengths, config.batch_size, generator, batch_tokens)
 
     order_of = order_of_epochs(order, split)
-    return EpochBatches(lambda epoch: map(batch_of, order_of(epoch)), signature, lambda epoch: len(order_of(epoch)))
+    return EpochBatches(
+        lambda epoch: map(batch_of, order_of(epoch)),
+        signature,
+        lambda epoch: len(order_of(epoch)),
+        contents=f"{len(lengths):,} examples",
+    )

@@ -32,6 +32,7 @@ class EpochBatches(DataAdapter):
         count: Function from the epoch to the number of its batches.
         prefetch: Whether batches are prepared ahead of the training step that reads them. Set it to False if a batch
             depends on the weights, as in training on the model's own outputs.
+        contents: What all batches of an epoch contain, for messages, such as "1,000 examples".
 
     Attributes:
         epoch: Integer. Set it before an epoch begins.
@@ -44,12 +45,14 @@ class EpochBatches(DataAdapter):
         signature: Nest,
         count: Callable[[int], int],
         prefetch: bool = True,
+        contents: str = "",
     ):
         self.epoch = 0
         self.batches = batches
         self.signature = signature
         self.count = count
         self.prefetch = prefetch
+        self.contents = contents
         self.shapes: set[tuple] = set()
 
     def __len__(self) -> int:

@@ -75,6 +75,23 @@ def share() -> Share:
     return Share(jax.process_index(), jax.process_count(), math.prod(distribution.device_mesh.shape))
 
 
+def description() -> str:
+    """Returns the devices that compute and the backend, such as `"2 devices NVIDIA H200 (jax)"`."""
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        count, kind = share().devices, jax.devices()[0].device_kind
+    else:
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        count = 1
+        kind = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "cpu"
+    name = f"CPU, {os.cpu_count()} cores" if kind == "cpu" else kind
+    return f"{f'{count} devices: ' if count > 1 else ''}{name} ({backend})"
+
+
 def is_chief() -> bool:
     """Returns whether this process writes the files: the first one."""
     return share().index == 0

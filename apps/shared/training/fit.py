@@ -1,7 +1,6 @@
 """Training with `model.fit` that can be interrupted and resumed."""
 
 import functools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +21,7 @@ from . import devices
 from .batches import EpochBatches
 from .checkpoints import History, States
 from .optimizers import build_optimizer
+from .progress import Progress, measurements
 
 Row: TypeAlias = dict[str, Any]
 Weights: TypeAlias = list[np.ndarray]
@@ -77,8 +77,9 @@ def fit(
     states = States(folder / STATES, model, max(2, config.average_last), data)
     history = History(folder / "history.csv", config, monitor if score is None else score.__name__)
     evaluate = functools.partial(_evaluate, model, validation, score)
+    progress = Progress(model, train, validation, config)
     try:
-        best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal)
+        best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal, progress)
     finally:  # also after Ctrl-C: the folder is deleted if it has no state
         states.wait()
     row = history.best
@@ -86,6 +87,8 @@ def fit(
         best, row = _average(model, history, states, evaluate, best)
     model.set_weights(best)
     if devices.is_chief():
+        if row is history.best:
+            note(f"kept epoch {row['epoch']} of {len(history.rows)}: {measurements(row)}")
         _write(model, history, folder, config.tensorboard)
     devices.wait_for_all("model.keras")
     return {name: float(value) for name, value in row.items()}
@@ -122,6 +125,7 @@ def _run_epochs(
     evaluate: Callable[[], Row],
     begin_epoch: Callable[[int], None],
     goal: float | None,
+    progress: Progress,
 ) -> Weights:
     """Trains until `history` says that training ends, and returns the weights of the best epoch."""
     history.rows, best = states.restore()
@@ -134,7 +138,7 @@ def _run_epochs(
         if history.config.schedule == "plateau":
             model.optimizer.learning_rate = history.plateau_rate()
         shapes = len(train.shapes)
-        loss, weights = _run_epoch(model, train, epoch, history.config.epochs)
+        loss, weights = _run_epoch(model, train, epoch, history.config.epochs, progress)
         new = len(train.shapes) - shapes
         if uses_xla(history.config.jit) and new and devices.is_chief():
             note(f"XLA compiled the training step for {new} {'shape' if new == 1 else 'shapes'} of batches")
@@ -143,36 +147,37 @@ def _run_epochs(
         if not np.isfinite([row["loss"], row["val_loss"]]).all():
             note(f"the loss is not finite in epoch {epoch + 1}; training stops")
             break
-        if best is None or history.is_best(row):
+        is_best = history.is_best(row)
+        if best is None or is_best:
             best = model.get_weights()
         model.set_weights(weights)
         history.rows.append(row)
         if devices.is_chief():
             states.save(history.rows, best, history.write)
-            note(_format(row))
+        progress.end_epoch(row, is_best)
     if best is None:
         raise NotANumberError("the loss is not finite in the first epoch; try a lower learning rate")
     return best
 
 
-def _run_epoch(model: keras.Model, train: EpochBatches, epoch: int, epochs: int) -> tuple[float, Weights]:
+def _run_epoch(
+    model: keras.Model, train: EpochBatches, epoch: int, epochs: int, progress: Progress
+) -> tuple[float, Weights]:
     """Trains for one epoch, and returns the training loss and the weights after the last step.
 
     With `ema`, the model's weights are then replaced with their moving averages.
     """
     train.epoch = epoch
-    verbose = (1 if sys.stdout.isatty() else 2) if devices.is_chief() else 0
-    callbacks = AsyncCallbacks(
-        [_StopAtNaN(), _OneEpoch(), *([] if train.prefetch else [ReadableVariables()])],
-        add_history=True,
-        add_progbar=verbose > 0,
-        model=model,
-        verbose=verbose,
-        epochs=epochs,
-        steps=len(train),
-    )
-    # The batches are shuffled already.
-    history = model.fit(train, initial_epoch=epoch, epochs=epochs, shuffle=False, callbacks=callbacks).history
+    with progress.epoch(epoch) as steps:
+        callbacks = AsyncCallbacks(
+            [_StopAtNaN(), _OneEpoch(), steps, *([] if train.prefetch else [ReadableVariables()])],
+            add_history=True,
+            model=model,
+            epochs=epochs,
+            steps=len(train),
+        )
+        # The batches are shuffled already.
+        history = model.fit(train, initial_epoch=epoch, epochs=epochs, shuffle=False, callbacks=callbacks).history
     weights = model.get_weights()
     getattr(model.optimizer, "inner_optimizer", model.optimizer).use_averages()
     return history["loss"][-1], weights
@@ -203,12 +208,8 @@ def _average(
     model.set_weights(states.average(len(history.rows)))
     row = evaluate()
     is_better = history.quality(row) > history.quality(history.best)
-    note(f"average of the last epochs: {_format(row)}; {'' if is_better else 'not '}better than the best epoch")
+    note(f"average of the last epochs: {measurements(row)}; {'' if is_better else 'not '}better than the best epoch")
     return (model.get_weights(), row) if is_better else (best, history.best)
-
-
-def _format(row: Row) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in row.items())
 
 
 def _write(model: keras.Model, history: History, folder: Path, tensorboard: bool) -> None:
