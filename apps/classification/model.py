@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops, tree
 
 from ...datasets.files import nfc
-from ...layers import TextEncoder
+from ...layers import TextEncoder, gate_activations, gradient_flow, state_norms
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from ...layers.types import Tensor
@@ -158,6 +158,35 @@ class Classifier(TrainedModel):
                 }
             )
         return explanations
+
+    def inspect(self, text: str) -> dict[str, Any]:
+        """Returns what the first recurrent layer computes while it reads a text; of two directions, the forward one.
+
+        Returns:
+            Dictionary of `label`, the most probable one; `tokens`, with the end token; `gates`, a dictionary from the
+            names of the gates to lists `(steps, units)`; `norms`, a dictionary from the names of the states to the
+            norms of the states, lists `(steps,)`; and `gradient`, the norm of the derivative of the label's loss with
+            respect to the states after each step, a list `(steps,)`. See `keras_recurrent.layers.gate_activations`,
+            `state_norms` and `gradient_flow`.
+        """
+        (explanation,) = self.explain([text])
+        encoder = self.model.get_layer("encoder")
+        layer = getattr(encoder.layers[0], "forward_layer", encoder.layers[0])
+        ids = encode_padded(self.tokenizer, [text], self.config.max_length)[:, : len(explanation["tokens"])]
+        embedded = encoder.embedding(ids)
+        target = np.array([self.labels.index(explanation["label"])])
+        flow = next(iter(gradient_flow(self.model, ids, target, TokenCrossentropy()).values()))
+
+        def listed(values: np.ndarray) -> list[Any]:
+            return values.astype(float).round(4).tolist()
+
+        return {
+            "label": explanation["label"],
+            "tokens": explanation["tokens"],
+            "gates": {name: listed(values[0]) for name, values in gate_activations(layer, embedded).items()},
+            "norms": {name: listed(values[0]) for name, values in state_norms(layer, embedded).items()},
+            "gradient": listed(flow.reshape(-1, ids.shape[1])[0]),  # of two directions, the forward one is first
+        }
 
 
 def train(config: Config, folder: str | Path) -> Classifier:

@@ -47,13 +47,13 @@ def table() -> str:
     return "\n\n".join(
         f"{name}\n"
         f"  app      {read_config(FOLDER / name)['app']}\n"
-        f"  does     {_summary(FOLDER / name)}\n"
+        f"  does     {summary(FOLDER / name)}\n"
         f"  size     {sum(path.stat().st_size for path in (FOLDER / name).iterdir()) / 1e6:.1f} MB\n"
         f"  card     {FOLDER / name / 'README.md'}"
         for name in names()
     )
 
 
-def _summary(folder: Path) -> str:
-    """The first paragraph of the card after its title."""
+def summary(folder: Path) -> str:
+    """Returns what a model does, the first paragraph of its card after the title."""
     return (folder / "README.md").read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " ")

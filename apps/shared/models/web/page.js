@@ -120,7 +120,7 @@ async function answer(form, page, runner) {
   document.body.removeAttribute("aria-busy");
 }
 
-export function firstLine(error) {
+function firstLine(error) {
   return String(error.message ?? error).split("\n")[0]; // the runtime throws numbers, too
 }
 
@@ -154,7 +154,7 @@ function acceptPictures(form) {
   const input = form.elements.namedItem("picture");
   if (!input) return;
   const accept = (event, files) => {
-    if (!files.length) return;
+    if (!files.length || !form.isConnected) return; // the demo keeps the forms that it does not show
     event.preventDefault();
     input.files = files;
     input.dispatchEvent(new Event("change"));
@@ -215,7 +215,7 @@ function bars(entries) {
 }
 
 /** Buttons of which one is pressed. */
-export function buttons(labels, action) {
+function buttons(labels, action) {
   const group = element("div", { class: "buttons", role: "group" });
   labels.forEach((label, index) => {
     const button = element("button", { type: "button", "aria-pressed": false }, label);
