@@ -15,6 +15,7 @@ from typing import Any
 
 from . import APPS, load, parsers, recipes
 from .arguments import bind, check_name, options_first, parse_args
+from .demo import demo
 from .shared.allocator import keep_freed_memory
 from .shared.backends import choose_backend, import_backend, require_tensorflow
 from .shared.console import note
@@ -23,7 +24,8 @@ from .shared.memory import is_out_of_memory
 from .shared.models import folders, outputs, packaged
 from .shared.options import alternatives
 
-LISTS = {"recipes": recipes.table, "models": packaged.table}  # commands that need no backend
+# The commands besides those of the apps.
+COMMANDS: dict[str, Callable[..., str | None]] = {"demo": demo, "models": packaged.table, "recipes": recipes.table}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,9 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that incomplete folders are removed
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments and arguments[0] in LISTS:
-            parse_args(parsers.list_parser(arguments[0], LISTS[arguments[0]].__doc__), arguments[1:])
-            print(LISTS[arguments[0]]())
+        if arguments and arguments[0] in COMMANDS:
+            command = COMMANDS[arguments[0]]
+            parser = parsers.function_parser(command)
+            parser.prog = f"keras-recurrent {arguments[0]}"
+            if output := command(**vars(parse_args(parser, arguments[1:], parser._option_string_actions))):
+                print(output)
             return 0
         run = _parse(arguments)
         keep_freed_memory()

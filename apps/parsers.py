@@ -39,8 +39,8 @@ def command_parser() -> jsonargparse.ArgumentParser:
         usage="keras-recurrent APP VERB ...",
         description="Train, evaluate, run and export recurrent networks.",
         epilog="`keras-recurrent APP --help` lists an app's verbs, `keras-recurrent APP VERB --help` a verb's options. "
-        "`keras-recurrent models` lists the trained models that come with the package, `keras-recurrent recipes` the "
-        "recipes for training.",
+        "`keras-recurrent demo` shows what the trained models that come with the package can do, in a browser. "
+        "`keras-recurrent models` lists them, `keras-recurrent recipes` the recipes for training.",
         exit_on_error=False,
         version=__version__,
     )
@@ -49,18 +49,11 @@ def command_parser() -> jsonargparse.ArgumentParser:
     return parser
 
 
-def list_parser(name: str, description: str | None) -> jsonargparse.ArgumentParser:
-    """Returns the parser of `keras-recurrent NAME`."""
-    parser = _parser(docstring_parser.parse(description or ""))
-    parser.prog = f"keras-recurrent {name}"
-    return parser
-
-
 def verb_parsers(app: str, commands: ModuleType, config_class: Any) -> dict[str, jsonargparse.ArgumentParser]:
     """Returns the parsers of an app's verbs by name."""
     parsers = {"train": _train_parser(app, config_class)}
     for function in commands.VERBS:
-        parsers[function.__name__] = _function_parser(app, function)
+        parsers[function.__name__] = function_parser(function, app)
     parsers["export"] = _export_parser(config_class)
     for parser in parsers.values():
         parser.add_argument(
@@ -166,9 +159,11 @@ def _export_parser(config_class: Any) -> jsonargparse.ArgumentParser:
     return parser
 
 
-def _function_parser(app: str, function: Callable) -> jsonargparse.ArgumentParser:
-    parser = _parser(docstring_parser.parse(function.__doc__))
-    _add_recipe(parser, app, function.__name__)
+def function_parser(function: Callable, app: str | None = None) -> jsonargparse.ArgumentParser:
+    """Returns a parser of a function's parameters, and of the recipes if it is a verb of an app."""
+    parser = _parser(docstring_parser.parse(function.__doc__ or ""))
+    if app is not None:
+        _add_recipe(parser, app, function.__name__)
     _add_options(parser, function)
     return parser
 

@@ -62,8 +62,8 @@ def test_snippet_runs(snippet, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_is_parsed(command):
-    if (name := command.split()[1]) in cli.LISTS:
-        parsers.list_parser(name, None).parse_args([])
+    if (name := command.split()[1]) in cli.COMMANDS:
+        parsers.function_parser(cli.COMMANDS[name]).parse_args(command.split()[2:])
     elif "--help" in command:
         with pytest.raises(SystemExit, match="0"):
             parse(command)

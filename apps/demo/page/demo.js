@@ -166,6 +166,7 @@ function showTabs(models, open) {
 function makePanel(task, model, models, templates, open) {
   const template = document.getElementById(task) ?? templates.getElementById(task);
   const form = document.importNode(template.content, true).querySelector("form");
+  form.querySelector(".note")?.remove(); // about the random numbers of a browser
   openForm(form, model.labels, task === "inspection" ? INSPECTION : PAGES[task], new RemoteModel(model.name));
   const able = models.filter(({ tasks }) => tasks.includes(task));
   const choice = element("select", {}, ...able.map(({ name }) => new Option(name, name, false, name === model.name)));

@@ -51,19 +51,6 @@ def runtime(pytestconfig):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    """A browser."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("Chromium is not installed")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A folder and the address of a file server for it."""
     folder = tmp_path_factory.mktemp("site")
