@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..shared.config import (
+    Cell,
     Length,
     OpenUnitInterval,
+    PositiveFloat,
     PositiveInt,
     RecurrentConfig,
     TextLength,
@@ -23,9 +25,9 @@ class Config(RecurrentConfig, TrainingConfig):
 
         keras-recurrent generation train --output saved_models/sentences
 
-    trains on the English sentences of the generated data set `english_korean`. Then
+    trains on the English sentences of the generated data set `english_korean` in minutes. Then
 
-        keras-recurrent generation generate saved_models/sentences --samples 5
+        keras-recurrent generation generate saved_models/sentences --samples 5 --temperature 0.7
 
     prints new sentences.
 
@@ -67,6 +69,7 @@ class Config(RecurrentConfig, TrainingConfig):
     app: Literal["generation"] = "generation"
     data: str = "english_korean"
     language: str = "en"
+    cell: Cell = "gru"
     validation_split: OpenUnitInterval | None = None
     mode: Literal["lines", "text"] = "lines"
     feed: Literal["previous", "zeros"] = "previous"
@@ -75,5 +78,7 @@ class Config(RecurrentConfig, TrainingConfig):
     embedding_dim: Units | None = None
     units: Units = 256
     window: Length = 100
-    batch_size: PositiveInt = 32
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 0.005
+    epochs: PositiveInt = 6
     max_length: TextLength = 200
