@@ -1,5 +1,6 @@
 """Figures of captions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..shared.figures import draw_overlay, families, save, thumbnail
+from ..shared.figures import NARROWEST, WIDEST, cut, draw_overlays, save, thumbnail, wrapped
+from ..shared.fonts import families
 
 
 def draw_caption(pixels: np.ndarray, caption: Mapping[str, Any], grid: Sequence[int], path: str | Path) -> None:
-    """Draws an image with its caption, and the attention for each token.
+    """Draws an image with its caption, and the attention for each token, above which its largest weight is written.
 
     Args:
         pixels: uint8 array `(height, width, 3)`.
@@ -21,19 +23,26 @@ def draw_caption(pixels: np.ndarray, caption: Mapping[str, Any], grid: Sequence[
         grid: The rows and columns of the feature map.
         path: The image file to write, such as `caption.png` or `caption.svg`.
     """
-    tokens = caption["tokens"] if any(map(len, caption["alignment"])) else []
-    columns = min(5, 1 + len(tokens))
-    rows = -(-(1 + len(tokens)) // columns)
-    with matplotlib.rc_context({"font.family": families(caption["text"])}):
-        figure = Figure(figsize=(max(4, 2.2 * columns), 0.6 + (2.5 if tokens else 4) * rows), layout="constrained")
-        figure.suptitle(caption["text"], wrap=True, parse_math=False)
+    tokens = [*map(cut, caption["tokens"])] if any(map(len, caption["alignment"])) else []
+    maps = [np.reshape(weights, grid) for weights in caption["alignment"][: len(tokens)]]
+    pixels = thumbnail(pixels)
+    aspect = min(max(pixels.shape[0] / pixels.shape[1], 0.3), 2)
+    count = 1 + len(tokens)
+    columns = max(min(5, count), math.ceil(math.sqrt(1.5 * count * aspect)))
+    rows = math.ceil(count / columns)
+    side = min(2.2 if tokens else 4, WIDEST / columns)
+    width = max(NARROWEST, side * columns)
+    title = wrapped(caption["text"] or "(empty caption)", width)
+    height = (1.1 if tokens else 0.4) + 0.2 * title.count("\n") + rows * (0.3 + side * aspect)
+    with matplotlib.rc_context(
+        {"font.family": families("".join([title, *tokens])), "axes.titlesize": min(10, 5 * side)}
+    ):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.suptitle(title, parse_math=False)
         figure.subplots(rows, columns)
-        panels = figure.axes
-        for axes in panels:
-            axes.axis("off")
-        pixels = thumbnail(pixels)
-        panels[0].imshow(pixels)
-        for axes, token, weights in zip(panels[1:], tokens, caption["alignment"], strict=False):
-            draw_overlay(axes, pixels, np.reshape(weights, grid))
-            axes.set_title(token, fontsize="medium", parse_math=False)
+        for axes in figure.axes[count:]:
+            axes.remove()
+        draw_overlays(figure.axes, pixels, maps)
+        for axes, token, weights in zip(figure.axes[1:count], tokens, maps, strict=True):
+            axes.set_title(f"{token} ({weights.max():.2f})", parse_math=False)
         save(figure, path)

@@ -1,70 +1,111 @@
-"""Figures that several apps draw, and what all figures share: fonts, overlays and files."""
+"""Figures that several apps draw, and what all figures share: sizes, labels, overlays and files."""
 
 import csv
-import importlib.util
+import math
+import textwrap
+import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ...files import atomic_file
-from .console import note
 from .errors import UsageError
+from .fonts import families
+
+DPI = 120
+NARROWEST, WIDEST = 5.0, 13.0  # inches, the range of the width of a figure
+SHORTEST_AXIS, LONGEST_AXIS = 1.6, 9.5  # inches, the range of the length of a heat map's axis
+LONGEST_LABEL = 24  # characters
+MOST_LABELS = 25  # of a confusion matrix
+SMALLEST_FONT, LARGEST_FONT = 6.0, 10.0  # points
+_ATTENTION = LinearSegmentedColormap.from_list("attention", [(0.85, 0, 0, 0), (0.85, 0, 0, 0.85)])
 
 
-def draw_history(history: str | Path, path: str | Path) -> None:
+def draw_history(history: str | Path, path: str | Path, kept: Sequence[int] = ()) -> None:
     """Draws the losses and the other measures of a `history.csv` against the epochs.
 
     Args:
         history: The `history.csv` of a training.
         path: The image file to write, such as `history.png` or `history.svg`.
+        kept: The epoch whose weights the model has, or the epochs over which its weights are averaged. It is marked.
     """
     with open(history, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
     measures = [column for column in rows[0] if column not in ("epoch", "learning_rate", "loss", "val_loss")]
-    figure = Figure(figsize=(6, 4 + 2 * len(measures)), layout="constrained")
+    figure = Figure(figsize=(6.5, 4 + 2 * len(measures)), layout="constrained")
     losses, *others = figure.subplots(1 + len(measures), squeeze=False, sharex=True)[:, 0]
-    for column, label in (("loss", "training"), ("val_loss", "validation")):
-        losses.plot(epochs, [float(row[column]) for row in rows], marker="o", markersize=3, label=label)
-    losses.set(ylabel="loss")
-    losses.legend()
+    figure.suptitle(f"Training history, {len(rows)} epoch{'s' if len(rows) > 1 else ''}")
+    panels = [(losses, "loss", {"training": "loss", "validation": "val_loss"})]
     for axes, column in zip(others, measures, strict=True):
-        axes.plot(epochs, [float(row[column]) for row in rows], marker="o", markersize=3)
-        axes.set(ylabel=column)
+        label = column.replace("val_", "validation ").replace("_", " ")
+        panels.append((axes, label, {label: column}))
+    for axes, ylabel, curves in panels:
+        for label, column in curves.items():
+            axes.plot(epochs, [float(row[column]) for row in rows], marker="o", markersize=3, label=label)
+        if len(kept) == 1:
+            axes.axvline(kept[0], color="tab:green", linestyle="--", zorder=1, label=f"kept: epoch {kept[0]}")
+        elif kept:
+            label = f"kept: average of epochs {kept[0]} to {kept[-1]}"
+            axes.axvspan(kept[0], kept[-1], color="tab:green", alpha=0.3, linewidth=0, label=label)
+        axes.set(ylabel=ylabel, xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
+        axes.grid(alpha=0.3)
+    losses.legend()
     figure.axes[-1].set(xlabel="epoch")
-    figure.axes[-1].xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    figure.axes[-1].xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     save(figure, path)
 
 
 def draw_confusion(labels: Sequence[str], table: np.ndarray, path: str | Path) -> None:
-    """Draws a confusion matrix, as shares of each target.
+    """Draws a confusion matrix: the counts, in shades of the shares of each gold label.
+
+    Of more than 25 labels, the most frequent ones are drawn, and all others together as "(other)".
 
     Args:
-        labels: The classes.
-        table: Integer array `(targets, predictions)` of counts.
+        labels: The labels.
+        table: Integer array `(gold, predicted)` of counts.
         path: The image file to write, such as `confusion.png` or `confusion.svg`.
     """
+    total, right, count = int(table.sum()), int(np.trace(table)), len(labels)
+    title = f"Confusion matrix of {total:,} examples, {right / max(total, 1):.1%} correct"
+    if count > MOST_LABELS:
+        labels, table = _most_frequent(labels, table)
+        title += f"\nthe {len(labels) - 1} most frequent of {count:,} labels"
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    side = 2.5 + 0.3 * len(labels)
+    side = span(len(labels), max(0.38, 0.09 * len(str(table.max()))))
+    margin = label_inches(labels)
     with matplotlib.rc_context({"font.family": families("".join(labels))}):
-        figure = Figure(figsize=(side + 1, side), layout="constrained")
+        figure = Figure(figsize=(max(NARROWEST, 1.9 + margin + side), 1.3 + margin + side), layout="constrained")
+        figure.suptitle(title)
         axes = figure.subplots()
-        image = axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-        axes.set_xticks(range(len(labels)), labels, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(labels)), labels, parse_math=False)
-        axes.set(xlabel="predicted", ylabel="target")
-        figure.colorbar(image, label="share of the target")
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (row, column), value in np.ndenumerate(table):
+            color = "white" if shares[row, column] > 0.5 else "black" if value else "0.7"
+            axes.text(column, row, str(value), color=color, ha="center", va="center", fontsize="small")
+        label_ticks(axes.xaxis, labels, side)
+        label_ticks(axes.yaxis, labels, side)
+        axes.set(xlabel="predicted label", ylabel="gold label")
+        figure.colorbar(image, label="share of the gold label")
         save(figure, path)
+
+
+def _most_frequent(labels: Sequence[str], table: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Adds up the rows and columns of all labels but the most frequent gold labels."""
+    kept = np.sort(np.argsort(-table.sum(axis=1), kind="stable")[: MOST_LABELS - 1])
+    groups = np.full(len(labels), len(kept))
+    groups[kept] = np.arange(len(kept))
+    merged = np.zeros((len(kept) + 1, len(kept) + 1), table.dtype)
+    np.add.at(merged, (groups[:, None], groups), table)
+    return [*(labels[index] for index in kept), "(other)"], merged
 
 
 def draw_gates(tokens: Sequence[str], gates: Mapping[str, np.ndarray], path: str | Path) -> None:
@@ -73,7 +114,7 @@ def draw_gates(tokens: Sequence[str], gates: Mapping[str, np.ndarray], path: str
     Args:
         tokens: The tokens, one per step.
         gates: Dictionary from a gate's name to an array `(steps, units)`, such as one row of the batch of
-            `layers.gate_activations`.
+            `layers.gate_activations`. `candidate` is the new content, all others are gates with values in [0, 1].
         path: The image file to write, such as `gates.png` or `gates.svg`.
 
     Example:
@@ -81,18 +122,25 @@ def draw_gates(tokens: Sequence[str], gates: Mapping[str, np.ndarray], path: str
     >>> from keras_recurrent.apps.shared.figures import draw_gates
     >>> draw_gates(["a", "dog"], {"update": np.array([[0.1, 0.9], [0.5, 0.2]])}, "gates.png")
     """
-    units = max(values.shape[1] for values in gates.values())
-    with matplotlib.rc_context({"font.family": families("".join(tokens))}):
-        size = 2 + 0.35 * len(tokens), 0.8 + len(gates) * (0.6 + 0.03 * units)
+    width = span(len(tokens))
+    panel = min(2.2, 0.6 + 0.03 * max(values.shape[1] for values in gates.values()))
+    size = max(NARROWEST, 2 + width), 0.8 + label_inches(tokens) + len(gates) * (0.4 + panel)
+    with matplotlib.rc_context({"font.family": families("".join(tokens)), "image.interpolation": "nearest"}):
         figure = Figure(figsize=size, layout="constrained")
-        for axes, (name, values) in zip(figure.subplots(len(gates), squeeze=False)[:, 0], gates.items(), strict=True):
+        figure.suptitle("Gates of each unit at each step")
+        panels = figure.subplots(len(gates), squeeze=False)[:, 0]
+        for axes, (name, values) in zip(panels, gates.items(), strict=True):
+            is_gate = name != "candidate"
             largest = max(1, np.abs(values).max())  # a candidate with ReLU exceeds 1
-            lowest = -largest if values.min() < 0 else 0  # a candidate with tanh is negative, too
-            colours = "RdBu_r" if lowest else "Greys"
-            image = axes.imshow(values.T, cmap=colours, vmin=lowest, vmax=largest, aspect="auto")
-            axes.set(ylabel=name, yticks=[], xticks=[])
-            figure.colorbar(image)
-        axes.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
+            lowest = 0 if is_gate else -largest
+            cmap = "Greys" if is_gate else "RdBu_r"
+            image = axes.imshow(values.T, cmap=cmap, vmin=lowest, vmax=largest, aspect="auto")
+            axes.set_title(f"{name} gate" if is_gate else name, loc="left", fontsize="medium")
+            axes.set(ylabel="unit", xticks=[])
+            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+            figure.colorbar(image, label="0 closed, 1 open" if is_gate else "value")
+        label_ticks(panels[-1].xaxis, tokens, width)
+        panels[-1].set(xlabel="token read at the step")
         save(figure, path)
 
 
@@ -104,7 +152,7 @@ def draw_steps(tokens: Sequence[str], norms: Mapping[str, np.ndarray], path: str
     Args:
         tokens: The tokens, one per step.
         norms: Dictionary from the name of a row to an array `(steps,)` of non-negative numbers, such as one row of the
-            batch of `layers.gradient_flow` or `layers.state_norms`. NaN is drawn white.
+            batch of `layers.gradient_flow` or `layers.state_norms`. NaN is hatched.
         path: The image file to write, such as `steps.png` or `steps.svg`.
 
     Raises:
@@ -118,17 +166,65 @@ def draw_steps(tokens: Sequence[str], norms: Mapping[str, np.ndarray], path: str
     for name, values in norms.items():
         if len(values) != len(tokens):
             raise ValueError(f"{name} has {len(values)} numbers for {len(tokens)} tokens")
-    with matplotlib.rc_context({"font.family": families("".join(tokens))}):
-        figure = Figure(figsize=(2.5 + 0.35 * len(tokens), 1.6 + 0.3 * len(norms)), layout="constrained")
+    width, height = span(len(tokens)), span(len(norms))
+    with matplotlib.rc_context({"font.family": families("".join([*tokens, *norms]))}):
+        size = max(NARROWEST, 0.6 + label_inches([*norms]) + width), 1.8 + label_inches(tokens) + height
+        figure = Figure(figsize=size, layout="constrained")
+        figure.suptitle("Norm at each step, relative to the largest of its row")
         axes = figure.subplots()
         shares = np.stack([values / max(np.nanmax(values), 1e-30) for values in norms.values()])
         lowest = max(1e-6, np.nanmin(np.where(shares > 0, shares, 0.1)))
         norm = LogNorm(min(lowest, 0.1), 1, clip=True)
+        axes.patch.set(hatch="////", edgecolor="0.7")  # shows through where the image is NaN
         image = axes.imshow(shares, cmap="Greys", norm=norm, aspect="auto")
-        axes.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(norms)), norms, parse_math=False)
-        figure.colorbar(image, label="share of the largest")
+        label_ticks(axes.xaxis, tokens, width)
+        label_ticks(axes.yaxis, [*norms], height)
+        axes.set(xlabel="token read at the step")
+        figure.colorbar(image, label="share of the largest", location="bottom", aspect=40)
         save(figure, path)
+
+
+def span(count: int, cell: float = 0.35) -> float:
+    """Returns the inches of an axis of `count` cells; few cells become larger, and many become smaller."""
+    return min(max(count * cell, SHORTEST_AXIS), LONGEST_AXIS)
+
+
+def label_ticks(axis: XAxis | YAxis, labels: Sequence[str], inches: float) -> None:
+    """Labels the cells along an axis of a heat map, as many of them as are legible.
+
+    Args:
+        axis: The x-axis or y-axis.
+        labels: One label per cell. Long ones are cut.
+        inches: Length of the axis.
+    """
+    points = 0.9 * 72 * inches / max(1, len(labels))  # the height of a line
+    every = math.ceil(SMALLEST_FONT / points)
+    indices = range(0, len(labels), every)
+    fontsize = min(LARGEST_FONT, points * every)
+    rotation = 90 if isinstance(axis, XAxis) else 0
+    texts = [cut(labels[index]) for index in indices]
+    axis.set_ticks(indices, texts, fontsize=fontsize, rotation=rotation, parse_math=False)
+
+
+def label_inches(labels: Sequence[str]) -> float:
+    """Returns an estimate of the space that labels take beside an axis."""
+    return 0.2 + 0.085 * max(map(_columns, map(cut, labels)), default=0)
+
+
+def _columns(text: str) -> int:
+    """The width of a text in columns of a terminal. Chinese, Japanese and Korean characters take two."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+
+
+def cut(text: str) -> str:
+    """Cuts a label that is too long."""
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+
+
+def wrapped(text: str, inches: float) -> str:
+    """Breaks a title into lines that fit into a figure of this width, at most six."""
+    columns = int(9 * inches * len(text) / max(1, _columns(text)))
+    return textwrap.fill(text, columns, max_lines=6, placeholder=" …")
 
 
 def thumbnail(pixels: np.ndarray, side: int = 600) -> np.ndarray:
@@ -143,19 +239,33 @@ def thumbnail(pixels: np.ndarray, side: int = 600) -> np.ndarray:
     return np.asarray(image)
 
 
-def draw_overlay(axes: Axes, pixels: np.ndarray, weights: np.ndarray) -> None:
-    """Draws an image that is darker where the attention is lower.
+def draw_overlays(panels: Sequence[Axes], pixels: np.ndarray, maps: Sequence[np.ndarray]) -> None:
+    """Draws an image, and beside it the attention: red over the image in pale grey, be it dark or light.
 
     Args:
-        axes: The axes to draw into.
+        panels: The axes to draw into, one for the image, and one for each map.
         pixels: uint8 array `(height, width, 3)`.
-        weights: Array `(rows, columns)`, the attention to the cells of the feature map.
+        maps: Arrays `(rows, columns)`, the attention to the cells of the feature map.
     """
     height, width = pixels.shape[:2]
-    layer = np.zeros((*weights.shape, 4))
-    layer[..., 3] = 0.8 * (1 - weights / max(weights.max(), 1e-30))
-    axes.imshow(pixels)
-    axes.imshow(layer, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
+    grey = 90 + np.asarray(ImageOps.autocontrast(Image.fromarray(pixels).convert("L"))) * (165 / 255)
+    for axes in panels:
+        axes.axis("off")
+    panels[0].imshow(pixels)
+    for axes, weights in zip(panels[1:], maps, strict=True):
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
+        image = axes.imshow(
+            weights / max(weights.max(), 1e-30),
+            cmap=_ATTENTION,
+            vmin=0,
+            vmax=1,
+            extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+            interpolation="bilinear",
+        )
+    if maps:
+        label = "attention, relative to the peak, which is in parentheses"
+        bar = axes.figure.colorbar(image, ax=[*panels], location="bottom", shrink=0.6, aspect=40, fraction=0.05)
+        bar.set_label(label)
 
 
 def check_picture(path: str | Path) -> None:
@@ -181,42 +291,4 @@ def save(figure: Figure, path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # `families` reports it
-        figure.savefig(partial, dpi=120, format=file_format)
-
-
-def families(text: str) -> list[str]:
-    """Returns font families that together have the characters of a text: Matplotlib's own, and as few others as needed.
-
-    Characters that no installed font has are reported on standard error.
-    """
-    families = ["DejaVu Sans"]
-    missing = {ord(character) for character in text if not character.isspace()} - _characters(
-        font_manager.findfont("DejaVu Sans")
-    )
-    if missing:
-        # Found, but not imported, because importing it changes the font of all figures.
-        extra = importlib.util.find_spec("koreanize_matplotlib")
-        for folder in (extra.submodule_search_locations if extra else None) or ():
-            font_manager.fontManager.addfont(Path(folder) / "fonts" / "NanumGothic.ttf")
-    while missing:
-        # Matplotlib's "Last Resort" fonts have all characters, but as boxes.
-        fonts = [font for font in font_manager.fontManager.ttflist if not font.name.startswith("Last Resort")]
-        covered = {font.name: missing & _characters(font.fname) for font in fonts}
-        best = max(sorted(covered), key=lambda name: len(covered[name]))
-        if not covered[best]:
-            note(
-                f"no installed font has the characters {''.join(map(chr, sorted(missing)))}; install one that "
-                "has, such as Noto Sans CJK, or for Korean and Japanese `pip install 'keras-recurrent[cjk]'`"
-            )
-            break
-        families.append(best)
-        missing -= covered[best]
-    return families
-
-
-def _characters(path: str) -> Set[int]:
-    """The code points of a font; none if it cannot be read."""
-    try:
-        return FT2Font(path).get_charmap().keys()
-    except (OSError, RuntimeError):
-        return set()
+        figure.savefig(partial, dpi=DPI, format=file_format)

@@ -7,7 +7,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from ..shared.figures import families, save
+from ..shared.figures import NARROWEST, label_inches, label_ticks, save, span
+from ..shared.fonts import families
 
 
 def draw_alignment(source: Sequence[str], target: Sequence[str], weights: Any, path: str | Path) -> None:
@@ -19,13 +20,17 @@ def draw_alignment(source: Sequence[str], target: Sequence[str], weights: Any, p
         weights: Floats `(target, source)` in [0, 1].
         path: The image file. Its suffix, such as `.png` or `.svg`, determines the format.
     """
-    size = 2 + 0.35 * len(source), 1.5 + 0.3 * len(target)
+    width, height = span(len(source)), span(len(target))
     with matplotlib.rc_context({"font.family": families("".join([*source, *target]))}):
+        size = max(NARROWEST, 1.7 + label_inches(target) + width), 0.9 + label_inches(source) + height
         figure = Figure(figsize=size, layout="constrained")
+        figure.suptitle("Attention of each target token to the source")
         axes = figure.subplots()
         image = axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(source)), source, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(target)), target, parse_math=False)
+        label_ticks(axes.xaxis, source, width)
+        label_ticks(axes.yaxis, target, height)
+        axes.set(xlabel="source token", ylabel="target token")
+        axes.xaxis.set_label_position("top")
         axes.xaxis.tick_top()
-        figure.colorbar(image, label="attention")
+        figure.colorbar(image, label="attention weight")
         save(figure, path)

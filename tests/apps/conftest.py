@@ -19,11 +19,29 @@ from keras_recurrent.apps.shared.models import folders, outputs
 from keras_recurrent.apps.shared.training.checkpoints import States
 from keras_recurrent.apps.translation import model
 from keras_recurrent.apps.translation.config import Config
+from matplotlib.figure import Figure
 from PIL import Image
 
 SUBJECTS = {"a man": "ein Mann", "a dog": "ein Hund", "a child": "ein Kind", "a cat": "eine Katze"}
 VERBS = {"sleeps": "schläft", "runs": "rennt", "eats": "isst", "sits": "sitzt"}
 PLACES = {"here": "hier", "there": "dort", "outside": "draußen"}
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The Matplotlib figures that were saved in the test: each at most 2,000 pixels wide and high, nothing cut off."""
+    figures, savefig = [], Figure.savefig
+
+    def save(figure, *args, dpi, **options):
+        figure.dpi = dpi
+        savefig(figure, *args, dpi=dpi, **options)
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(box.x0, box.y0) >= -0.02 and box.x1 <= width + 0.02 and box.y1 <= height + 0.02
+        assert max(width, height) * dpi <= 2000
+        figures.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    return figures
 
 
 @pytest.fixture(scope="session")

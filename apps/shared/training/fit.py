@@ -82,14 +82,16 @@ def fit(
         best = _run_epochs(model, train, history, states, evaluate, begin_epoch, goal, progress)
     finally:  # also after Ctrl-C: the folder is deleted if it has no state
         states.wait()
-    row = history.best
+    row, kept = history.best, [int(history.best["epoch"])]
     if config.average_last > 1:
         best, row = _average(model, history, states, evaluate, best)
+        if row is not history.best:
+            kept = [int(averaged["epoch"]) for averaged in history.rows[-config.average_last :]]
     model.set_weights(best)
     if devices.is_chief():
         if row is history.best:
             note(f"kept epoch {row['epoch']} of {len(history.rows)}: {measurements(row)}")
-        _write(model, history, folder, config.tensorboard)
+        _write(model, history, kept, folder, config.tensorboard)
     devices.wait_for_all("model.keras")
     return {name: float(value) for name, value in row.items()}
 
@@ -212,7 +214,7 @@ def _average(
     return (model.get_weights(), row) if is_better else (best, history.best)
 
 
-def _write(model: keras.Model, history: History, folder: Path, tensorboard: bool) -> None:
+def _write(model: keras.Model, history: History, kept: Sequence[int], folder: Path, tensorboard: bool) -> None:
     """Writes the model, the figure of the history, and the logs for TensorBoard."""
     path = folder / "model.keras"
     with devices.alone():  # saving and loading create variables
@@ -220,7 +222,7 @@ def _write(model: keras.Model, history: History, folder: Path, tensorboard: bool
         # Loading and saving it again leaves out the optimizer and the loss.
         keras.models.load_model(path, compile=False).save(path)
     (folder / "figures").mkdir(exist_ok=True)
-    draw_history(history.path, folder / "figures" / "history.png")
+    draw_history(history.path, folder / "figures" / "history.png", kept)
     if tensorboard:
         writer = import_extra("tensorboard.summary", "tensorboard").Writer(str(folder / "tensorboard"))
         for row in history.rows:

@@ -57,10 +57,13 @@ TARGETS = INPUTS @ np.array([[1.0], [-2.0], [3.0], [0.5]], "float32")
 
 
 @pytest.fixture(autouse=True)
-def without_figure(request, monkeypatch):
-    """Drawing takes longer than training."""
+def kept_epochs(request, monkeypatch):
+    """The epochs that are marked in the history, which is not drawn because drawing takes longer than training."""
+    kept = []
     if request.function is not test_leaves_the_best_epoch:
-        monkeypatch.setattr("keras_recurrent.apps.shared.training.fit.draw_history", lambda *paths: None)
+        name = "keras_recurrent.apps.shared.training.fit.draw_history"
+        monkeypatch.setattr(name, lambda history, path, epochs: kept.append(epochs))
+    return kept
 
 
 SIGNATURE = (keras.InputSpec(shape=(None, 4), dtype="float32"), keras.InputSpec(shape=(None, 1), dtype="float32"))
@@ -116,7 +119,7 @@ def test_leaves_the_best_epoch(tmp_path):
     np.testing.assert_array_equal(saved.predict(INPUTS, verbose=0), model.predict(INPUTS, verbose=0))
 
 
-def test_best_is_what_the_score_says(tmp_path):
+def test_best_is_what_the_score_says(kept_epochs, tmp_path):
     scores = iter([0.1, 0.5, 0.3, 0.4, 0.2, 0.1])
     weights = []
 
@@ -127,6 +130,7 @@ def test_best_is_what_the_score_says(tmp_path):
     model = train(tmp_path, model=(model := model_of()), score=accuracy)
     assert history_of(tmp_path)["accuracy"].tolist() == [0.1, 0.5, 0.3, 0.4, 0.2, 0.1]
     assert all((a == b).all() for a, b in zip(model.get_weights(), weights[1], strict=True))
+    assert kept_epochs == [[2]]
 
 
 def test_patience(tmp_path):
@@ -250,7 +254,7 @@ def test_a_damaged_state_is_not_restored(tmp_path, damage, capsys):
 
 
 @pytest.mark.parametrize(("of_average", "is_better"), [(7.0, True), (5.5, False)])
-def test_average_of_the_last_epochs(of_average, is_better, tmp_path, capsys):
+def test_average_of_the_last_epochs(of_average, is_better, kept_epochs, tmp_path, capsys):
     config = dataclasses.replace(CONFIG, average_last=3)
     weights = []
     model = model_of()
@@ -264,6 +268,7 @@ def test_average_of_the_last_epochs(of_average, is_better, tmp_path, capsys):
     for found, one in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_allclose(found, one, atol=1e-6)
     assert f"{'' if is_better else 'not '}better" in capsys.readouterr().err
+    assert kept_epochs == [[4, 5, 6] if is_better else [6]]
 
 
 def test_moving_average_is_what_is_measured_and_kept(tmp_path):
