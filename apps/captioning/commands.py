@@ -23,10 +23,11 @@ def evaluate(
 ) -> None:
     """Scores a model's captions of a split against the reference captions.
 
-    Prints one line of JSON: BLEU-1 to BLEU-4, ROUGE-L and CIDEr-D by the formulas of coco-caption (`cider_d` is what
-    papers call CIDEr; `cider` is its first version, without clipping), the numbers of distinct captions, words and
-    images, and the speed from image files to captions. For the generated images `shapes` also `true`, the fraction of
-    captions that are true of their scene. CIDEr always weights n-grams by their frequency in the whole split.
+    Prints a table on standard error and one line of JSON on standard output: BLEU-1 to BLEU-4, ROUGE-L and CIDEr-D by
+    the formulas of coco-caption (`cider_d` is what papers call CIDEr; `cider` is its first version, without clipping),
+    the numbers of distinct captions, words and images, and the speed from image files to captions. For the generated
+    images `shapes` also `true`, the fraction of captions that are true of their scene. CIDEr always weights n-grams by
+    their frequency in the whole split.
 
     Each line of --output is the name of an image, a tab and the caption. The references are in memory; images,
     captions and n-grams are not, except for the distinct ones.

@@ -23,9 +23,9 @@ def evaluate(
 ) -> None:
     """Measures how well a model predicts the characters of a split.
 
-    The last line of the output is JSON: bits_per_character, perplexity (per character; line ends count as characters),
-    the number of characters, and the speed. For a model of lines also `ended`, the fraction of generated lines that the
-    model ends within the maximum length.
+    Prints a table on standard error and one line of JSON on standard output: bits_per_character, perplexity (per
+    character; line ends count as characters), the number of characters, and the speed. For a model of lines also
+    `ended`, the fraction of generated lines that the model ends within the maximum length.
 
     Each line of --output is the number of bits that the model needs to encode a text, a tab and the number of its
     characters. In the mode text, the text is read once, and --output, --shard and --predictions are not supported.

@@ -13,16 +13,18 @@ from .config import Lag
 def evaluate(model: str) -> None:
     """Measures a network on new sequences of its task.
 
-    The last line of the output is JSON: loss; guess, the loss of the best constant prediction; solved; flow, the norm
-    of the gradient of the last output's loss with respect to the state after each step; arrives, the fraction of it
-    that reaches the step that the output depends on; lost, the rest; and spectral_radii of the recurrent weights.
+    Prints a table on standard error and one line of JSON on standard output: loss; guess, the loss of the best constant
+    prediction; solved; flow, the norm of the gradient of the last output's loss with respect to the state after each
+    step; arrives, the fraction of it that reaches the step that the output depends on; lost, the rest; and
+    spectral_radii of the recurrent weights.
 
     Args:
         model: Folder or name of the model.
     """
     from .model import Experiment
 
-    evaluation.report(model, "test", Experiment.load(model).measure())
+    metrics = Experiment.load(model).measure()
+    evaluation.report(model, "test", metrics, baselines={"loss": {"guess": metrics["guess"]}})
 
 
 def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -> None:

@@ -3,13 +3,16 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from ...datasets import DataError
-from .console import Stopwatch, progress_bar
+from .console import Stopwatch, note, progress_bar
 from .errors import UsageError
+from .metrics_table import metrics_table
 from .models import folders, packaged
 from .results import Results
 from .verbs import BATCH, compute, lines_of_file, open_results, parse_shard, shard_of, window_size
@@ -166,8 +169,11 @@ def report(
     metrics: dict[str, Any],
     data: str | None = None,
     evaluation: EvaluationOptions = EvaluationOptions(),
+    baselines: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
-    """Prints the metrics of an evaluation as one line of JSON and writes those of a whole split to the model's folder.
+    """Prints the metrics of an evaluation, and writes those of a whole split to the model's folder.
+
+    A table is printed on standard error, and one line of JSON on standard output.
 
     Args:
         folder: The model's folder.
@@ -175,7 +181,11 @@ def report(
         metrics: The metrics by name.
         data: The data set, or None if it is the one that the model was trained on.
         evaluation: The options of the command.
+        baselines: For the name of a metric, its values by the names of the baselines, as they are in `metrics`.
     """
+    part = "".join(f", {name} {value}" for name, value in evaluation.labels.items())
+    note(f"{folder} on the split {split}{'' if data is None else f' of {data}'}{part}")
+    print(textwrap.indent(metrics_table(metrics, baselines or {}), "  "), file=sys.stderr, flush=True)
     metrics = {**metrics, **evaluation.labels}
     print(json.dumps(metrics, ensure_ascii=False), flush=True)  # a folder that is read-only costs no result
     if evaluation.shard is None:

@@ -24,8 +24,8 @@ def evaluate(
 ) -> None:
     """Computes BLEU and chrF of a model's translations of a split.
 
-    The last line of the output is JSON: bleu, chrf, sacrebleu's signature, the number of sentences, and the speed of
-    the search. Each line of --output is a translation.
+    Prints a table on standard error and one line of JSON on standard output: bleu, chrf, sacrebleu's signature, the
+    number of sentences, and the speed of the search. Each line of --output is a translation.
 
     Args:
         model: Folder or name of the model.

@@ -23,11 +23,11 @@ def evaluate(
 ) -> None:
     """Computes the accuracy of a model on a split, and that of baselines.
 
-    Prints one line of JSON: the accuracy, the VQA accuracy (an answer is fully right if three annotators gave it), the
-    top-5 accuracy, each of them by type of question and of answer; the accuracy of the baselines; and the speed. The
-    baselines are the most common answer, the most common answer to each type of question, and the models in
-    MODEL-question and MODEL-image if they exist, trained with that --modality. An answer outside the model's vocabulary
-    counts as wrong. Draws a confusion matrix into the model's folder.
+    Prints a table on standard error and one line of JSON on standard output: the accuracy, the VQA accuracy (an answer
+    is fully right if three annotators gave it), the top-5 accuracy, each of them by type of question and of answer; the
+    accuracy of the baselines; and the speed. The baselines are the most common answer, the most common answer to each
+    type of question, and the models in MODEL-question and MODEL-image if they exist, trained with that --modality. An
+    answer outside the model's vocabulary counts as wrong. Draws a confusion matrix into the model's folder.
 
     Each line of --output is the name of an image, a question and the five most probable answers, separated by tabs.
     With --predictions, MODEL-question and MODEL-image are not evaluated.
@@ -75,7 +75,8 @@ def evaluate(
         predict_with(baseline, own.update, replace(evaluation, output=None), f"answering with the {modality} alone")
         accuracies[f"{modality}_only"] = own.result()["accuracy"]
     counts = {"images": metrics.images, **evaluated.rates(questions_per_second=evaluated.computed)}
-    report(model, split, {**metrics.result(), "baselines": accuracies, **counts}, data, evaluation)
+    results = {**metrics.result(), "baselines": accuracies, **counts}
+    report(model, split, results, data, evaluation, {"accuracy": accuracies})
     if evaluation.shard is None:
         figure = figure_path(model, "confusion", split, data)
         draw_confusion(*confusion(metrics.pairs), figure)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.classification import data, model
+from keras_recurrent.apps.classification.baseline import train_ngram_classifier
 from keras_recurrent.apps.classification.config import Config
 from keras_recurrent.apps.shared.text.tokenizers import END, fit_tokenizer
 from keras_recurrent.datasets.texts import read_texts
@@ -234,7 +235,34 @@ def test_command_line(saved, moods, evaluate_in_shards, tmp_path, capsys):
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["accuracy"] == metrics["f1"] == 1 and metrics["commonest_label"] == 0.5 and metrics["texts"] == 24
     assert (saved / "figures" / "confusion-val.png").exists()
+    assert cli.main(["classification", "evaluate", str(saved), "--split", "val", "--baseline", "characters"]) == 0
+    output = capsys.readouterr()
+    compared = json.loads(output.out)
+    assert {name: compared[name] for name in ("accuracy", "f1", "texts")} == {"accuracy": 1.0, "f1": 1.0, "texts": 24}
+    assert compared["character_ngrams"] == 1
+    assert "                  model  commonest label  character ngrams" in output.err
+    assert "accuracy           1.00            0.500              1.00" in output.err
     assert evaluate_in_shards("classification", saved) == [label for _, label in read_texts(moods, "val")]
     (tmp_path / "val.tsv").write_text(table([("a", "angry")]))
     assert cli.main(["classification", "evaluate", str(saved), "--data", str(tmp_path), "--split", "val"]) == 2
     assert "the model has no label 'angry'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ngrams", "accuracy"), [("words", 0.5), ("characters", 1.0)])
+def test_ngram_baseline(ngrams, accuracy):
+    """Words that it never saw say nothing to the baseline of words; their characters do."""
+    texts, labels = ["sunny", "sunnily", "rain", "raining"] * 3, ["good", "good", "bad", "bad"] * 3
+    classify = train_ngram_classifier(texts, labels, ngrams, lowercase=True)
+    assert classify(texts) == labels
+    assert (
+        np.mean([label == classify([text])[0] for text, label in (("SUNNIER", "good"), ("RAINED", "bad"))]) == accuracy
+    )
+
+
+def test_the_baseline_requires_an_extra(saved, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.feature_extraction.text", None)
+    assert cli.main(["classification", "evaluate", str(saved), "--split", "val", "--baseline", "words"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    *_, line = output.err.splitlines()
+    assert line == "keras-recurrent: this needs sklearn; install it with `pip install 'keras-recurrent[baseline]'`"

@@ -141,6 +141,22 @@ def test_the_metrics_of_a_part_are_labelled_and_not_kept(model, capsys):
     assert json.loads((model / "metrics.json").read_text()) == {"test": {"bleu": 2, "predictions": "all.txt"}}
 
 
+def test_the_table_is_for_people_and_the_json_for_programs(model, capsys):
+    metrics = {"loss": 0.12345, "guess": 12.345, "solved": True, "lost": None, "flow": [0.5], "signature": "x"}
+    report(str(model), "test", metrics, baselines={"loss": {"guess": 12.345}})
+    output = capsys.readouterr()
+    assert json.loads(output.out) == metrics
+    assert output.out.count("\n") == 1
+    title, *rows = output.err.splitlines()
+    assert title == f"keras-recurrent: {model} on the split test"
+    assert [row.split() for row in rows] == [
+        ["model", "guess"],
+        ["loss", "0.123", "12.3"],
+        ["solved", "yes"],
+        ["lost", "-"],
+    ]
+
+
 SCRIPT = """
 import resource, sys
 from keras_recurrent.apps.shared.evaluation import EvaluationOptions, evaluate_examples, predict_by_length
