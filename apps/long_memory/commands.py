@@ -73,15 +73,16 @@ def report(
         seed: Seed of all random numbers.
     """
     from ..shared.models.outputs import output_folder
-    from . import report as pages
     from .data import TASKS
+    from .page import write
+    from .report import LAGS, experiments, run_all
 
     output_folder(output)  # fails before the trainings
     tasks = [*TASKS] if task == "all" else [task]
-    lags = [lag for lag in pages.LAGS if lag <= longest] or [longest]
+    lags = [lag for lag in LAGS if lag <= longest] or [longest]
     with Stopwatch() as watch:
-        results = pages.run_all(pages.experiments(lags, tasks, effects, seed), f"{output}/runs", jobs)
-    pages.write(results, lags, tasks, output)
+        results = run_all(experiments(lags, tasks, effects, seed), f"{output}/runs", jobs)
+    write(results, lags, tasks, output)
     note(f"the report is {output}/figures/report.html, after {watch.seconds / 60:.1f} minutes")
 
 

@@ -1,6 +1,7 @@
 """The tasks, networks that learn them in seconds, and the report."""
 
 import dataclasses
+import html
 import json
 import re
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_recurrent.apps import cli, load
-from keras_recurrent.apps.long_memory import data, model, report
+from keras_recurrent.apps.long_memory import data, model, page, report
 from keras_recurrent.apps.long_memory.config import Config
 from keras_recurrent.apps.long_memory.signatures import GRAPHS
 from keras_recurrent.apps.shared.errors import TrainingError, UsageError
@@ -257,16 +258,21 @@ def test_report(tmp_path, monkeypatch):
     runs["the same"] = runs["adding, GRU, lag 5"]
     assert set(runs) == {"parity, GRU, lag 5", "adding, GRU, lag 5", "Size: large", "the same"}
     results = report.run_all(runs, tmp_path / "runs", jobs=1)
-    report.write(results, [5], ["parity", "adding"], tmp_path)
+    page.write(results, [5], ["parity", "adding"], tmp_path)
     numbers = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)  # not Infinity, not NaN
     assert numbers == json.loads(json.dumps(results))
     untrained = results["Size: large"]["untrained"]
     assert None in untrained["flow"] and untrained["arrives"] is None and untrained["lost"] is None
-    page = (tmp_path / "figures" / "report.html").read_text()
-    sources = re.findall(r"""(?:src|href)=["']?([^"' >]*)""", page)
+    text = (tmp_path / "figures" / "report.html").read_text()
+    sources = re.findall(r"""(?:src|href)=["']?([^"' >]*)""", text)
     assert len(sources) == 4 and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-    assert "diverged at once" in page and "trained" not in results["Size: large"]
-    assert page.count(">no (error ") == 2 and page.count("<table>") == 2 * 3 + 1
+    assert "diverged at once" in text and "trained" not in results["Size: large"]
+    assert text.count(">no (error ") == 2 and text.count("<table>") == 2 * 3 + 1
+    opening, after = text.split("</b></p>")
+    sentences = page.finding(results, [5], ["parity", "adding"])
+    assert html.unescape(opening).endswith(" ".join(sentences)) and sentences[1].startswith("No cell solves the parity")
+    assert after.index("<table>") < after.index("<img")
+    assert re.findall("<(img|figcaption)", text) == ["img", "figcaption"] * 4  # a caption under each plot
     assert results["the same"] == results["adding, GRU, lag 5"] != results["parity, GRU, lag 5"]
 
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.json")}
@@ -294,7 +300,7 @@ def test_a_run_whose_loss_is_no_number_any_more_has_diverged(tmp_path, monkeypat
     monkeypatch.setitem(data.TASKS, "parity", task)
     result = report.run(config, tmp_path / "run.json")
     assert result["diverged"] and result["steps"] == 2 and len(result["losses"]) == 1 and result["trained"]["flow"]
-    assert "diverged after 2 (error not a number)" in report._steps(result)
+    assert "diverged after 2 (error not a number)" in page._steps(result)
 
 
 @pytest.mark.rest
@@ -302,14 +308,14 @@ def test_what_a_page_says_of_a_result(solved, tmp_path):
     result = report.run(PARITY, tmp_path / "run.json")
     assert result["trained"]["solved"] and not result["diverged"]
     assert result["losses"][-1] < model.MARGIN * data.goal(PARITY) < min(result["losses"][:-1])
-    assert f'class="solved">{result["steps"]:,} (error 0.0' in report._steps(result)
+    assert f'class="solved">{result["steps"]:,} (error 0.0' in page._steps(result)
     for shares, told in {
         (0.25, 3.0): "75.0% → none, it grows 3 times",
         (4e-26, None): "all but 4e-26 → not a number",
     }.items():
         before, after = ({"arrives": share} for share in shares)
-        assert report._lost({"untrained": before, "trained": after}) == f"<td>{told}</td>"
-    curves, *_ = report._flows({"x": {"untrained": {"flow": [0.0, None, 4.0, 2.0, 3.0]}}})
+        assert page._lost({"untrained": before, "trained": after}) == f"<td>{told}</td>"
+    curves, *_ = page._flows({"x": {"untrained": {"flow": [0.0, None, 4.0, 2.0, 3.0]}}})
     np.testing.assert_array_equal(curves["x"], [range(5), [1.5, 1, 2, np.nan, np.nan]])
 
 
@@ -349,3 +355,40 @@ def test_a_run_that_fails_ends_the_report(tmp_path):
     with pytest.raises(TrainingError, match="chrono"):
         report.run_all({**wrong, **many}, tmp_path, jobs=1)
     assert len(list(tmp_path.glob("*.json"))) < 10
+
+
+def result(solved, steps=100, arrives=0.5):
+    trained = {"trained": {"solved": solved}} if solved is not None else {}
+    return {"untrained": {"arrives": arrives}, "steps": steps, **trained}
+
+
+def test_finding_is_that_of_the_results():
+    tanh, relu, *_ = report.KINDS
+    kinds = [page._cell_name(kind) for kind in report.KINDS]
+    assert kinds[0] == "vanilla (tanh)" and kinds[4] == "GRU"
+    results = {f"adding, {kind}, lag {lag}": result(True, 400) for kind in report.KINDS for lag in (25, 50)}
+    results[f"adding, {tanh}, lag 50"] = result(False, 900, 3e-7)
+    results[f"adding, {relu}, lag 50"] = result(True, 1200, 8.0)
+    results["adding, GRU, lag 50"] = result(True, 300)
+    assert page.finding(results, [25, 50], ["adding"]) == [
+        f"At lag 50, the longest one of this report, the adding task is solved by {', '.join(kinds[1:5])} and "
+        f"{kinds[5]}, and not by {kinds[0]}.",
+        f"GRU solves the adding task at lag 50 in 300 training steps, the fewest, and {kinds[1]} in 1,200, the most.",
+        "Before training, at lag 50, the gradient of the adding task is multiplied on its way back over the lag by "
+        f"3e-07 in {kinds[0]}, which does not solve it, and by 8 in {kinds[1]}, which solves it.",
+    ]
+
+
+def test_finding_if_no_cell_solves_the_task_at_the_longest_lag():
+    results = {f"copy, {kind}, lag 50": result(None, 0, None) for kind in report.KINDS}  # diverged at once
+    results |= {f"copy, {kind}, lag 25": result(False) for kind in report.KINDS}
+    assert page.finding(results, [25, 50], ["copy"]) == [
+        "At lag 50, the longest one of this report, no cell solves the copy task.",
+        "No cell solves the copy task at any lag.",
+        "Before training, at lag 50, the gradient of the copy task is not a number in any cell.",
+    ]
+    results |= {f"copy, {kind}, lag 25": result(True) for kind in report.KINDS}
+    _, fastest, _ = page.finding(results, [25, 50], ["copy"])
+    assert fastest.startswith("Vanilla (tanh) solves the copy task at lag 25 in 100 training steps, and no other")
+    first, *_ = page.finding(results, [25], ["copy"])
+    assert first == "At lag 25, the longest one of this report, every cell solves the copy task."
