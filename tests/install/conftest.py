@@ -13,7 +13,14 @@ PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 def wheel(tmp_path_factory):
     """The wheel of the package."""
     folder = tmp_path_factory.mktemp("package")
-    ignored = shutil.ignore_patterns(".*", "saved_models", "build", "*.egg-info", "__pycache__")
+    patterns = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    own = {
+        path.name for path in (ROOT / "saved_models").iterdir() if path.is_dir() and not (path / "README.md").exists()
+    }
+
+    def ignored(directory, names):
+        return {*patterns(directory, names), *(own if Path(directory).name == "saved_models" else ())}
+
     source = shutil.copytree(ROOT, folder / "source", ignore=ignored)
     subprocess.run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
     (wheel,) = folder.glob("*.whl")

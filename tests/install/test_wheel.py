@@ -29,12 +29,14 @@ def test_the_only_top_level_name_is_the_package(files):
     assert names == {"keras_recurrent"}
 
 
-def test_the_wheel_holds_every_module_and_recipe(files):
+def test_the_wheel_holds_every_module_recipe_page_and_model(files):
     modules = [path for folder in ("apps", "datasets", "layers") for path in (ROOT / folder).rglob("*.py")]
     recipes = list((ROOT / "apps").rglob("*.yaml"))
     assert modules and recipes
-    page = (ROOT / "apps" / "shared" / "models" / "web").iterdir()
-    expected = [*modules, *recipes, *page, ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
+    pages = [*(ROOT / "apps" / "shared" / "models" / "web").iterdir(), *(ROOT / "apps" / "demo" / "page").iterdir()]
+    models = [path for card in (ROOT / "saved_models").glob("*/README.md") for path in card.parent.rglob("*.*")]
+    assert models
+    expected = [*modules, *recipes, *pages, *models, ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
     assert {Path("keras_recurrent") / path.relative_to(ROOT) for path in expected} <= set(files)
     assert not [path for path in files if {"tests", "benchmarks", "docs"} & set(path.parts)]
 
