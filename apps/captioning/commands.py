@@ -9,6 +9,7 @@ from typing import Any
 from ...datasets.images import CaptionedImage
 from ..shared.errors import UsageError
 from ..shared.evaluation import EvaluationOptions, evaluate_examples, report
+from ..shared.remarks import collect_remarks
 from ..shared.verbs import BATCH, Streaming, check_drawing, map_usable, stream
 
 
@@ -139,13 +140,15 @@ def predict(
             figure = None  # only the first image is drawn
         if json:
             captions = zip(paths, explanations, strict=True)
-            return [dumps({"image": path, "captions": own}, ensure_ascii=False) for path, own in captions]
+            return [dumps({"image": path, "captions": hypotheses}, ensure_ascii=False) for path, hypotheses in captions]
+        texts = [remarks.answer(text) for text in texts]
         return texts if len(files) == 1 else [f"{path}\t{text}" for path, text in zip(paths, texts, strict=True)]
 
     def caption(batch: list[str], index: int) -> list[str | Exception]:
         return map_usable(lines, batch, read_pixels(batch, captioner.config.image_size))
 
-    stream(caption, files, streaming, model, {"json": json, **search}, by_length=False)
+    with collect_remarks(streaming) as remarks:
+        stream(caption, files, streaming, model, {"json": json, **search}, by_length=False)
 
 
 def _draw(image: str, caption: dict[str, Any], grid: tuple[int, int], path: str) -> None:

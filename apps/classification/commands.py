@@ -8,6 +8,7 @@ from operator import itemgetter
 
 from ..shared.console import Stopwatch, colored_weights, duration, note
 from ..shared.evaluation import EvaluationOptions, evaluate_examples, figure_path, predict_by_length, report
+from ..shared.remarks import collect_remarks
 from ..shared.verbs import Streaming, stream
 from .baseline import Ngrams, train_ngram_classifier
 from .config import Config
@@ -108,8 +109,9 @@ def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -
     is_colored = not json and streaming.output is None and sys.stdout.isatty()
 
     def classify(batch: list[str], index: int) -> list[str]:
-        lines = []
-        for text, explanation in zip(batch, classifier.explain(batch), strict=True):
+        lines, explanations = [], classifier.explain(batch)
+        remarks.read(batch)
+        for text, explanation in zip(batch, explanations, strict=True):
             label = explanation["label"]
             line = f"{label}\t{explanation['probabilities'][label]:.3f}\t{text}"
             if explanation["weights"] and is_colored:
@@ -118,7 +120,8 @@ def predict(model: str, *texts: str, json: bool = False, streaming: Streaming) -
             lines.append(dumps({"text": text, **explanation}, ensure_ascii=False) if json else line)
         return lines
 
-    stream(classify, texts, streaming, model, {"json": json})
+    with collect_remarks(streaming, classifier.tokenizer) as remarks:
+        stream(classify, texts, streaming, model, {"json": json})
 
 
 VERBS = (evaluate, predict)

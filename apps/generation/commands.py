@@ -8,6 +8,7 @@ from ..shared.config import Length, NonNegativeFloat, PositiveFloat, PositiveInt
 from ..shared.console import Stopwatch
 from ..shared.errors import UsageError
 from ..shared.evaluation import EvaluationOptions, report
+from ..shared.remarks import collect_remarks
 from ..shared.verbs import Streaming, map_usable, stream
 
 
@@ -130,17 +131,16 @@ def generate(
 
     def lines(prompts: Sequence[str], indices: Sequence[int]) -> list[str]:
         results = generator.write_all(prompts, label, length, sampling, feed, indices)
-        texts = [[written.text for written in result] for result in results]
-        if json:
-            texts = [[dumps({"text": text}, ensure_ascii=False) for text in own] for own in texts]
-        return ["\n".join(own) for own in texts]
+        show = (lambda text: dumps({"text": text}, ensure_ascii=False)) if json else remarks.answer
+        return ["\n".join(show(written.text) for written in result) for result in results]
 
     def write(prompts: list[str], index: int) -> list[str | Exception]:
         return map_usable(lines, [*map(check, prompts)], range(index, index + len(prompts)))
 
     options = {"label": label, "length": length, "feed": feed, "json": json, **sampling._asdict()}
     inputs = [prompt] if prompt or streaming.input is None else []
-    stream(write, inputs, streaming, model, options, by_length=False)
+    with collect_remarks(streaming) as remarks:
+        stream(write, inputs, streaming, model, options, by_length=False)
 
 
 VERBS = (evaluate, generate)

@@ -10,6 +10,7 @@ from typing import Any
 from ..shared.config import NonNegativeFloat, PositiveInt, Samples, Seed, Share
 from ..shared.errors import UsageError
 from ..shared.evaluation import EvaluationOptions, evaluate_examples, predict_by_length, report
+from ..shared.remarks import collect_remarks
 from ..shared.verbs import BATCH, Streaming, check_drawing, stream
 
 
@@ -110,16 +111,23 @@ def predict(
     def translate(batch: list[str], index: int) -> list[str]:
         nonlocal drawing
         if not (json or drawing or prefix or samples):
-            return [translation.text for translation in translator.translate(batch)]
+            translations = translator.translate(batch)
+            remarks.read(batch)
+            return [remarks.answer(best.text, source) for source, best in zip(batch, translations, strict=True)]
         sampling = Sampling(samples, temperature, top_k, top_p, (seed, index // BATCH)) if samples else None
         lines = []
-        for explanation in translator.explain(batch, prefix, sampling):
-            translations = explanation["translations"]
-            if drawing is not None and translations[0]["tokens"]:
+        explanations = translator.explain(batch, prefix, sampling)
+        remarks.read(batch)
+        for source, explanation in zip(batch, explanations, strict=True):
+            hypotheses = explanation["translations"]
+            if drawing is not None and hypotheses[0]["tokens"]:
                 _draw(explanation, drawing)
                 drawing = None  # only of the first sentence
-            best = translations if samples else translations[:1]
-            lines.append(dumps(explanation, ensure_ascii=False) if json else "\n".join(line["text"] for line in best))
+            if json:
+                lines.append(dumps(explanation, ensure_ascii=False))
+                continue
+            best = hypotheses if samples else hypotheses[:1]
+            lines.append("\n".join(remarks.answer(hypothesis["text"], source) for hypothesis in best))
         return lines
 
     sampled = {"samples": samples, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
@@ -127,7 +135,8 @@ def predict(
     # The samples depend on the position in the input, and the drawing is of the first sentence.
     by_length = not samples and alignment is None
     batch_size = translator.writer.batch_size() if by_length else BATCH
-    stream(translate, texts, streaming, model, options, by_length, batch_size)
+    with collect_remarks(streaming, translator.source) as remarks:
+        stream(translate, texts, streaming, model, options, by_length, batch_size)
     if drawing is not None:
         raise UsageError(f"there was no sentence to draw into {alignment}")
 

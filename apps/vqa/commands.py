@@ -10,6 +10,7 @@ from typing import Any
 from ..shared.console import note
 from ..shared.errors import UsageError
 from ..shared.evaluation import Evaluation, EvaluationOptions, evaluate_examples, figure_path, report
+from ..shared.remarks import collect_remarks
 from ..shared.verbs import Streaming, check_drawing, map_usable, stream
 
 
@@ -115,6 +116,7 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
         nonlocal figure
         results = []
         explanations = answerer.explain_pixels(np.stack(pixels), questions)
+        remarks.read(questions)
         if figure is not None:
             _draw(paths[0], questions[0], explanations[0], answerer.grid, figure)
             figure = None  # only the first question is drawn
@@ -131,7 +133,8 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
         return map_usable(lines, paths, questions, read_pixels(paths, answerer.config.image_size))
 
     items = [f"{path}\t{question}" for path, question in zip(pairs[::2], pairs[1::2], strict=True)]
-    stream(answer, items, streaming, model, {"json": json}, by_length=False)
+    with collect_remarks(streaming, answerer.tokenizer) as remarks:
+        stream(answer, items, streaming, model, {"json": json}, by_length=False)
 
 
 def _split_pair(line: str) -> tuple[str, str | UsageError]:
