@@ -10,7 +10,7 @@ from keras_recurrent.apps import cli, parsers
 from keras_recurrent.apps.shared.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "saved_models/README.md")]
+PAGES = [ROOT / name for name in ("README.md", "README.ko.md", "CONTRIBUTING.md", "saved_models/README.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 PLACEHOLDERS = {"APP": "translation", "VERB": "train"}
 
@@ -63,7 +63,7 @@ def test_snippet_runs(snippet, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_is_parsed(command):
     if (name := command.split()[1]) in cli.COMMANDS:
-        parsers.function_parser(cli.COMMANDS[name]).parse_args(command.split()[2:])
+        parsers.function_parser(cli.COMMANDS[name]).parse_args(shlex.split(command, comments=True)[2:])
     elif "--help" in command:
         with pytest.raises(SystemExit, match="0"):
             parse(command)
@@ -79,3 +79,22 @@ def test_command_is_parsed(command):
 def test_a_wrong_command_is_noticed(command):
     with pytest.raises(UsageError):
         parse(f"keras-recurrent {command}")
+
+
+def test_the_readme_is_short():
+    for path in (ROOT / "README.md", ROOT / "README.ko.md"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 150, path.name
+        assert max(map(len, lines)) <= 120, path.name
+
+
+def test_the_translated_readme_has_the_same_commands_and_links():
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")]
+    for pattern in (
+        r"keras-recurrent [a-z_]+ [^`#\n]*",
+        r"```python\n.*?```",
+        r"pip install [^#\n]*",
+        r"\]\((docs[^)]*)\)",
+    ):
+        found = [sorted(match.strip() for match in re.findall(pattern, text, flags=re.DOTALL)) for text in texts]
+        assert found[0] and found[0] == found[1]
