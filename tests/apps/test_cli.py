@@ -16,6 +16,7 @@ import keras_recurrent
 import pytest
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.shared.models import folders
+from keras_recurrent.datasets.generated import generated_set
 
 COMMAND = [sys.executable, "-P", "-c", "import sys; from keras_recurrent.apps.cli import main; sys.exit(main())"]
 TRAIN = ["translation", "train", "--output", "x"]
@@ -168,6 +169,12 @@ def test_a_command_has_the_configurations_defaults(name):
     defaults = {field: value for field, value in options.items() if field in dataclasses.asdict(config)}
     assert type(config)(**defaults) == config
     assert len(defaults) == len(dataclasses.fields(config))
+
+
+@pytest.mark.parametrize("name", cli.APPS)
+def test_by_default_an_app_trains_on_a_generated_data_set(name):
+    config = importlib.import_module(f"keras_recurrent.apps.{name}.config").Config()
+    assert name == "long_memory" or generated_set(config.data)
 
 
 @pytest.mark.parametrize(
