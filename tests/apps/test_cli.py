@@ -466,8 +466,9 @@ def test_paths_are_those_of_the_folder_where_training_began(monkeypatch, tmp_pat
     (tmp_path / "small").mkdir()
     seen = []
     monkeypatch.setattr("keras_recurrent.apps.captioning.model.train", lambda config, folder: seen.append(config))
+    options = ["--backbone", "small", "--cache", "features", "--overwrite"]
     for _ in range(2):
-        assert cli.main(["captioning", "train", "--output", "x", "--cache", "features", "--overwrite"]) == 0
+        assert cli.main(["captioning", "train", "--output", "x", *options]) == 0
         (tmp_path / "features").mkdir(exist_ok=True)
     assert {(config.cache, config.backbone) for config in seen} == {(str(tmp_path / "features"), "small")}
 
