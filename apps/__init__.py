@@ -17,23 +17,19 @@ class App(NamedTuple):
     Attributes:
         model: Name of the class of its trained models, in its `model.py`.
         summary: Its inputs and outputs, for the help of the command.
-        prediction: The verb and the inputs of a prediction, for what `train` suggests.
     """
 
     model: str
     summary: str
-    prediction: tuple[str, ...]
 
 
 APPS = {
-    "translation": App("Translator", "translates sentences", ("predict", "A sentence.")),
-    "captioning": App("Captioner", "writes captions for images", ("predict", "picture.jpg")),
-    "vqa": App("Answerer", "answers questions about images", ("predict", "picture.jpg", "What is this?")),
-    "classification": App("Classifier", "assigns labels to texts", ("predict", "A text.")),
-    "generation": App("Generator", "generates text character by character", ("generate", "--samples", "5")),
-    "long_memory": App(
-        "Experiment", "measures how far back recurrent networks learn from", ("predict", "0.3 0.5* 0.1 0.7*")
-    ),
+    "translation": App("Translator", "translates sentences"),
+    "captioning": App("Captioner", "writes captions for images"),
+    "vqa": App("Answerer", "answers questions about images"),
+    "classification": App("Classifier", "assigns labels to texts"),
+    "generation": App("Generator", "generates text character by character"),
+    "long_memory": App("Experiment", "measures how far back recurrent networks learn from"),
 }
 
 

@@ -114,7 +114,7 @@ def _next_commands(config: Any, output: str) -> list[str]:
     """Returns the commands that evaluate and use a model after its training."""
     data = getattr(config, "data", "")  # the sequences of long_memory are generated
     has_test = not os.path.isdir(data) or any(Path(data).glob("test.*"))
-    verb, *inputs = APPS[config.app].prediction
+    verb, *inputs = config.example
     evaluate = ["evaluate", output, *([] if has_test else ["--split", "validation"])]
     return [shlex.join(["keras-recurrent", config.app, *words]) for words in (evaluate, [verb, output, *inputs])]
 

@@ -103,6 +103,11 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig, Sear
     learning_rate: PositiveFloat = 0.004
     epochs: PositiveInt = 6
 
+    @property
+    def example(self) -> tuple[str, ...]:
+        """The verb and the inputs of a prediction, which `train` suggests."""
+        return "predict", "picture.jpg"
+
     def contradictions(self) -> Iterator[str]:
         yield from self.search_contradictions()
         if self.conditioning != "attention":

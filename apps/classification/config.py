@@ -77,3 +77,9 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 0.004
     epochs: PositiveInt = 6
+
+    @property
+    def example(self) -> tuple[str, ...]:
+        """The verb and the inputs of a prediction, which `train` suggests."""
+        text = "nobody would say that the film is wonderful ." if self.data == "negation" else "A text."
+        return "predict", text

@@ -82,3 +82,8 @@ class Config(RecurrentConfig, TrainingConfig):
     learning_rate: PositiveFloat = 0.005
     epochs: PositiveInt = 6
     max_length: TextLength = 200
+
+    @property
+    def example(self) -> tuple[str, ...]:
+        """The verb and the inputs of a prediction, which `train` suggests."""
+        return "generate", "--samples", "5"

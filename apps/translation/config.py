@@ -97,6 +97,12 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig, SearchConfig):
     batch_tokens: PositiveInt | None = None
     long_pairs: Literal["skip", "cut"] = "skip"
 
+    @property
+    def example(self) -> tuple[str, ...]:
+        """The verb and the inputs of a prediction, which `train` suggests."""
+        is_generated = (self.data, self.pairs, self.source) == ("english_korean", None, "en")
+        return "predict", "My father learned music." if is_generated else "A sentence."
+
     def contradictions(self) -> Iterator[str]:
         yield from self.search_contradictions()
         if self.swap and self.pairs is None:

@@ -93,6 +93,11 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
     batch_size: PositiveInt = 128
     learning_rate: PositiveFloat = 0.003
 
+    @property
+    def example(self) -> tuple[str, ...]:
+        """The verb and the inputs of a prediction, which `train` suggests."""
+        return "predict", "picture.jpg", "What is this?"
+
     def contradictions(self) -> Iterator[str]:
         if self.answers == 1:
             yield "--answers 1 leaves nothing to choose; it takes 2 or more"

@@ -15,6 +15,7 @@ from pathlib import Path
 import keras_recurrent
 import pytest
 from keras_recurrent.apps import cli, load
+from keras_recurrent.apps.long_memory.data import TASKS
 from keras_recurrent.apps.shared.models import folders
 from keras_recurrent.datasets.generated import generated_set
 
@@ -333,6 +334,10 @@ def test_train_suggests_commands(name, tmp_path):
         assert app == name
         assert parsed == verb or parsed in ("predict", "generate")
         assert options["model"] == "m x"
+    if name == "long_memory":
+        for task, definition in TASKS.items():
+            *_, sequence = config.Config(task=task).example
+            assert definition.parse(sequence, 4) is not None
     if name != "long_memory":
         (tmp_path / "train.tsv").touch()
         evaluate, _ = cli._next_commands(config.Config(data=str(tmp_path)), "m")
