@@ -1,8 +1,5 @@
 import collections
 import re
-import shutil
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -86,21 +83,3 @@ def test_the_help_names_the_recipes(capsys):
         with pytest.raises(SystemExit, match="0"):
             cli.main([*arguments, "--help"])
         assert text in capsys.readouterr().out
-
-
-@pytest.mark.rest
-def test_recipes_are_found_after_an_installation(tmp_path):
-    """From the files of a wheel, in another folder; the dependencies are those of this environment."""
-    root = recipes.FOLDER.parent.resolve()
-    ignored = shutil.ignore_patterns(".*", "saved_models", "build", "*.egg-info", "__pycache__")
-    source = shutil.copytree(root, tmp_path / "source", ignore=ignored)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    target = tmp_path / "installed"
-    options = ["--no-deps", "--no-index", "--no-build-isolation", "--target", target]
-    subprocess.run([*pip, "install", *options, source], check=True, cwd=tmp_path)
-    script = (
-        f"import sys; sys.path.insert(0, {str(target)!r}); from keras_recurrent.apps import cli; cli.main(['recipes'])"
-    )
-    command = [sys.executable, "-I", "-c", script]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert result.stdout == recipes.table() + "\n"

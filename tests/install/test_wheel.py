@@ -2,10 +2,13 @@
 
 import importlib.metadata
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import keras_recurrent
 import pytest
+from keras_recurrent.apps import recipes
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +46,15 @@ def test_the_wheel_holds_every_module_recipe_page_and_model(files):
 
 def test_the_console_script_is_there(files):
     assert "keras-recurrent" in {path.name for path in files}
+
+
+def test_recipes_are_found_in_another_folder(wheel, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    imports = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from keras_recurrent.apps import cli, recipes"
+    script = f"{imports}; print(recipes.FOLDER); cli.main(['recipes'])"
+    command = [sys.executable, "-I", "-c", script]  # the dependencies are those of this environment
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert result.stdout == f"{tmp_path}/keras_recurrent/apps\n{recipes.table()}\n"
 
 
 def test_version():
