@@ -64,8 +64,12 @@ class History:
             return False
         if goal is not None and float(self.best["val_loss"]) < goal:
             return True
-        epochs_since_best = len(self.rows) - int(self.best["epoch"])
-        return epochs_since_best >= self.config.patience or len(self.rows) >= self.config.epochs
+        return self.is_out_of_patience or len(self.rows) >= self.config.epochs
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether the last `patience` epochs were not better than the best one before."""
+        return len(self.rows) - int(self.best["epoch"]) >= self.config.patience
 
     def plateau_rate(self) -> float:
         """The learning rate, halved once for each epoch that was not better than all epochs before it."""

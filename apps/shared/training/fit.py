@@ -87,10 +87,9 @@ def fit(
         best, row = _average(model, history, states, evaluate, best)
         if row is not history.best:
             kept = [int(averaged["epoch"]) for averaged in history.rows[-config.average_last :]]
+    progress.end(history, row)
     model.set_weights(best)
     if devices.is_chief():
-        if row is history.best:
-            note(f"kept epoch {row['epoch']} of {len(history.rows)}: {measurements(row)}")
         _write(model, history, kept, folder, config.tensorboard)
     devices.wait_for_all("model.keras")
     return {name: float(value) for name, value in row.items()}
@@ -210,7 +209,8 @@ def _average(
     model.set_weights(states.average(len(history.rows)))
     row = evaluate()
     is_better = history.quality(row) > history.quality(history.best)
-    note(f"average of the last epochs: {measurements(row)}; {'' if is_better else 'not '}better than the best epoch")
+    comparison = f"{'' if is_better else 'not '}better than epoch {history.best['epoch']}"
+    note(f"average of the last epochs: {measurements(row)}, {comparison}")
     return (model.get_weights(), row) if is_better else (best, history.best)
 
 

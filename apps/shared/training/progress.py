@@ -12,6 +12,7 @@ from ..config import TrainingConfig
 from ..console import duration, note, progress_bar
 from . import devices
 from .batches import EpochBatches
+from .checkpoints import History
 
 ESTIMATE_SECONDS = 5.0  # of steps after the first one, which compiles
 ESTIMATE_STEPS = 10  # at least
@@ -70,6 +71,16 @@ class Progress:
             note(
                 f"epoch {row['epoch']}/{self.epochs}: {measurements(row)}{', best so far' if is_best else ''} ({times})"
             )
+
+    def end(self, history: History, row: dict[str, Any]) -> None:
+        """Reports why the training ends early, and what is kept, given the measurements of the final weights."""
+        epochs = len(history.rows)
+        if not self.is_chief:
+            return
+        if epochs < self.epochs and history.is_out_of_patience:
+            note(f"stopped, because the last {history.config.patience} epochs were not better")
+        kept = f"epoch {row['epoch']} of {epochs}" if row is history.best else "the average of the last epochs"
+        note(f"kept {kept}: {measurements(row)}")
 
 
 class _Steps(keras.callbacks.Callback):

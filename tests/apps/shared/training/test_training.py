@@ -133,10 +133,13 @@ def test_best_is_what_the_score_says(kept_epochs, tmp_path):
     assert kept_epochs == [[2]]
 
 
-def test_patience(tmp_path):
+def test_patience(tmp_path, capsys):
     scores = iter([0.1, 0.5, 0.3, 0.4, 0.6, 0.1])
     train(tmp_path, dataclasses.replace(CONFIG, patience=2), score=lambda: next(scores))
     assert len(history_of(tmp_path)) == 4
+    *_, stopped, kept = capsys.readouterr().err.splitlines()
+    assert stopped == "keras-recurrent: stopped, because the last 2 epochs were not better"
+    assert kept.startswith("keras-recurrent: kept epoch 2 of 4: ")
 
 
 class Interrupted(Exception):
@@ -267,7 +270,9 @@ def test_average_of_the_last_epochs(of_average, is_better, kept_epochs, tmp_path
     expected = [np.mean(last, axis=0) for last in zip(*weights[3:6], strict=True)] if is_better else weights[5]
     for found, one in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_allclose(found, one, atol=1e-6)
-    assert f"{'' if is_better else 'not '}better" in capsys.readouterr().err
+    messages = capsys.readouterr().err
+    assert f", {'' if is_better else 'not '}better than epoch 6" in messages
+    assert f"kept {'the average of the last epochs' if is_better else 'epoch 6 of 6'}: " in messages
     assert kept_epochs == [[4, 5, 6] if is_better else [6]]
 
 
