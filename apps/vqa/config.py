@@ -30,7 +30,7 @@ class Config(ImageConfig, TokenizerConfig, RecurrentConfig, TrainingConfig):
 
         keras-recurrent vqa evaluate saved_models/answers --split test
 
-    prints the accuracy, 88 of 100, beside that of models that do not see the image.
+    prints the accuracy, 87 of 100, beside that of models that do not see the image.
 
     Args:
         app: App of this configuration.
