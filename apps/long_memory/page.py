@@ -41,7 +41,7 @@ def page(results: Mapping[str, Result], lags: Sequence[int], tasks: Sequence[str
         cells = {kind: [cell(result) for cell in _COLUMNS.values()] for kind, result in of_group.items()}
         parts.append(_table("", _COLUMNS, cells))
         parts.append(_flow_plot(of_group, name))
-        learning = f"{name}. The loss on new sequences during training; a task is solved where a curve ends early."
+        learning = f"{name}. The loss during training. A curve ends where the task is solved or the training diverges."
         parts.append(_plot({"loss on new sequences": _learning(of_group)}, learning))
     parts.append(_METHOD)
     title = "<title>What recurrent cells remember</title>"
@@ -62,7 +62,7 @@ def finding(results: Mapping[str, Result], lags: Sequence[int], tasks: Sequence[
     return [
         f"At lag {max(lags)}, the longest one of this report, {'; '.join(solved)}.",
         f"{comparison[0].upper()}{comparison[1:]}.",
-        f"Before training, at lag {max(lags)}, {'; '.join(gradients)}.",
+        f"After training, at lag {max(lags)}, {'; '.join(gradients)}.",
     ]
 
 
@@ -89,7 +89,7 @@ def _fastest_clause(task: str, by_lag: Mapping[int, Mapping[str, Result]]) -> st
 
 def _gradient_clause(task: str, of_lag: Mapping[str, Result]) -> str:
     """Compares how much of the gradient arrives at the step that the output depends on."""
-    arrives = {kind: result["untrained"]["arrives"] for kind, result in of_lag.items()}
+    arrives = {kind: result["trained"]["arrives"] for kind, result in of_lag.items() if "trained" in result}
     numbers = {kind: share for kind, share in arrives.items() if share is not None}
     if not numbers:
         return f"the gradient of the {task} task is not a number in any cell"
@@ -201,8 +201,7 @@ def _learning(results: Mapping[str, Result]) -> Curves:
 def _flow_plot(results: Mapping[str, Result], name: str) -> str:
     caption = (
         f"{name}. The norm of the gradient with respect to the state, relative to the one a step before the output. "
-        "Where a curve falls, gradients vanish, and the network can hardly learn from those steps; where it rises, "
-        "they explode."
+        "Where a curve falls, gradients vanish: those steps hardly influence an update. Where it rises, they explode."
     )
     return _plot({"before training": _flows(results), "after training": _flows(results, "trained")}, caption)
 

@@ -137,7 +137,7 @@ def draw_gates(tokens: Sequence[str], gates: Mapping[str, np.ndarray], path: str
             image = axes.imshow(values.T, cmap=cmap, vmin=lowest, vmax=largest, aspect="auto")
             axes.set_title(f"{name} gate" if is_gate else name, loc="left", fontsize="medium")
             axes.set(ylabel="unit", xticks=[])
-            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
             figure.colorbar(image, label="0 closed, 1 open" if is_gate else "value")
         label_ticks(panels[-1].xaxis, tokens, width)
         panels[-1].set(xlabel="token read at the step")
@@ -166,7 +166,7 @@ def draw_steps(tokens: Sequence[str], norms: Mapping[str, np.ndarray], path: str
     for name, values in norms.items():
         if len(values) != len(tokens):
             raise ValueError(f"{name} has {len(values)} numbers for {len(tokens)} tokens")
-    width, height = span(len(tokens)), span(len(norms))
+    width, height = span(len(tokens)), span(len(norms), shortest=0.7)
     with matplotlib.rc_context({"font.family": families("".join([*tokens, *norms]))}):
         size = max(NARROWEST, 0.6 + label_inches([*norms]) + width), 1.8 + label_inches(tokens) + height
         figure = Figure(figsize=size, layout="constrained")
@@ -184,9 +184,9 @@ def draw_steps(tokens: Sequence[str], norms: Mapping[str, np.ndarray], path: str
         save(figure, path)
 
 
-def span(count: int, cell: float = 0.35) -> float:
+def span(count: int, cell: float = 0.35, shortest: float = SHORTEST_AXIS) -> float:
     """Returns the inches of an axis of `count` cells; few cells become larger, and many become smaller."""
-    return min(max(count * cell, SHORTEST_AXIS), LONGEST_AXIS)
+    return min(max(count * cell, shortest), LONGEST_AXIS)
 
 
 def label_ticks(axis: XAxis | YAxis, labels: Sequence[str], inches: float) -> None:
@@ -248,12 +248,13 @@ def draw_overlays(panels: Sequence[Axes], pixels: np.ndarray, maps: Sequence[np.
         maps: Arrays `(rows, columns)`, the attention to the cells of the feature map.
     """
     height, width = pixels.shape[:2]
-    grey = 90 + np.asarray(ImageOps.autocontrast(Image.fromarray(pixels).convert("L"))) * (165 / 255)
+    grey = np.asarray(ImageOps.autocontrast(Image.fromarray(pixels).convert("L"))) / 255
+    grey = 0.35 + 0.55 * grey  # neither black, on which red is dark, nor white, as the page is
     for axes in panels:
         axes.axis("off")
     panels[0].imshow(pixels)
     for axes, weights in zip(panels[1:], maps, strict=True):
-        axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
+        axes.imshow(grey, cmap="gray", vmin=0, vmax=1)
         image = axes.imshow(
             weights / max(weights.max(), 1e-30),
             cmap=_ATTENTION,

@@ -358,8 +358,8 @@ def test_a_run_that_fails_ends_the_report(tmp_path):
 
 
 def result(solved, steps=100, arrives=0.5):
-    trained = {"trained": {"solved": solved}} if solved is not None else {}
-    return {"untrained": {"arrives": arrives}, "steps": steps, **trained}
+    trained = {"trained": {"solved": solved, "arrives": arrives}} if solved is not None else {}
+    return {"untrained": {"arrives": 1.0}, "steps": steps, **trained}
 
 
 def test_finding_is_that_of_the_results():
@@ -374,18 +374,18 @@ def test_finding_is_that_of_the_results():
         f"At lag 50, the longest one of this report, the adding task is solved by {', '.join(kinds[1:5])} and "
         f"{kinds[5]}, and not by {kinds[0]}.",
         f"GRU solves the adding task at lag 50 in 300 training steps, the fewest, and {kinds[1]} in 1,200, the most.",
-        "Before training, at lag 50, the gradient of the adding task is multiplied on its way back over the lag by "
+        "After training, at lag 50, the gradient of the adding task is multiplied on its way back over the lag by "
         f"3e-07 in {kinds[0]}, which does not solve it, and by 8 in {kinds[1]}, which solves it.",
     ]
 
 
 def test_finding_if_no_cell_solves_the_task_at_the_longest_lag():
-    results = {f"copy, {kind}, lag 50": result(None, 0, None) for kind in report.KINDS}  # diverged at once
+    results = {f"copy, {kind}, lag 50": result(None) for kind in report.KINDS}  # diverged at once
     results |= {f"copy, {kind}, lag 25": result(False) for kind in report.KINDS}
     assert page.finding(results, [25, 50], ["copy"]) == [
         "At lag 50, the longest one of this report, no cell solves the copy task.",
         "No cell solves the copy task at any lag.",
-        "Before training, at lag 50, the gradient of the copy task is not a number in any cell.",
+        "After training, at lag 50, the gradient of the copy task is not a number in any cell.",
     ]
     results |= {f"copy, {kind}, lag 25": result(True) for kind in report.KINDS}
     _, fastest, _ = page.finding(results, [25, 50], ["copy"])
