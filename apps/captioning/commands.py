@@ -34,7 +34,7 @@ def evaluate(
     captions and n-grams are not, except for the distinct ones.
 
     Args:
-        model: Folder of the trained model.
+        model: Folder or name of the model.
         data: Data set to evaluate on: a folder or a TFDS name. The default is the data set of the training.
         split: Split to evaluate on.
         strict: Stop at the first image that is missing, broken or without a caption, instead of skipping it.
@@ -105,7 +105,7 @@ def predict(
     given. A file that cannot be read is reported, and the rest are captioned.
 
     Args:
-        model: Folder of the trained model.
+        model: Folder or name of the model.
         *images: Image files, or folders of images. Without any, the lines of --input or of standard input name files.
             The formats are JPEG, PNG, GIF, BMP, WebP, TIFF and PPM.
         json: Print a line of JSON per image with `image` and all `captions` that the search finds, each with `text`,

@@ -86,4 +86,4 @@ class Config(RecurrentConfig, TrainingConfig):
     @property
     def example(self) -> tuple[str, ...]:
         """The verb and the inputs of a prediction, which `train` suggests."""
-        return "generate", "--samples", "5"
+        return "generate", "--samples", "5", "--temperature", "0.7"

@@ -34,7 +34,7 @@ def evaluate(
     With --predictions, MODEL-question and MODEL-image are not evaluated.
 
     Args:
-        model: Folder of the trained model.
+        model: Folder or name of the model.
         data: Data set to evaluate on: a folder or a name. The default is the data set of the training.
         split: Split to evaluate on.
         strict: Stop at the first image that is missing, broken or without a question, instead of skipping it.
@@ -81,7 +81,7 @@ def evaluate(
     if evaluation.shard is None:
         figure = figure_path(model, "confusion", split, data)
         draw_confusion(*confusion(metrics.pairs), figure)
-        note(f"confusion matrix written to {figure}")
+        note(f"the confusion matrix is in {figure}")
 
 
 def predict(model: str, *pairs: str, json: bool = False, figure: str | None = None, streaming: Streaming) -> None:
@@ -91,7 +91,7 @@ def predict(model: str, *pairs: str, json: bool = False, figure: str | None = No
     single pair is given. An image that cannot be read is reported, and the rest are answered.
 
     Args:
-        model: Folder of the trained model.
+        model: Folder or name of the model.
         *pairs: Image file and question in quotation marks, followed by further such pairs. Without any, the lines of
             --input or of standard input, each an image file and a question, separated by a tab. The formats are JPEG,
             PNG, GIF, BMP, WebP, TIFF and PPM.
