@@ -6,7 +6,7 @@ The classifier reads the generated data set `negation` with a forward LSTM of 24
 
     python benchmarks/pictures.py --reduce docs/figures/alignment.png
 
-only reduces pictures that other commands drew to 96 colours and 1,000 pixels, for files below 100 kB.
+only reduces pictures that other commands drew to a palette and 1,000 pixels, for files below 100 kB.
 """
 
 import argparse
@@ -30,9 +30,17 @@ def main():
     parser.add_argument("--reduce", type=Path, nargs="+", metavar="FILE", help="PNG files to reduce")
     options = parser.parse_args()
     for path in options.reduce or draw(options.epochs, options.output):
-        image = Image.open(path).convert("RGB")
-        image.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
-        image.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+        reduce(path)
+
+
+def reduce(path: Path) -> None:
+    """Shrinks a picture to at most 1,000 pixels per side and to as many colours as stay below 100 kB."""
+    image = Image.open(path).convert("RGB")
+    image.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
+    for colours in (256, 128, 96, 64, 32):
+        image.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size < 100_000:
+            break
 
 
 def draw(epochs: int, output: Path) -> list[Path]:

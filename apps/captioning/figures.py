@@ -28,7 +28,7 @@ def draw_caption(pixels: np.ndarray, caption: Mapping[str, Any], grid: Sequence[
     pixels = thumbnail(pixels)
     aspect = min(max(pixels.shape[0] / pixels.shape[1], 0.3), 2)
     count = 1 + len(tokens)
-    columns = max(min(5, count), math.ceil(math.sqrt(1.5 * count * aspect)))
+    columns = min(count, max(5, math.ceil(math.sqrt(1.5 * count * aspect))))
     rows = math.ceil(count / columns)
     side = min(2.2 if tokens else 4, WIDEST / columns)
     width = max(NARROWEST, side * columns)

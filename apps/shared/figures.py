@@ -75,11 +75,10 @@ def draw_confusion(labels: Sequence[str], table: np.ndarray, path: str | Path) -
         table: Integer array `(gold, predicted)` of counts.
         path: The image file to write, such as `confusion.png` or `confusion.svg`.
     """
-    total, right, count = int(table.sum()), int(np.trace(table)), len(labels)
-    title = f"Confusion matrix of {total:,} examples, {right / max(total, 1):.1%} correct"
-    if count > MOST_LABELS:
+    title = f"Confusion matrix of {table.sum():,} predictions"
+    if len(labels) > MOST_LABELS:
+        title += f", the {MOST_LABELS - 1} most frequent of {len(labels):,} labels"
         labels, table = _most_frequent(labels, table)
-        title += f"\nthe {len(labels) - 1} most frequent of {count:,} labels"
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     side = span(len(labels), max(0.38, 0.09 * len(str(table.max()))))
     margin = label_inches(labels)

@@ -53,7 +53,7 @@ def test_confusion_shows_counts_and_the_shares_of_each_gold_label(drawn, tmp_pat
     cells = {text.get_position(): text.get_text() for text in axes.texts}
     assert cells == {(0, 0): "6", (1, 0): "2", (0, 1): "1", (1, 1): "0"}  # (column, row)
     np.testing.assert_array_equal(axes.images[0].get_array(), [[0.75, 0.25], [1, 0]])
-    assert drawn[0].get_suptitle() == "Confusion matrix of 9 examples, 66.7% correct"
+    assert drawn[0].get_suptitle() == "Confusion matrix of 9 predictions"
 
 
 def test_confusion_of_many_labels_adds_up_the_rare_ones(drawn, tmp_path):
@@ -73,7 +73,7 @@ def test_confusion_of_many_labels_adds_up_the_rare_ones(drawn, tmp_path):
 
 def test_confusion_without_examples_or_with_one_label(drawn, tmp_path):
     figures.draw_confusion(["only"], np.array([[0]]), tmp_path / "confusion.png")
-    assert drawn[0].get_suptitle() == "Confusion matrix of 0 examples, 0.0% correct"
+    assert drawn[0].get_suptitle() == "Confusion matrix of 0 predictions"
 
 
 def test_korean_and_latin_are_legible(tmp_path, recwarn, capsys):
