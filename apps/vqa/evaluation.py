@@ -215,7 +215,7 @@ def modality_baselines(folder: str, answerer: Answerer) -> dict[str, Answerer]:
 
 
 def confusion(pairs: Counter[tuple[str, str]], classes: int = 20) -> tuple[list[str], np.ndarray]:
-    """Returns the confusion matrix of the most frequent answers; all others count as "(other)".
+    """Returns the confusion matrix of the most frequent answers; all others, if any, count as "(other)".
 
     Args:
         pairs: How often each pair of a target and a prediction occurs.
@@ -232,4 +232,6 @@ def confusion(pairs: Counter[tuple[str, str]], classes: int = 20) -> tuple[list[
     table = np.zeros((len(answers) + 1, len(answers) + 1), int)
     for (target, prediction), count in pairs.items():
         table[indices.get(target, -1), indices.get(prediction, -1)] += count
+    if not (table[-1].any() or table[:, -1].any()):
+        return answers, table[:-1, :-1]
     return [*answers, "(other)"], table

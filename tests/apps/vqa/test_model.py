@@ -2,6 +2,7 @@ import dataclasses
 import itertools
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -341,6 +342,8 @@ def test_answers_are_measured_part_by_part():
     answers, table = evaluation.confusion(metrics.pairs, classes=2)
     assert answers == ["red", "blue", "(other)"]  # of two that are as frequent, the first one
     assert table.tolist() == [[5, 0, 3], [1, 0, 0], [0, 0, 1]]
+    answers, table = evaluation.confusion(Counter({("red", "red"): 2, ("blue", "red"): 1}))
+    assert (answers, table.tolist()) == (["red", "blue"], [[2, 0], [1, 0]])
     with pytest.raises(UsageError, match="the prediction 'pink' is not an answer of the model"):
         metrics.update(questions[:1], ["pink\tred\tgreen"])
     with pytest.raises(UsageError, match="expected 3 answers"):
