@@ -3,13 +3,13 @@
 from typing import Annotated, Literal
 
 from ..shared.allocator import keep_freed_memory
-from ..shared.backends import BACKENDS, choose_backend, import_backend
+from ..shared.backends import choose_backend, import_backend
 from ..shared.options import Limits
 
 Port = Annotated[int, Limits("a port from 0 to 65,535", 0, 65_535)]
 
 
-def demo(*, port: Port = 8000, browser: bool = True, backend: Literal[*BACKENDS] | None = None) -> None:
+def demo(*, port: Port = 8000, browser: bool = True, backend: Literal["tensorflow", "jax"] | None = None) -> None:
     """Opens a page that runs the trained models that come with the package.
 
     The page translates, describes pictures, answers questions about them, classifies, writes, and shows what the gates
