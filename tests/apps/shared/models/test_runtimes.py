@@ -98,16 +98,16 @@ def test_mistakes_are_one_line_and_the_others_are_answered(tmp_path, picture):
         (
             "translation",
             ["--quantize", "float16"],
-            "float16 requires --format onnx, litert, openvino or web",
+            "float16 requires --format onnx, litert, openvino, web or keras",
         ),
         ("translation", ["--runtime", "folder"], "--runtime requires --format web"),
         ("translation", ["--format", "web", "--runtime", "folder"], "folder/ort.wasm.min.mjs is missing"),
         (
             "translation",
             ["--format", "openvino", "--quantize", "int8"],
-            "int8 requires --format onnx, litert or web",
+            "int8 requires --format onnx, litert, web or keras",
         ),
-        ("translation", ["--format", "tflite"], "--format takes saved_model, onnx, litert, openvino or web"),
+        ("translation", ["--format", "tflite"], "--format takes saved_model, onnx, litert, openvino, web or keras"),
         ("long_memory", ["--format", "onnx"], "models of the app long_memory are exported as saved_model only"),
     ],
 )
