@@ -177,13 +177,13 @@ class Classifier(TrainedModel):
         target = np.array([self.labels.index(explanation["label"])])
         flow = next(iter(gradient_flow(self.model, ids, target, TokenCrossentropy()).values()))
 
-        def listed(values: np.ndarray) -> list[Any]:
-            return values.astype(float).round(4).tolist()
+        def listed(values: np.ndarray) -> list[float]:
+            return [float(f"{value:.4g}") for value in values]  # gradients may be tiny
 
         return {
             "label": explanation["label"],
             "tokens": explanation["tokens"],
-            "gates": {name: listed(values[0]) for name, values in gate_activations(layer, embedded).items()},
+            "gates": {name: [*map(listed, values[0])] for name, values in gate_activations(layer, embedded).items()},
             "norms": {name: listed(values[0]) for name, values in state_norms(layer, embedded).items()},
             "gradient": listed(flow.reshape(-1, ids.shape[1])[0]),  # of two directions, the forward one is first
         }
