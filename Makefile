@@ -96,7 +96,7 @@ clean:
 # Without the package's dependencies: the site is built from its source alone. Ruff formats the signatures.
 .venv-docs/installed: Makefile
 	$(PYTHON) -m venv .venv-docs
-	.venv-docs/$(PIP_INSTALL) "mkdocs-material>=9.7" "mkdocstrings[python]>=1" ruff
+	.venv-docs/$(PIP_INSTALL) "mkdocs-material>=9.7" "mkdocstrings[python]>=1" "mkdocs-jupyter>=0.25" ruff
 	touch $@
 
 .venv-oldest/installed: pyproject.toml

@@ -118,9 +118,8 @@ def test_the_first_losses_are_equal(app, options, tmp_path, on_jax, on_tensorflo
     np.testing.assert_allclose(losses, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "app", [pytest.param("translation", marks=pytest.mark.rest), pytest.param("vqa", marks=pytest.mark.devices)]
-)
+@pytest.mark.devices
+@pytest.mark.parametrize("app", ["translation", "vqa"])
 def test_trainings_and_models_move_between_backends(app, work, on_jax, on_tensorflow):
     begun, resumed, other = (f"{app}/{name}" for name in ("begun", "resumed", "other"))
     train = training(app, 4)

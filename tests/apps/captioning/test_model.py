@@ -337,12 +337,11 @@ RISK = {"epochs": 4, "risk_epochs": 3, "risk_rate": 0.001, "risk_captions": 4, "
 @pytest.mark.parametrize(
     "options",
     [
-        {"monitor": "cider"},
-        {"cache": "features", "ema": 0.9, "epochs": 6},
+        pytest.param({"monitor": "cider"}, marks=pytest.mark.faults),
+        pytest.param({"cache": "features", "ema": 0.9, "epochs": 6}, marks=pytest.mark.rest),
     ],
     ids=["small", "cached"],
 )
-@pytest.mark.rest
 def test_epochs_that_lower_the_risk_raise_the_reward(config, tmp_path, backbone_file, options):
     if "cache" in options:
         options = {**options, "cache": str(tmp_path / "features"), "backbone": str(backbone_file)}
@@ -387,7 +386,7 @@ def test_epochs_that_raise_nothing_are_left_out(config, eagerly, tmp_path, capsy
     assert {path.name for path in (tmp_path / "with" / "risk").iterdir()} <= {"figures", "history.csv"}
 
 
-@pytest.mark.rest
+@pytest.mark.faults
 def test_epochs_that_lower_the_risk_go_on_after_an_interruption(config, eagerly, tmp_path, monkeypatch):
     few = {"epochs": 1, "risk_epochs": 2, "risk_captions": 2, "batch_size": 60}
     config = dataclasses.replace(config, mirror=True, **{**RISK, **few})
