@@ -128,7 +128,7 @@ def test_trainings_and_models_move_between_backends(app, work, on_jax, on_tensor
     on_tensorflow.run(*train, "--output", begun, "--resume")
     on_jax.run(*train, "--output", resumed, "--resume")
     expected = losses(work / begun)
-    assert expected.shape == (4, 2) and np.ptp(expected[1:, 0]) > 0.1
+    assert expected.shape == (4, 2) and np.ptp(expected[1:, 0]) > 0.01
     np.testing.assert_allclose(losses(work / resumed), expected, atol=1e-4)
     train = training(app, 3)
     on_jax.run(*train, "--output", other, last=1)
