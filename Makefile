@@ -1,6 +1,6 @@
 # Python 3.11 to 3.13; `make PYTHON=python3.12 ...` chooses one.
 PYTHON ?= python3
-DEMO := saved_models/ko-en
+DEMO := saved_models/demo
 # Files in their order: the apps, which take longest, come first.
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -80,7 +80,7 @@ clean:
 .venv/apps: pyproject.toml
 	@echo "Installing TensorFlow and Keras into .venv takes a few minutes."
 	$(PYTHON) -m venv .venv
-	.venv/$(PIP_INSTALL) --editable ".[apps]"
+	.venv/$(PIP_INSTALL) --editable ".[apps,cjk]"
 	touch $@
 
 .venv/test: .venv/apps
