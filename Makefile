@@ -61,7 +61,7 @@ lint: .venv/test types
 	.venv/bin/ruff format --check
 
 types: .venv/test
-	rm -rf build
+	rm -rf build/lib build/lint
 	.venv/$(PIP_INSTALL) --no-deps --no-build-isolation --target build/lint .
 	cd build/lint && ../../.venv/bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p keras_recurrent
 
@@ -69,13 +69,13 @@ types: .venv/test
 # the package as it is installed.
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: .venv-docs/installed
-	rm -rf build/package
+	rm -rf build/lib build/package
 	.venv-docs/$(PIP_INSTALL) --no-deps --target build/package .
 	.venv-docs/bin/mkdocs build --quiet --strict
 	@echo "The documentation is in build/site/index.html."
 
 clean:
-	rm -rf build .venv .venv-backends .venv-docs .venv-oldest .mypy_cache .coverage*
+	rm -rf build .venv .venv-backends .venv-docs .venv-oldest .mypy_cache .cache .coverage*
 
 .venv/apps: pyproject.toml
 	@echo "Installing TensorFlow and Keras into .venv takes a few minutes."

@@ -9,8 +9,9 @@ from typing import Any
 from ...datasets.images import CaptionedImage
 from ..shared.errors import UsageError
 from ..shared.evaluation import EvaluationOptions, evaluate_examples, report
+from ..shared.memory import BATCH
 from ..shared.remarks import collect_remarks
-from ..shared.verbs import BATCH, Streaming, check_drawing, map_usable, stream
+from ..shared.verbs import Streaming, check_drawing, map_usable, stream
 
 
 def evaluate(

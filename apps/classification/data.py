@@ -75,8 +75,9 @@ def with_known_labels(
     examples: Iterable[tuple[str, str]], labels: Sequence[str], split: str
 ) -> Iterator[tuple[str, str]]:
     """Yields examples, and raises a `DataError` at one whose label is not one of the model's labels."""
+    known = set(labels)
     for text, label in examples:
-        if label not in labels:
+        if label not in known:
             raise DataError(f"{split}: the model has no label '{label}'; its labels are {', '.join(labels)}")
         yield text, label
 

@@ -14,14 +14,13 @@ from .. import load
 from ..shared.console import note
 from ..shared.errors import USER_ERRORS, UsageError, first_line
 from ..shared.images.pixels import ImageError
-from ..shared.models import packaged
+from ..shared.models import browser, packaged
 from ..shared.models.folders import read_config
 from .answers import ANSWERS, parse
 
 HOST = "127.0.0.1"
 MAX_BYTES = 32 * 2**20  # of a request: a picture in base64
 _PAGE = Path(__file__).parent / "page"
-_WEB = Path(packaged.__file__).parent / "web"  # the page of an export, whose forms are those of the demo
 
 
 def serve(port: int, opens_browser: bool) -> None:
@@ -143,14 +142,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """`/TASK/MODEL` with a form as JSON; the answer is JSON with `answer`, or with `error`, one line."""
         task, _, name = unquote(self.path).strip("/").partition("/")
-        size = int(self.headers.get("Content-Length") or 0)
-        if not self._is_local() or task not in ANSWERS or size > MAX_BYTES:
-            self.close_connection = True  # the body is not read
-            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if size > MAX_BYTES else HTTPStatus.FORBIDDEN
-            self._send_json(status, {"error": "the picture is too large" if size > MAX_BYTES else "not allowed"})
+        size = self.headers.get("Content-Length", "")
+        self.close_connection = True  # unless the body is read
+        if not self._is_local() or task not in ANSWERS or not size.isdecimal():
+            self._send_json(HTTPStatus.FORBIDDEN, {"error": "not allowed"})
             return
+        if int(size) > MAX_BYTES:
+            self._send_json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": "the picture is too large"})
+            return
+        values = self.rfile.read(int(size))
+        self.close_connection = False
         try:
-            self._send_json(HTTPStatus.OK, self.server.answer(task, name, json.loads(self.rfile.read(size))))
+            self._send_json(HTTPStatus.OK, self.server.answer(task, name, json.loads(values)))
         except (*USER_ERRORS, ImageError, ValueError) as error:
             self._send_json(HTTPStatus.BAD_REQUEST, {"error": first_line(error)})
 
@@ -167,8 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return _PAGE / "index.html"
             case ["demo.js"]:
                 return _PAGE / "demo.js"
-            case ["web", name] if name in {file.name for file in _WEB.iterdir()}:
-                return _WEB / name
+            case ["web", name] if name in {file.name for file in browser.PAGE.iterdir()}:  # the page of an export
+                return browser.PAGE / name
             case ["examples", name, picture] if name in packaged.names():
                 pictures = packaged.FOLDER / name / "examples"
                 return next((file for file in pictures.glob("*") if file.name == picture), None)

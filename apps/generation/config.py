@@ -38,7 +38,7 @@ class Config(RecurrentConfig, TrainingConfig):
         language: Language to train on, for a data set with several languages.
         validation_split: Fraction of the split `train` to hold out for validation, in (0, 1); in the mode text its
             end. By default the data has a split for validation.
-        mode: Treat each line as a text of its own with an end (lines), or the whole file as one long text (text), read
+        mode: Treat each line as a separate text with an end (lines), or the whole file as one long text (text), read
             in windows that start from the state after the previous one.
         feed: Input of each step after the first: the previous character (previous), or a vector of zeros (zeros), so
             that the model must write a line from its first character or label alone.

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from ...datasets import DataError
 from .console import Stopwatch, note, progress_bar
 from .errors import UsageError
+from .memory import BATCH
 from .metrics_table import metrics_table
 from .models import folders, packaged
 from .results import Results
-from .verbs import BATCH, compute, lines_of_file, open_results, parse_shard, shard_of, window_size
+from .verbs import compute, lines_of_file, open_results, parse_shard, shard_of, window_size
 
 Example = TypeVar("Example")
 

@@ -53,11 +53,11 @@ class Remarks:
         return isinstance(self.tokenizer, WordTokenizer)
 
     def answer(self, text: str, source: str | None = None) -> str:
-        """Returns an answer as it is printed: at a terminal, an empty one says so.
+        """Returns the text to print for an answer, which is "(empty)" for an empty answer at a terminal.
 
         Args:
             text: The answer.
-            source: The text that it answers. The answer to an empty one is no surprise.
+            source: The text that was answered. If it is empty, the empty answer is not reported.
         """
         self._answers += 1
         if text or (source is not None and not source.strip()):

@@ -10,8 +10,9 @@ from typing import Any
 from ..shared.config import NonNegativeFloat, PositiveInt, Samples, Seed, Share
 from ..shared.errors import UsageError
 from ..shared.evaluation import EvaluationOptions, evaluate_examples, predict_by_length, report
+from ..shared.memory import BATCH
 from ..shared.remarks import collect_remarks
-from ..shared.verbs import BATCH, Streaming, check_drawing, stream
+from ..shared.verbs import Streaming, check_drawing, stream
 
 
 def evaluate(
@@ -98,6 +99,7 @@ def predict(
         **search: Options of the search.
     """
     from ..shared.text.writing import Sampling
+    from .figures import draw_explanation
     from .model import Translator
 
     if not samples and (temperature, top_k, top_p, seed) != (1.0, None, 1.0, 0):
@@ -121,7 +123,7 @@ def predict(
         for source, explanation in zip(batch, explanations, strict=True):
             hypotheses = explanation["translations"]
             if drawing is not None and hypotheses[0]["tokens"]:
-                _draw(explanation, drawing)
+                draw_explanation(explanation, drawing)
                 drawing = None  # only of the first sentence
             if json:
                 lines.append(dumps(explanation, ensure_ascii=False))
@@ -139,16 +141,6 @@ def predict(
         stream(translate, texts, streaming, model, options, by_length, batch_size)
     if drawing is not None:
         raise UsageError(f"there was no sentence to draw into {alignment}")
-
-
-def _draw(explanation: dict, path: str) -> None:
-    """Draws the alignment of the best translation."""
-    from ..shared.text.tokenizers import display_form
-    from .figures import draw_alignment
-
-    best = explanation["translations"][0]
-    source, target = ([*map(display_form, tokens)] for tokens in (explanation["source_tokens"], best["tokens"]))
-    draw_alignment(source, target, best["alignment"], path)
 
 
 VERBS = (evaluate, predict)

@@ -11,8 +11,7 @@ import sacrebleu
 from ...datasets import read_pairs
 from ..shared.backends import choose_backend, import_backend
 from ..shared.models.folders import read_config
-from ..shared.text.tokenizers import display_form
-from .figures import draw_alignment
+from .figures import draw_explanation
 
 SENTENCES = 5
 COMPARED = 200  # sentences of the baseline, which is slow
@@ -66,11 +65,8 @@ def _draw(folder: Path, sentence: str) -> Path:
     """Draws the attention of a sentence and returns the file."""
     from .model import Translator
 
-    (explanation,) = Translator.load(folder).explain([sentence])
-    best = explanation["translations"][0]
-    source, target = ([*map(display_form, tokens)] for tokens in (explanation["source_tokens"], best["tokens"]))
     path = folder / "figures" / "alignment.png"
-    draw_alignment(source, target, best["alignment"], path)
+    draw_explanation(Translator.load(folder).explain([sentence])[0], path)
     return path
 
 

@@ -1,6 +1,6 @@
 """Figures of a translation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ..shared.figures import NARROWEST, label_inches, label_ticks, save, span
 from ..shared.fonts import families
+from ..shared.text.tokenizers import display_form
 
 
 def draw_alignment(source: Sequence[str], target: Sequence[str], weights: Any, path: str | Path) -> None:
@@ -34,3 +35,10 @@ def draw_alignment(source: Sequence[str], target: Sequence[str], weights: Any, p
         axes.xaxis.tick_top()
         figure.colorbar(image, label="attention weight")
         save(figure, path)
+
+
+def draw_explanation(explanation: Mapping[str, Any], path: str | Path) -> None:
+    """Draws the alignment of the best translation that `Translator.explain` returns for a sentence."""
+    best = explanation["translations"][0]
+    source, target = ([*map(display_form, tokens)] for tokens in (explanation["source_tokens"], best["tokens"]))
+    draw_alignment(source, target, best["alignment"], path)

@@ -14,7 +14,7 @@ _RUNTIME_FILES = {
     "mjs": "ort-wasm-simd-threaded.mjs",
     "wasm": "ort-wasm-simd-threaded.wasm",
 }
-_PAGE = Path(__file__).parent / "web"
+PAGE = Path(__file__).parent / "web"  # the files of the page
 
 
 def runtime_files(folder: str | Path) -> dict[str, Path]:
@@ -44,7 +44,7 @@ def write_page(folder: Path, runtime: dict[str, Path] | None) -> dict[str, str]:
     Returns:
         The addresses of the runtime's files, relative to the page if they are copied, for `config.json`.
     """
-    for file in _PAGE.iterdir():
+    for file in PAGE.iterdir():
         shutil.copyfile(file, folder / file.name)
     if runtime is None:
         return {name: f"{_ADDRESS}/{file}" for name, file in _RUNTIME_FILES.items()}

@@ -101,7 +101,7 @@ def length_batches(
         generator: Shuffles the examples into pools of 200 batches, which are sorted by length, and then the batches.
             None sorts all examples by length.
         batch_tokens: Positive integer, instead of `batch_size` the maximum number of tokens per batch in its longest
-            key, `bucketed` and with padding. A longer example is a batch of its own.
+            key, `bucketed` and with padding. An example with more tokens forms a batch alone.
 
     Returns:
         List of index arrays that together contain each example once.

@@ -198,7 +198,7 @@ def _detect_hosts() -> tuple[str, int, int, list[int] | None]:
         is_alone = environment("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
     else:
         is_alone = environment("SLURM_NTASKS") == environment("SLURM_STEP_NUM_NODES")
-    # A launcher that gives each process a GPU of its own hides the others.
+    # Some launchers show each process only the GPU that it is to use.
     if is_alone or len(environment("CUDA_VISIBLE_DEVICES", "0,1").split(",")) == 1:
         local = None
     return first, count, index, local

@@ -125,6 +125,8 @@ def test_only_this_machine_and_only_files_of_the_page_are_served(demo):
     assert request(demo, "POST", "/translation/translation-x", "{}", Host="evil.example")[0] == 403
     assert request(demo, "POST", "/translation/translation-x", "", **{"Content-Length": str(2**30)})[0] == 413
     assert request(demo, "POST", "/nothing/translation-x", "{}")[0] == 403
+    for size in ("-1", "many"):
+        assert request(demo, "POST", "/translation/translation-x", "", **{"Content-Length": size})[0] == 403
     assert request(demo, "POST", "/translation/translation-x", "{")[0] == 400
     for path in ("/nothing", "/web/../browser.py", "/examples/vqa-x/../config.yaml", "/examples/../vqa-x/config.yaml"):
         assert request(demo, "GET", path)[0] == 404
