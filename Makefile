@@ -90,7 +90,7 @@ clean:
 # Of PyTorch the version of which there is a small build for CPUs.
 .venv-backends/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-backends
-	.venv-backends/$(PIP_INSTALL) --editable ".[easy-vqa,jax,subword,tensorboard,test-layers]" torch==2.13.0
+	.venv-backends/$(PIP_INSTALL) --editable ".[easy-vqa,jax,tensorboard,test-layers]" torch==2.13.0
 	touch $@
 
 # Without the package's dependencies: the site is built from its source alone. Ruff formats the signatures.

@@ -13,7 +13,7 @@ def import_extra(module: str, extra: str) -> ModuleType:
 
     Args:
         module: The module's name.
-        extra: The extra's name, such as `"subword"`.
+        extra: The extra's name, such as `"onnx"`.
 
     Raises:
         MissingExtra: If the module is not installed.

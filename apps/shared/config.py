@@ -137,8 +137,7 @@ class TokenizerConfig:
     """Tokens.
 
     Args:
-        tokenizer: Unit that texts are split into. Subwords suit languages with many word forms and require the extra
-            `subword`.
+        tokenizer: Unit that texts are split into. Subwords suit languages with many word forms.
         lowercase: Convert all text to lower case.
         vocabulary_size: Maximum number of distinct tokens, the 4 special ones included. Rarer tokens are unknown.
     """

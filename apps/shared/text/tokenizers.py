@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+import sentencepiece
 
 from ....datasets import DataError
 from ....datasets.files import nfc
-from ....extras import import_extra
 from ..console import note
 from ..errors import ModelFolderError, first_line
 from ..models import folders, runner
@@ -312,7 +312,7 @@ class LiteralCharacterTokenizer(_CharacterVocabulary, runner.LiteralCharacters):
 
 
 class SubwordTokenizer(runner.Subwords):
-    """Splits texts into subwords by byte-pair encoding with SentencePiece, which the extra `subword` installs.
+    """Splits texts into subwords by byte-pair encoding with SentencePiece.
 
     Args:
         model: Bytes, the model file of SentencePiece.
@@ -327,7 +327,7 @@ class SubwordTokenizer(runner.Subwords):
 
     def __init__(self, model: bytes, lowercase: bool = False) -> None:
         # First, because it raises an error for a damaged model.
-        self._processor = import_extra("sentencepiece", "subword").SentencePieceProcessor()
+        self._processor = sentencepiece.SentencePieceProcessor()
         self._processor.LoadFromSerializedProto(model)
         super().__init__(model, lowercase)
         self.model = model
@@ -338,9 +338,7 @@ class SubwordTokenizer(runner.Subwords):
 
         Raises:
             DataError: If SentencePiece cannot learn that many pieces from the texts.
-            MissingExtra: If the extra `subword` is not installed.
         """
-        sentencepiece = import_extra("sentencepiece", "subword")
         model = io.BytesIO()
         clean = runner.Words([], lowercase).clean
         try:

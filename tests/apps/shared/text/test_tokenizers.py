@@ -1,4 +1,3 @@
-import sys
 from collections import Counter
 from types import SimpleNamespace
 from typing import get_args
@@ -19,7 +18,6 @@ from keras_recurrent.apps.shared.text.tokenizers import (
     WordTokenizer,
 )
 from keras_recurrent.datasets import DataError
-from keras_recurrent.extras import MissingExtra
 
 TEXTS = [
     "a man , sleeping.",
@@ -107,14 +105,6 @@ def test_subwords(tmp_path):
 def test_subwords_that_cannot_be_learned():
     with pytest.raises(DataError, match="4 pieces"):
         SubwordTokenizer.fit(["a"], 4)
-
-
-def test_subwords_without_their_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    with pytest.raises(
-        MissingExtra, match=r"needs sentencepiece; install it with `pip install 'keras-recurrent\[subword\]'`"
-    ):
-        SubwordTokenizer.fit(["a b c"], 20)
 
 
 def test_ragged_rows():
