@@ -33,6 +33,9 @@ def commands(path):
     text = path.read_text(encoding="utf-8").replace("$(BIN)/", "").replace("$(DEMO)", "saved_models/NAME")
     for command in re.findall(r"(?:^#?\s*|`)(?:\.venv/bin/)?(keras-recurrent [^`\n]*)", text, flags=re.MULTILINE):
         yield pytest.param(command, id=f"{name_of(path)}: {command}")
+    for cell in re.findall(r"\| `(\w+ train [^`\n]*)` \|", text):  # a table names neither data nor folder
+        command = f"keras-recurrent {cell} --data DIR --output saved_models/NAME"
+        yield pytest.param(command, id=f"{name_of(path)}: {cell}")
 
 
 def parse(command):
@@ -88,13 +91,15 @@ def test_the_readme_is_short():
         assert max(map(len, lines)) <= 120, path.name
 
 
-def test_the_translated_readme_has_the_same_commands_and_links():
+def test_the_translated_readme_has_the_same_commands_links_and_figures():
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")]
     for pattern in (
         r"keras-recurrent [a-z_]+ [^`#\n]*",
         r"```python\n.*?```",
         r"pip install [^#\n]*",
         r"\]\((docs[^)]*)\)",
+        r"(?<!`)`[^`\n]+`(?!`)",
+        r"(?<!## )\b\d+(?:[.,]\d+)*",
     ):
         found = [sorted(match.strip() for match in re.findall(pattern, text, flags=re.DOTALL)) for text in texts]
         assert found[0] and found[0] == found[1]
