@@ -12,7 +12,7 @@ PIP_INSTALL := bin/python -m pip install -qq
 # Trains a translator on generated Korean-English sentences, evaluates and exports it, and shows what the export does.
 demo: .venv/apps
 	@.venv/bin/keras-recurrent translation train --source ko --target en --epochs 4 --output $(DEMO) --overwrite
-	@.venv/bin/keras-recurrent translation evaluate $(DEMO) --split test > /dev/null
+	@.venv/bin/keras-recurrent translation evaluate $(DEMO) --split test --baseline nearest > /dev/null
 	@.venv/bin/keras-recurrent translation export $(DEMO) --overwrite
 	@.venv/bin/python -P -m keras_recurrent.apps.translation.demo $(DEMO)
 

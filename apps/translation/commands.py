@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from json import dumps
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 from ..shared.config import NonNegativeFloat, PositiveInt, Samples, Seed, Share
 from ..shared.errors import UsageError
@@ -21,6 +21,7 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     lowercase: bool = False,
+    baseline: Literal["nearest"] | None = None,
     evaluation: EvaluationOptions,
     **search: Any,
 ) -> None:
@@ -34,12 +35,15 @@ def evaluate(
         data: Folder or name of a TFDS data set. The default is the data set that the model was trained on.
         split: Split to translate.
         lowercase: Ignore case in the scores.
+        baseline: Also score the translation of the most similar training sentence (nearest), which shares the most
+            words.
         evaluation: Options of large splits.
         **search: Options of the search.
     """
     from ..shared.text.batches import encode_texts
     from ..shared.training.splits import Rereadable
-    from .data import iterate
+    from .baseline import nearest_sentence
+    from .data import iterate, read
     from .metrics import TranslationMetrics
     from .model import Translator
 
@@ -47,6 +51,8 @@ def evaluate(
     config = translator.config if data is None else dataclasses.replace(translator.config, data=data, pairs=None)
     pairs = Rereadable(lambda: iterate(config, split))
     metrics, sentences, tokens = TranslationMetrics(lowercase), 0, 0
+    nearest_metrics = TranslationMetrics(lowercase)
+    nearest = baseline and nearest_sentence(*read(translator.config, "train"), translator.config.lowercase)
     if evaluation.predictions is None:
         translator.translate([source for source, _ in islice(pairs, 1)])  # builds the graph
 
@@ -59,12 +65,19 @@ def evaluate(
     def update(batch: Sequence[tuple[str, str]], hypotheses: Sequence[str]) -> None:
         nonlocal sentences
         sentences += len(batch)
-        metrics.update(hypotheses, [reference for _, reference in batch])
+        sources, references = zip(*batch, strict=True)
+        metrics.update(hypotheses, references)
+        if nearest:
+            nearest_metrics.update(nearest(sources), references)
 
     predict = predict_by_length(translate, itemgetter(0), translator.writer.batch_size())
     evaluated = evaluate_examples(predict, pairs, itemgetter(0), update, evaluation, model, search, "translating")
     rates = evaluated.rates(sentences_per_second=evaluated.computed, tokens_per_second=tokens)
-    report(model, split, {**metrics.result(), "sentences": sentences, **rates}, data, evaluation)
+    results = {**metrics.result(), "sentences": sentences, **rates}
+    if nearest:
+        scores = nearest_metrics.result()
+        results["baselines"] = {name: {"nearest_sentence": scores[name]} for name in ("bleu", "chrf")}
+    report(model, split, results, data, evaluation, results.get("baselines"))
 
 
 def predict(

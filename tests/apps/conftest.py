@@ -169,14 +169,14 @@ def check_rows():
 
 @pytest.fixture
 def evaluate_in_shards(tmp_path, capsys):
-    """`evaluate_in_shards(app, folder, split="val")`: the lines of the output of an evaluation.
+    """`evaluate_in_shards(app, folder, split="val", *options)`: the lines of the output of an evaluation.
 
     Asserts that the outputs of two shards are that output, and that their metrics are those of the evaluation.
     """
 
-    def evaluate_in_shards(app, folder, split="val"):
-        def evaluate(*options):
-            assert cli.main([app, "evaluate", str(folder), "--split", split, *map(str, options)]) == 0
+    def evaluate_in_shards(app, folder, split="val", *options):
+        def evaluate(*own):
+            assert cli.main([app, "evaluate", str(folder), "--split", split, *options, *map(str, own)]) == 0
             metrics = json.loads(capsys.readouterr().out)
             return {name: value for name, value in metrics.items() if not name.endswith("_per_second")}
 

@@ -7,7 +7,7 @@ from keras_recurrent.apps.translation import demo
 
 def test_what_make_demo_prints(saved, tmp_path, capsys):
     folder = shutil.copytree(saved, tmp_path / "model")
-    assert cli.main(["translation", "evaluate", str(folder)]) == 0
+    assert cli.main(["translation", "evaluate", str(folder), "--baseline", "nearest"]) == 0
     assert cli.main(["translation", "export", str(folder)]) == 0
     capsys.readouterr()
     demo.main(str(folder))
