@@ -1,0 +1,75 @@
+"""CSV files in wide form, one row per series, and what both forms share."""
+
+import csv
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from ..files import read_lines
+from .steps import time_format
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
+
+
+def read_header(path: Path) -> tuple[list[str], list[str]]:
+    """Returns the cells of the first two lines of a file.
+
+    Raises:
+        DataError: If there are no two lines, or the second has more cells.
+    """
+    cells = csv.reader((line for line in read_lines(path) if line.strip()), skipinitialspace=True)
+    header = next(cells)
+    first = next(cells, None)
+    if first is None:
+        raise DataError(f"{path}: there are no rows below the header")
+    return [name.strip() for name in header], first
+
+
+def is_wide(header: Sequence[str], first: Sequence[str], names: Collection[str]) -> bool:
+    """Whether a table has one row per series: a name, which is no number and no time, then numbers only."""
+    if set(names) & set(header) or len(first) < 2 or not first[0].strip():
+        return False
+    is_name = np.isnan(_to_numbers(first[:1])[0]) and time_format(first[0]) is None
+    numbers = _to_numbers(first[1:])
+    return bool(is_name and not np.isnan(numbers).all()) and all(
+        cell.strip() in MISSING for cell, number in zip(first[1:], numbers, strict=True) if np.isnan(number)
+    )
+
+
+def read_wide(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the name and the values of each row of a table in wide form, without missing values at the end."""
+    cells = csv.reader(read_lines(path), skipinitialspace=True)
+    header = next(cells)
+    for row in cells:
+        if not row:
+            continue
+        if not row[0].strip():
+            raise DataError(f"{path}, line {cells.line_num}: the series has no name")
+        end = len(row)
+        while end > 1 and row[end - 1].strip() in MISSING:
+            end -= 1
+        values = _to_numbers(row[1:end])
+        for index in np.flatnonzero(~np.isfinite(values)):
+            if np.isinf(values[index]) or row[1 + index].strip() not in MISSING:
+                column = header[1 + index] if 1 + index < len(header) else str(2 + index)
+                raise number_error(path, cells.line_num, column, row[1 + index])
+        yield row[0], values
+
+
+def _to_numbers(cells: Sequence[Any]) -> np.ndarray:
+    """Converts cells to float64; what is no number becomes NaN."""
+    try:
+        if not any("_" in cell for cell in cells):  # NumPy reads 1_000 as a number
+            return np.array(cells, "float64")
+    except ValueError:
+        pass
+    return pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy("float64")
+
+
+def number_error(path: Path, line: int, column: str, text: object) -> DataError:
+    reason = "is infinite" if str(text).strip().lower().lstrip("+-").startswith("inf") else "is not a number"
+    return DataError(f"{path}, line {line}, column '{column}': {str(text)!r} {reason}")
