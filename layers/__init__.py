@@ -4,7 +4,8 @@ from .attention import BahdanauAttention, LuongAttention
 from .bidirectional import Bidirectional
 from .conditional_lm import ConditionalLM
 from .decoder import Decoder
-from .encoders import ImageEncoder, TextEncoder
+from .dilated import Dilated
+from .encoders import ImageEncoder, SeriesEncoder, TextEncoder
 from .family import sequence_layer
 from .fusion import (
     AddFusion,
@@ -50,6 +51,7 @@ __all__ = [
     "ConcatenateFusion",
     "ConditionalLM",
     "Decoder",
+    "Dilated",
     "DropConnectCell",
     "FilmFusion",
     "GRUCell",
@@ -73,6 +75,7 @@ __all__ = [
     "ProjectedLSTMCell",
     "Recurrent",
     "ResidualCell",
+    "SeriesEncoder",
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedAttentionFusion",

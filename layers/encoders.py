@@ -1,5 +1,6 @@
-"""Encoders: from a text or an image to a `Memory`."""
+"""Encoders: from a text, a series of numbers or an image to a `Memory`."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -7,14 +8,13 @@ from keras import layers, ops
 
 from .dropout import Dropout
 from .embedding import token_embedding
-from .family import sequence_layers
-from .loop import current_settings, loop_settings
 from .memory import Memory
+from .recurrent_encoder import RecurrentEncoder
 from .types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
-class TextEncoder(layers.Layer):
+class TextEncoder(RecurrentEncoder):
     """Encodes token ids with an embedding and a stack of recurrent layers.
 
     Args:
@@ -64,50 +64,26 @@ class TextEncoder(layers.Layer):
         right_padded: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(units, cell, num_layers, bidirectional, dropout, recurrent_dropout, right_padded, **kwargs)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
-        self.units = units
-        self.cell = cell
-        self.num_layers = num_layers
-        self.bidirectional = bidirectional
         self.embeddings_in_memory = embeddings_in_memory
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.right_padded = right_padded
-        policy = self.dtype_policy
-        self.embedding = token_embedding(vocabulary_size, embedding_dim, dtype=policy, name="embedding")
-        recurrent_layers = sequence_layers(
-            cell, units, num_layers, return_state=True, recurrent_dropout=recurrent_dropout, dtype=policy
-        )
-        self.layers = [
-            layers.Bidirectional(layer, dtype=policy, name=f"both_{index}") if bidirectional else layer
-            for index, layer in enumerate(recurrent_layers)
-        ]
-        self.dropouts = [Dropout(dropout, dtype=policy) for _ in range(num_layers + 1)]
+        self.embedding = token_embedding(vocabulary_size, embedding_dim, dtype=self.dtype_policy, name="embedding")
+        self.create_layers()
 
     def build(self, tokens_shape: Shape) -> None:
         self.embedding.build(tokens_shape)
-        features = self.embedding_dim
-        for layer in self.layers:
-            layer.build((None, None, features))
-            features = 2 * self.units if self.bidirectional else self.units
+        self.build_layers(self.embedding_dim)
 
     def compute_output_shape(self, tokens_shape: Shape) -> Memory:
-        features = 2 * self.units if self.bidirectional else self.units
         embedded = self.embedding_dim if self.embeddings_in_memory else 0
-        return Memory((*tokens_shape, features + embedded), tuple(tokens_shape), (tokens_shape[0], features))
+        values_shape = (*tokens_shape, self.output_size + embedded)
+        return Memory(values_shape, tuple(tokens_shape), (tokens_shape[0], self.output_size))
 
     def call(self, tokens: Tensor, training: bool = False) -> Memory:
         mask = ops.not_equal(tokens, 0)
-        values = embedded = self.dropouts[0](self.embedding(tokens), training=training)
-        for layer, dropout in zip(self.layers, self.dropouts[1:], strict=True):
-            with loop_settings(right_padded=self.right_padded or current_settings().right_padded):
-                values, *states = layer(values, mask=mask, training=training)
-            values = dropout(values, training=training)
-        # The states of the forward direction, then those of the backward direction; each begins with the output.
-        directions = 2 if self.bidirectional else 1
-        summary = ops.concatenate(states[:: len(states) // directions], axis=-1)
+        embedded = self.dropouts[0](self.embedding(tokens), training=training)
+        values, summary = self.run_layers(embedded, mask, training)
         if self.embeddings_in_memory:
             values = ops.concatenate([values, embedded], axis=-1)
         return Memory(values, mask, summary)
@@ -117,14 +93,130 @@ class TextEncoder(layers.Layer):
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
             "embedding_dim": self.embedding_dim,
-            "units": self.units,
-            "cell": self.cell,
-            "num_layers": self.num_layers,
-            "bidirectional": self.bidirectional,
             "embeddings_in_memory": self.embeddings_in_memory,
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "right_padded": self.right_padded,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class SeriesEncoder(RecurrentEncoder):
+    """Encodes series of numbers with a stack of recurrent layers.
+
+    Missing numbers must be replaced, for example by 0 with another feature that says so.
+
+    Args:
+        units: Positive integer, the dimension of a recurrent layer in one direction.
+        cell: Name of the recurrent layers in `family.py`, such as `"lstm"`.
+        num_layers: Positive integer, the number of recurrent layers.
+        bidirectional: Whether each layer reads in both directions; their outputs are concatenated.
+        dilations: Positive integer for each layer, the rate of its `Dilated`; None for 1 everywhere.
+        residual: Whether each layer but the first adds its inputs to its outputs.
+        segment: Positive integer, the number of consecutive steps that the first layer reads as one step. With more
+            than 1, a dense layer with ReLU computes its `units` features.
+        dropout: Float in [0, 1), the fraction of each layer's outputs, and of the dense layer's, to drop in training.
+        recurrent_dropout: Float in [0, 1), the fraction of the states to drop before the recurrent products. All steps
+            of a sequence share a mask.
+        right_padded: As for `TextEncoder`.
+
+    Call arguments:
+        sequences: Tensor `(batch, steps, features)`.
+        mask: Boolean tensor `(batch, steps)`. Steps where it is False are skipped.
+        training: Whether to apply dropout.
+
+    Returns:
+        A `Memory` with `values` `(batch, positions, output_size)`, `mask` `(batch, positions)`, and as `summary`
+        `(batch, output_size)` the last states of the top layer. `output_size` is `units`, or `2 * units` if the encoder
+        is bidirectional. `positions` is `steps / segment`, rounded up: the first segment is padded before its steps. A
+        segment is masked if all its steps are.
+
+    Raises:
+        ValueError: If `dilations` has another length than `num_layers`, or if `segment` is not a positive integer.
+
+    Example:
+
+    >>> from keras_recurrent.layers import SeriesEncoder
+    >>> encoder = SeriesEncoder(16, cell="lstm", num_layers=2, dilations=[1, 4], segment=5)
+    >>> memory = encoder(ops.ones((2, 48, 3)))
+    >>> memory.values.shape, memory.summary.shape
+    ((2, 10, 16), (2, 16))
+
+    Reference:
+        Chang et al. 2017, Dilated recurrent neural networks, for `dilations`. Lin et al. 2023, SegRNN, section 4.1, for
+        `segment`. Wu et al. 2016, Google's neural machine translation system, section 3.1, for `residual`.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        cell: str = "gru",
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dilations: Sequence[int] | None = None,
+        residual: bool = False,
+        segment: int = 1,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        right_padded: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if dilations is not None and len(dilations) != num_layers:
+            raise ValueError(
+                f"Argument `dilations` must hold {num_layers} rates, one per layer. Received: dilations={dilations}"
+            )
+        if not isinstance(segment, int) or segment < 1:
+            raise ValueError(f"Argument `segment` must be a positive integer. Received: segment={segment!r}")
+        super().__init__(units, cell, num_layers, bidirectional, dropout, recurrent_dropout, right_padded, **kwargs)
+        self.dilations = dilations
+        self.residual = residual
+        self.segment = segment
+        self.projection = None
+        if segment > 1:
+            self.projection = layers.Dense(units, activation="relu", dtype=self.dtype_policy, name="projection")
+        self.create_layers(dilations)
+
+    def build(self, sequences_shape: Shape) -> None:
+        features = sequences_shape[-1]
+        if self.projection is not None:
+            self.projection.build((None, None, self.segment * features))
+            features = self.units
+        self.build_layers(features)
+
+    def compute_output_shape(self, sequences_shape: Shape) -> Memory:
+        batch, steps, _ = sequences_shape
+        positions = None if steps is None else -(-steps // self.segment)
+        return Memory((batch, positions, self.output_size), (batch, positions), (batch, self.output_size))
+
+    def compute_mask(self, sequences: Tensor, mask: Any) -> Memory:
+        return Memory(None, None, None)  # the output has its mask as a tensor
+
+    def call(self, sequences: Tensor, mask: Any = None, training: bool = False) -> Memory:
+        values = ops.cast(sequences, self.compute_dtype)
+        mask = None if mask is None else ops.cast(mask, "bool")
+        if self.projection is not None:
+            values, mask = self._segments(values, mask)
+            values = self.dropouts[0](self.projection(values), training=training)
+        values, summary = self.run_layers(values, mask, training, self.residual)
+        # Functional models of Keras do not support None among the outputs of a layer.
+        mask = ops.ones_like(values[..., 0], dtype="bool") if mask is None else mask
+        return Memory(values, mask, summary)
+
+    def _segments(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """`(batch, steps, features)` to `(batch, positions, segment * features)`, and the mask of the positions."""
+        batch, steps, features = ops.shape(values)
+        padding = (self.segment - steps % self.segment) % self.segment
+        positions = (steps + padding) // self.segment
+        if mask is not None:
+            values = ops.where(ops.expand_dims(mask, -1), values, 0)
+            mask = ops.concatenate([ops.zeros((batch, padding), "bool"), mask], axis=1)
+            mask = ops.any(ops.reshape(mask, (batch, positions, self.segment)), axis=-1)
+        values = ops.concatenate([ops.zeros((batch, padding, features), values.dtype), values], axis=1)
+        return ops.reshape(values, (batch, positions, self.segment * features)), mask
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "dilations": self.dilations,
+            "residual": self.residual,
+            "segment": self.segment,
         }
 
 

@@ -38,6 +38,8 @@ def variants():
         "projected": layers.Recurrent(layers.ProjectedLSTMCell(UNITS, projection_units=3), return_sequences=True),
         "zoneout": layers.Recurrent(layers.ZoneoutCell(layers.LSTMCell(UNITS), rates=[0.1, 0.5]), **SEQUENCES),
         "residual": layers.Recurrent(layers.ResidualCell(layers.GRUCell(FEATURES)), **SEQUENCES),
+        "dilated": layers.Dilated(layers.LSTM(UNITS, **SEQUENCES), rate=3),
+        "series_encoder": layers.SeriesEncoder(UNITS, num_layers=2, dilations=[1, 2], residual=True, segment=2),
     }
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from keras_recurrent.layers import ImageEncoder, TextEncoder
+from keras_recurrent.layers import ImageEncoder, SeriesEncoder, TextEncoder
 
 # Elementwise operations and products, which TensorFlow and PyTorch test.
 pytestmark = pytest.mark.slow_on_jax
@@ -120,6 +120,116 @@ def test_config_round_trip():
 def test_unknown_cell():
     with pytest.raises(ValueError, match="cell"):
         TextEncoder(20, 4, UNITS, cell="rnn")
+
+
+SERIES = np.random.default_rng(1).normal(size=(3, 8, 2)).astype("float32")
+# Row by row: all steps, padding at the right, padding at the left with a gap.
+SERIES_MASK = np.array([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0, 1, 1]], bool)
+
+
+def encode(encoder, series, mask=None, **options):
+    return arrays(
+        encoder(ops.convert_to_tensor(series), mask=None if mask is None else ops.convert_to_tensor(mask), **options)
+    )
+
+
+def gru(weights, inputs, mask, rate):
+    """The outputs of a GRU with Keras's weights, a step at a time: the state before a step is that of `rate` before."""
+    kernel, recurrent_kernel, (bias, recurrent_bias) = weights
+    outputs = np.zeros((*inputs.shape[:2], UNITS))
+    for row in range(len(inputs)):
+        for step in range(inputs.shape[1]):
+            h = outputs[row, step - rate] if step >= rate else np.zeros(UNITS)
+            z, r, g = np.split(inputs[row, step] @ kernel + bias, 3)
+            z_h, r_h, g_h = np.split(h @ recurrent_kernel + recurrent_bias, 3)
+            z, r = 1 / (1 + np.exp(-z - z_h)), 1 / (1 + np.exp(-r - r_h))
+            h_new = z * h + (1 - z) * np.tanh(g + r * g_h)
+            outputs[row, step] = h_new if mask[row, step] else h
+    return outputs
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+@pytest.mark.parametrize(
+    ("num_layers", "dilations", "residual", "segment"),
+    [(1, None, False, 1), (2, [1, 3], True, 1), (2, [2, 1], False, 3), (3, [1, 2, 4], True, 2)],
+)
+def test_series_encoder_is_its_definition(num_layers, dilations, residual, segment, is_masked):
+    encoder = SeriesEncoder(UNITS, num_layers=num_layers, dilations=dilations, residual=residual, segment=segment)
+    values, mask, summary = encode(encoder, SERIES, SERIES_MASK if is_masked else None)
+    inputs, counts = SERIES, SERIES_MASK if is_masked else np.ones_like(SERIES_MASK)
+    if segment > 1:
+        kernel, bias = encoder.projection.get_weights()
+        positions = -(-8 // segment)
+        projected, any_counts = np.zeros((3, positions, UNITS)), np.zeros((3, positions), bool)
+        for row in range(3):
+            for position in range(positions):
+                steps = range(position * segment - (-8) % segment, (position + 1) * segment - (-8) % segment)
+                window = [SERIES[row, t] if t >= 0 and counts[row, t] else np.zeros(2) for t in steps]
+                projected[row, position] = np.maximum(np.concatenate(window) @ kernel + bias, 0)
+                any_counts[row, position] = any(t >= 0 and counts[row, t] for t in steps)
+        inputs, counts = projected, any_counts
+    for index, layer in enumerate(encoder.layers):
+        outputs = gru(layer.get_weights(), inputs, counts, dilations[index] if dilations else 1)
+        inputs = inputs + outputs if residual and index else outputs
+    last = [np.flatnonzero(row)[-1] for row in counts]
+    np.testing.assert_allclose(values, inputs, atol=1e-5)
+    np.testing.assert_array_equal(mask, counts)
+    np.testing.assert_allclose(summary, outputs[range(3), last], atol=1e-5)
+    shapes = tuple(encoder.compute_output_shape(SERIES.shape))
+    assert shapes == (values.shape, mask.shape, summary.shape)
+
+
+@pytest.mark.parametrize(("cell", "dilations"), [("lstm", None), ("gru", [1, 2])])
+def test_padding_of_series_changes_nothing(cell, dilations):
+    encoder = SeriesEncoder(UNITS, cell=cell, num_layers=2, bidirectional=True, dilations=dilations, residual=True)
+    values, _, summary = encode(encoder, SERIES)
+    padded = np.pad(SERIES, ((0, 0), (2, 3), (0, 0)), constant_values=7.0)
+    counts = np.pad(np.ones((3, 8), bool), ((0, 0), (2, 3)))
+    padded_values, _, padded_summary = encode(encoder, padded, counts)
+    np.testing.assert_allclose(padded_values[:, 2:10], values, atol=1e-5)
+    np.testing.assert_allclose(padded_summary, summary, atol=1e-5)
+
+
+def test_bidirectional_summary_is_of_the_first_and_the_last_step():
+    encoder = SeriesEncoder(UNITS, bidirectional=True, dilations=[3])
+    values, _, summary = encode(encoder, SERIES, SERIES_MASK)
+    for row, steps in enumerate(map(np.flatnonzero, SERIES_MASK)):
+        np.testing.assert_allclose(summary[row, :UNITS], values[row, steps[-1], :UNITS], atol=1e-6)
+        np.testing.assert_allclose(summary[row, UNITS:], values[row, steps[0], UNITS:], atol=1e-6)
+
+
+def test_dropout_of_series_in_training_only():
+    encoder = SeriesEncoder(UNITS, num_layers=2, segment=2, dropout=0.5, recurrent_dropout=0.2)
+    values = encode(encoder, SERIES)[0]
+    np.testing.assert_array_equal(encode(encoder, SERIES, training=False)[0], values)
+    assert np.any(encode(encoder, SERIES, training=True)[0] != values)
+
+
+def test_series_encoder_in_a_model(tmp_path):
+    """An unknown number of steps, the mask of a layer before, and a mask as an input."""
+    series, mask = keras.Input((None, 2)), keras.Input((None,), dtype="bool")
+    arguments = {"cell": "lstm", "num_layers": 2, "dilations": [1, 2], "segment": 3, "residual": True}
+    memory = SeriesEncoder(UNITS, **arguments)(series, mask=mask)
+    masked = SeriesEncoder(UNITS, name="masked")(layers.Masking()(series))
+    model = keras.Model([series, mask], [memory.values, memory.summary, masked.summary])
+    assert model.output_shape == [(None, None, UNITS), (None, UNITS), (None, UNITS)]
+    x = np.where(SERIES_MASK[..., None], SERIES, 0)
+    expected = arrays(model([x, SERIES_MASK]))
+    summary = encode(model.layers[-1], x, SERIES_MASK)[2]
+    np.testing.assert_allclose(expected[2], summary, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for result, wanted in zip(again.predict([x, SERIES_MASK], verbose=0), expected, strict=True):
+        np.testing.assert_allclose(result, wanted, atol=1e-5)
+
+
+def test_series_encoder_refuses():
+    with pytest.raises(ValueError, match="dilations"):
+        SeriesEncoder(UNITS, num_layers=2, dilations=[1])
+    with pytest.raises(ValueError, match="rate"):
+        SeriesEncoder(UNITS, dilations=[0])
+    with pytest.raises(ValueError, match="segment"):
+        SeriesEncoder(UNITS, segment=0)
 
 
 def small_backbone(trainable=True):

@@ -55,6 +55,7 @@ CLASSES = {
     "GRU": (lambda: layers.GRU(UNITS), sequences),
     "Recurrent": (lambda: layers.Recurrent(LSTMCell(UNITS)), sequences),
     "Bidirectional": (lambda: layers.Bidirectional(layers.GRU(UNITS)), sequences),
+    "Dilated": (lambda: layers.Dilated(layers.GRU(UNITS, return_sequences=True), rate=2), sequences),
     "SimpleRNNCell": (lambda: layers.SimpleRNNCell(UNITS), step),
     "LSTMCell": (lambda: LSTMCell(UNITS), lstm_step),
     "GRUCell": (lambda: layers.GRUCell(UNITS), step),
@@ -78,6 +79,10 @@ CLASSES = {
     ),
     "AttentionPooling": (lambda: layers.AttentionPooling(UNITS), lambda: (memory(),)),
     "TextEncoder": (lambda: layers.TextEncoder(VOCABULARY, FEATURES, UNITS), tokens),
+    "SeriesEncoder": (
+        lambda: layers.SeriesEncoder(UNITS, num_layers=2, dilations=[1, 2], residual=True, segment=2),
+        sequences,
+    ),
     "ImageEncoder": (lambda: layers.ImageEncoder(UNITS), lambda: (ops.ones((2, 3, 3, FEATURES)),)),
     "Decoder": (lambda: layers.Decoder(VOCABULARY, FEATURES, UNITS), lambda: (ops.array([[2, 5], [2, 6]]), memory())),
     "ConditionalLM": (conditional_lm, lambda: ((ops.array([[5, 6, 3]]), ops.array([[2, 7]])),)),
