@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...datasets.images import CaptionedImage
 from ..shared.errors import UsageError
@@ -20,6 +20,7 @@ def evaluate(
     data: str | None = None,
     split: str = "test",
     strict: bool = False,
+    baseline: Literal["commonest", "nearest"] | None = None,
     evaluation: EvaluationOptions,
     **search: Any,
 ) -> None:
@@ -39,19 +40,21 @@ def evaluate(
         data: Data set to evaluate on: a folder or a TFDS name. The default is the data set of the training.
         split: Split to evaluate on.
         strict: Stop at the first image that is missing, broken or without a caption, instead of skipping it.
+        baseline: Also score captions of the training images: the most common one for all images (commonest), or that of
+            the image with the most similar features of the backbone (nearest).
         evaluation: Options of large splits.
         **search: Options of the search, which replace those of the training.
     """
-    from ...datasets.shapes.captions import is_true
-    from ...datasets.shapes.scene import Scene
     from ..shared.training.splits import evaluated_split
+    from .baseline import NAMES, baseline_of
     from .data import read
-    from .metrics import CaptionMetrics
+    from .evaluation import SplitMetrics
     from .model import Captioner
 
     captioner = Captioner.load(model, strict=strict, **search)
     examples = evaluated_split(read, captioner.config, split, data)
-    metrics, images, true = CaptionMetrics(example.captions for example in examples), 0, 0
+    metrics, baseline_metrics = SplitMetrics(examples), SplitMetrics(examples if baseline else ())
+    baseline_captions = baseline and baseline_of(captioner, baseline)
     if evaluation.predictions is None:
         captioner.caption([examples[0].image.read()])  # traces the graph, so that the speed does not include it
 
@@ -65,14 +68,9 @@ def evaluate(
             yield [*itertools.islice(examples, len(texts))], texts
 
     def update(batch: Sequence[CaptionedImage], captions: Sequence[str]) -> None:
-        nonlocal images, true
-        images += len(batch)
-        metrics.update(captions, [example.captions for example in batch])
-        true += sum(
-            is_true(caption, Scene.from_json(example.scene))
-            for caption, example in zip(captions, batch, strict=True)
-            if example.scene
-        )
+        metrics.update(batch, captions)
+        if baseline_captions:
+            baseline_metrics.update(batch, baseline_captions([example.image for example in batch]))
 
     evaluated = evaluate_examples(
         predict,
@@ -85,11 +83,12 @@ def evaluate(
         "captioning images",
         is_named=True,
     )
-    results = metrics.result()
-    if all(example.scene for example in examples):
-        results["true"] = true / images
     rates = evaluated.rates(images_per_second=evaluated.computed)
-    report(model, split, {**results, "images": images, **rates}, data, evaluation)
+    results = {**metrics.result(), "images": metrics.images, **rates}
+    if baseline:
+        scores = baseline_metrics.result()
+        results["baselines"] = {name: {NAMES[baseline]: score} for name, score in scores.items()}
+    report(model, split, results, data, evaluation, results.get("baselines"))
 
 
 def predict(

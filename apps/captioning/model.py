@@ -149,15 +149,19 @@ class Captioner(ImageModel):
             for tokens, score in zip(best["tokens"], best["scores"], strict=True)
         ]
 
-    def caption_many(self, images: Iterable[Image], batch_size: int = 64) -> Iterator[Caption]:
-        """Captions many images in batches, and yields one `Caption` per image. Images are read ahead, in threads."""
+    def pixel_batches(self, images: Iterable[Image], batch_size: int = 64) -> Iterator[np.ndarray]:
+        """Yields the pixels of many images, uint8 `(batch, size, size, 3)`. Batches are read ahead, in threads."""
 
         def read(part: list[Image]) -> np.ndarray:
             return pixel_reader(part, self.config.image_size)(range(len(part)))
 
         remaining = iter(images)
         parts = iter(lambda: [*itertools.islice(remaining, batch_size)], [])
-        for pixels in threaded_map(read, parts, THREADS):
+        return threaded_map(read, parts, THREADS)
+
+    def caption_many(self, images: Iterable[Image], batch_size: int = 64) -> Iterator[Caption]:
+        """Captions many images in batches, and yields one `Caption` per image."""
+        for pixels in self.pixel_batches(images, batch_size):
             yield from in_halves(self.caption_pixels, pixels)
 
     def explain(self, contents: Sequence[bytes]) -> list[list[dict[str, Any]]]:
