@@ -1,6 +1,11 @@
+import multiprocessing
+import sys
+
 import numpy as np
 import pytest
 from keras_recurrent.apps.forecasting import baselines
+from keras_recurrent.apps.shared.errors import TrainingError
+from keras_recurrent.extras import MissingExtra
 
 NAN = np.nan
 
@@ -103,3 +108,83 @@ def test_significance_of_the_season(season):
 def test_missing_values_are_interpolated():
     history = np.array([NAN, 1, NAN, 3, NAN])
     np.testing.assert_allclose(baselines.interpolated(history), [1, 2, 3, 3])
+
+
+LEVELS = [0.025, 0.1, 0.5, 0.9]
+
+
+def test_windows_of_the_naive_baselines(capsys):
+    histories = [seasonal_history(4), np.array([3.0]), np.full(3, NAN), seasonal_history(4) - 40]
+    for name, function in baselines.NAIVE.items():
+        batches = [*baselines.forecast_windows(name, [histories[:3], histories[3:]], 5, 4, LEVELS, total=4)]
+        assert [forecast.shape for forecast, _ in batches] == [(3, 5), (1, 5)]
+        forecast, quantiles = map(np.concatenate, zip(*batches, strict=True))
+        for index, history in enumerate(histories):
+            if name == "naive2" and index == 3:
+                function = baselines.seasonal_naive
+            expected = function(history, 5, 4)
+            np.testing.assert_array_equal(forecast[index], expected.mean)
+            np.testing.assert_array_equal(quantiles[index], expected.quantiles(LEVELS))
+        message = "naive2 cannot forecast 1 of 4 windows, which have the seasonal naive forecast"
+        assert (message in capsys.readouterr().err) == (name == "naive2")
+
+
+@pytest.mark.parametrize("name", baselines.STATISTICAL)
+def test_windows_of_statistical_models(name, capsys):
+    """The last history is too short for some of them."""
+    histories = [seasonal_history(4), seasonal_history(4, seed=1), np.array([3.0])]
+    histories[1][[0, 7, 8]] = NAN
+    ((forecast, quantiles),) = baselines.forecast_windows(name, [histories], 4, 4, LEVELS, processes=1)
+    assert forecast.shape == (3, 4) and quantiles.shape == (3, 4, 4)
+    assert (np.diff(quantiles[:2], axis=1) > 0).all()
+    if name != "auto_theta":  # its quantiles are those of samples
+        np.testing.assert_allclose(quantiles[:, 2], forecast)
+    # The errors of the season's random walk are larger than those of a model of the season.
+    future = seasonal_history(4, 10)[len(histories[0]) :][:4]
+    assert np.abs(forecast[0] - future).mean() < 0.1 * future.mean()
+    np.testing.assert_allclose(forecast[2], 3)
+    message = f"{name} cannot forecast 1 of 3 windows, which have the seasonal naive forecast"
+    assert (message in capsys.readouterr().err) == (name != "auto_arima")
+
+
+def test_statistical_models_are_those_of_statsforecast():
+    models = pytest.importorskip("statsforecast.models")
+    history = seasonal_history(4)
+    ((forecast, quantiles),) = baselines.forecast_windows("auto_ets", [[history]], 6, 4, [0.975, 0.1], processes=1)
+    expected = models.AutoETS(season_length=4).forecast(y=history, h=6, level=[80, 95])
+    np.testing.assert_allclose(forecast, [expected["mean"]])
+    np.testing.assert_allclose(quantiles, [[expected["hi-95"], expected["lo-80"]]])
+
+
+@pytest.mark.rest
+def test_parallel_processes():
+    batches = [[seasonal_history(4, seed=batch + index) for index in range(3)] for batch in range(3)]
+    results = [
+        [*baselines.forecast_windows("auto_theta", batches, 4, 4, LEVELS, processes=processes)] for processes in (1, 2)
+    ]
+    for alone, parallel in zip(*results, strict=True):
+        for expected, values in zip(alone, parallel, strict=True):
+            np.testing.assert_array_equal(values, expected)
+    windows = baselines.forecast_windows("auto_theta", batches, 4, 4, LEVELS, processes=2)
+    next(windows)
+    processes = {*multiprocessing.active_children()}
+    assert len(processes) == 2
+    windows.close()
+    for process in processes:
+        process.join(10)
+        assert not process.is_alive()
+
+
+@pytest.mark.rest
+def test_killed_process():
+    windows = baselines.forecast_windows("auto_theta", [[seasonal_history(4)]] * 1000, 4, 4, LEVELS, processes=2)
+    next(windows)
+    multiprocessing.active_children()[0].kill()
+    with pytest.raises(TrainingError, match="a process of a baseline was killed"):
+        list(windows)
+
+
+def test_statistical_models_require_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "statsforecast.models", None)
+    with pytest.raises(MissingExtra, match=r"this needs statsforecast; install it with .*baseline"):
+        baselines.forecast_windows("auto_ets", [[np.arange(9.0)]], 2, 1, LEVELS)
