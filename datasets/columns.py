@@ -1,4 +1,4 @@
-"""Columns of a data set in little memory: sequences that behave like lists of strings and of tuples."""
+"""Columns of a data set in little memory: sequences that behave like lists of strings, arrays and tuples."""
 
 import array
 import itertools
@@ -147,6 +147,49 @@ class Categories(_Rows[str | None]):
 
     def checksum(self, start: int = 0) -> int:
         return zlib.crc32(repr([*self._index_of]).encode(), zlib.crc32(self._indices, start))
+
+
+class Arrays(_Rows[np.ndarray]):
+    """Arrays whose first dimensions differ, such as series of different lengths.
+
+    Args:
+        arrays: The arrays.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.columns import Arrays
+    >>> series = Arrays([np.ones((3, 2)), np.zeros((5, 2))])
+    >>> series[1].shape, series.lengths
+    ((5, 2), array([3, 5]))
+    """
+
+    def __init__(self, arrays: Iterable[np.ndarray] = ()):
+        self._arrays: list[np.ndarray] = [*arrays]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The length of each array."""
+        return np.array([len(array) for array in self._arrays], "int64")
+
+    def extend(self, values: Sequence[np.ndarray]) -> None:
+        self._arrays += values
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self._arrays)
+
+    def _item(self, index: int) -> np.ndarray:
+        return self._arrays[index]
+
+    def _take(self, indices: Any) -> Self:
+        return type(self)(self._arrays[index] for index in np.arange(len(self))[indices])
+
+    def checksum(self, start: int = 0) -> int:
+        for values in self._arrays:
+            start = zlib.crc32(np.ascontiguousarray(values), zlib.crc32(repr(values.shape).encode(), start))
+        return start
 
 
 class Columns(_Rows[tuple[Any, ...]]):
