@@ -38,9 +38,7 @@ def nearest_sentence(
     def words_of(sentence: str) -> set[str]:
         return set(re.findall(r"\w+|[^\w\s]", sentence.lower() if lowercase else sentence))
 
-    indices_of: defaultdict[str, array[int]] = defaultdict(
-        lambda: array("i")
-    )  # of the sources with a word, in the order of the sources
+    indices_of: defaultdict[str, array[int]] = defaultdict(lambda: array("i"))  # of the sources with a word
     sizes = np.zeros(len(sources), "int32")
     for index, source in enumerate(sources):
         words = words_of(source)
