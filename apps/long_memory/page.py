@@ -3,8 +3,9 @@
 import base64
 import html
 import io
+import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure
 
 from ...files import atomic_file
 from . import report
-from .data import TASKS
+from .config import Config
+from .data import TASKS, goal
 from .report import GATED_RATES, VANILLA_RATE, Result
 
 Curves: TypeAlias = tuple[dict[str, tuple[Any, Any]], str, str]  # `(x, y)` by name, and the labels of the axes
@@ -22,7 +24,7 @@ Curves: TypeAlias = tuple[dict[str, tuple[Any, Any]], str, str]  # `(x, y)` by n
 def page(results: Mapping[str, Result], lags: Sequence[int], tasks: Sequence[str]) -> str:
     """Returns the report as HTML with embedded figures."""
     sentences = " ".join(finding(results, lags, tasks))
-    parts = [f"<h1>What recurrent cells remember</h1><p><b>{html.escape(sentences)}</b></p>"]
+    parts = [f"<h1>What recurrent cells remember</h1><p><b>{html.escape(sentences)}</b></p>{_LEGEND}"]
     for task in tasks:
         parts.append(f"<h2>{task}: {TASKS[task].description}</h2>")
         by_kind = {kind: {lag: results[f"{task}, {kind}, lag {lag}"] for lag in lags} for kind in report.KINDS}
@@ -32,22 +34,29 @@ def page(results: Mapping[str, Result], lags: Sequence[int], tasks: Sequence[str
         for lag in sorted({min(report.SHOWN_LAG, max(lags)), max(lags)}):
             of_lag = {kind: by_lag[lag] for kind, by_lag in by_kind.items()}
             parts.append(_flow_plot(of_lag, f"The {task} task at lag {lag}"))
-    for group, kinds in report.EFFECTS.items():
-        of_group = {kind: results[f"{group}: {kind}"] for kind in kinds if f"{group}: {kind}" in results}
-        if not of_group:
-            continue
-        name = f"The adding task at lag {min(report.EFFECT_LAG, max(lags))}"
-        parts.append(f"<h2>{html.escape(group)}</h2>")
-        cells = {kind: [cell(result) for cell in _COLUMNS.values()] for kind, result in of_group.items()}
-        parts.append(_table("", _COLUMNS, cells))
-        parts.append(_flow_plot(of_group, name))
-        learning = f"{name}. The loss during training. A curve ends where the task is solved or the training diverges."
-        parts.append(_plot({"loss on new sequences": _learning(of_group)}, learning))
+    if effects := [*_effects(results, min(report.EFFECT_LAG, max(lags)))]:
+        parts += ["<h2>The effects of single choices on the adding task</h2>", *effects]
     parts.append(_METHOD)
     title = "<title>What recurrent cells remember</title>"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{_STYLE}</style>{"".join(parts)}</html>\n'
     )
+
+
+def _effects(results: Mapping[str, Result], lag: int) -> Iterator[str]:
+    """Yields the parts of the page about the effects of single choices at a lag, if these were measured."""
+    name = f"The adding task at lag {lag}"
+    for group, effect in report.EFFECTS.items():
+        of_group = {kind: results[f"{group}: {kind}"] for kind in effect.kinds if f"{group}: {kind}" in results}
+        if of_group:
+            solvers = [kind for kind, result in of_group.items() if _is_solved(result)]
+            solved = "all of them" if len(solvers) == len(of_group) else ", ".join(solvers) or "none of them"
+            text = html.escape(f"{effect.description} The task at lag {lag} is solved with: {solved}.")
+            yield f"<h3>{html.escape(group)}</h3><p>{text}</p>"
+            cells = {kind: [cell(result) for cell in _COLUMNS.values()] for kind, result in of_group.items()}
+            yield _table("network", _COLUMNS, cells)
+            yield _flow_plot(of_group, name)
+            yield _learning_plot(of_group, name)
 
 
 def finding(results: Mapping[str, Result], lags: Sequence[int], tasks: Sequence[str]) -> list[str]:
@@ -117,15 +126,24 @@ def _enumerated(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
+_LEGEND = """
+<p>In the tables, the error is the loss on new sequences, and the guess is the best constant prediction. The gradient
+factor is what the norm of the gradient is multiplied by on its way from the output back to the step that the output
+depends on: far below 1 the gradient vanishes, far above 1 it explodes. An arrow leads from before training to after
+training.</p>
+"""
 _METHOD = f"""
 <h2>How it was measured</h2>
+<p>A vanilla network is a <code>SimpleRNN</code>. "From the identity matrix" means that this matrix is its initial
+recurrent weights (Le et al. 2015), "chrono" that the initial biases spread the time scales of the gates up to the lag
+(Tallec and Ollivier 2018).</p>
 <p>Each network has one recurrent layer and is trained with Adam from a single seed. The learning rate is {VANILLA_RATE}
 for vanilla networks, {GATED_RATES["adding"]} for gated ones, and {GATED_RATES["copy"]} for gated ones on the copy task.
 A run ends when the task is solved or after a maximum number of steps, which is larger for short lags. The gradient is
 that of the last output's loss with respect to the state, on new sequences. For an LSTM it is the gradient with respect
-to both states, because the cell state carries the memory. The lost gradient refers to the step that the output depends
-on: the first step, and for the copy task the step of the last symbol. The spectral radius is that of the recurrent
-weights, the largest one for a cell with several gates. An arrow leads from before training to after training.</p>
+to both states, because the cell state carries the memory. The output depends on the
+first step, and in the copy task on the step of the last symbol. The spectral radius is that of the recurrent weights,
+the largest one for a cell with several gates.</p>
 """
 _STYLE = """
 body { font-family: sans-serif; max-width: 75em; margin: 2em auto; padding: 0 1em; line-height: 1.4 }
@@ -154,14 +172,9 @@ def _steps(result: Result) -> str:
     return f"<td>{ended} (error {error})</td>"
 
 
-def _lost(result: Result) -> str:
+def _gradient_factor(result: Result) -> str:
     def describe(measured: Result) -> str:
-        share = measured["arrives"]
-        if share is None:
-            return "not a number"
-        if share > 1:
-            return f"none, it grows {share:,.3g} times"
-        return f"{1 - share:.1%}" if share > 0.001 else f"all but {share:.0e}"
+        return "not a number" if measured["arrives"] is None else f"{measured['arrives']:.3g}"
 
     return _before_and_after(result, describe)
 
@@ -174,7 +187,7 @@ def _before_and_after(result: Result, describe: Callable[[Result], str]) -> str:
     return f"<td>{' → '.join(describe(result[when]) for when in ('untrained', 'trained') if when in result)}</td>"
 
 
-_COLUMNS = {"steps to solve it": _steps, "gradient lost": _lost, "spectral radius": _radius}
+_COLUMNS = {"steps to solve it": _steps, "gradient factor": _gradient_factor, "spectral radius": _radius}
 
 
 def _flows(results: Mapping[str, Result], when: str = "untrained") -> Curves:
@@ -186,16 +199,7 @@ def _flows(results: Mapping[str, Result], when: str = "untrained") -> Curves:
             with np.errstate(divide="ignore", invalid="ignore"):
                 shares = norms / norms[1]
             curves[name] = np.arange(len(norms)), np.where(shares > 0, shares, np.nan)
-    return curves, "steps before the output", "norm of the gradient"
-
-
-def _learning(results: Mapping[str, Result]) -> Curves:
-    """Returns curves of the validation loss over the training steps."""
-    curves = {}
-    for name, result in results.items():
-        steps = (1 + np.arange(len(result["losses"]))) * result["config"]["steps_per_epoch"]
-        curves[name] = steps, result["losses"]
-    return curves, "training steps", "loss"
+    return curves, "steps before the output", "relative norm of the gradient"
 
 
 def _flow_plot(results: Mapping[str, Result], name: str) -> str:
@@ -203,16 +207,48 @@ def _flow_plot(results: Mapping[str, Result], name: str) -> str:
         f"{name}. The norm of the gradient with respect to the state, relative to the one a step before the output. "
         "Where a curve falls, gradients vanish: those steps hardly influence an update. Where it rises, they explode."
     )
-    return _plot({"before training": _flows(results), "after training": _flows(results, "trained")}, caption)
+    panels = {"before training": _flows(results), "after training": _flows(results, "trained")}
+    return _plot(panels, caption + _without_curve(results))
 
 
-def _plot(panels: Mapping[str, Curves], caption: str) -> str:
-    """Returns an HTML figure with one panel for each title and its curves, and a caption."""
+def _learning_plot(results: Mapping[str, Result], name: str) -> str:
+    curves = {}
+    for kind, result in results.items():
+        steps = (1 + np.arange(len(result["losses"]))) * result["config"]["steps_per_epoch"]
+        curves[kind] = steps, result["losses"]
+    config = Config(**next(iter(results.values()))["config"])
+    levels = {"best constant prediction": TASKS[config.task].guess(config.lag), "solved": goal(config)}
+    caption = (
+        f"{name}. The loss on new sequences during training. A curve ends where the task is solved or the training "
+        "diverges."
+    )
+    return _plot({"during training": (curves, "training steps", "loss")}, caption + _without_curve(results), levels)
+
+
+def _without_curve(results: Mapping[str, Result]) -> str:
+    """Returns the end of a caption that names the networks whose training diverged in the first epoch, if any."""
+    diverged = ", ".join(kind for kind, result in results.items() if "trained" not in result)
+    return f" Without a curve, because the training diverged at once: {diverged}." if diverged else ""
+
+
+def _plot(panels: Mapping[str, Curves], caption: str, levels: Mapping[str, float] | None = None) -> str:
+    """Returns an HTML figure with one panel for each title and its curves, and a caption.
+
+    Args:
+        panels: The curves by the titles of the panels.
+        caption: The caption.
+        levels: Values of y that a line marks, by their names.
+    """
     figure = Figure(figsize=(5.5 * len(panels), 3.8), layout="constrained")
     row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (title, (curves, xlabel, ylabel)) in zip(row, panels.items(), strict=True):
-        for name, (x, y) in curves.items():
-            axes.semilogy(x, y, label=name)
+        for style, (name, (x, y)) in zip(itertools.cycle(("-", "--", "-.", ":")), curves.items(), strict=False):
+            axes.semilogy(x, y, style, label=name)  # an equal curve below is seen through the gaps
+        for name, level in (levels or {}).items():
+            axes.axhline(level, color="grey", linewidth=0.8)
+            axes.annotate(
+                name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize="small"
+            )
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         axes.grid(alpha=0.3)
     handles, labels = row[0].get_legend_handles_labels()

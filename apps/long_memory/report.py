@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
@@ -34,32 +34,62 @@ KINDS: dict[str, dict[str, Any]] = {
     "GRU, chrono": {"cell": "gru", "bias": "chrono"},
 }
 UNCLIPPED = 1e9
-# Groups of networks that show the effect of a choice on the adding problem.
-EFFECTS: dict[str, dict[str, dict[str, Any]]] = {
-    "The size of the recurrent weights, tanh": {
-        f"weights x {scale:g}": {"cell": "simple_rnn", "scale": scale} for scale in (0.5, 1.0, 1.5)
-    },
-    "The size of the recurrent weights, ReLU": {
-        f"weights x {scale:g}": {"cell": "simple_rnn", "activation": "relu", "scale": scale}
-        for scale in (1.0, 1.4, 2.0)
-    },
-    "Clipping, ReLU from 1.05 times the identity matrix": {
-        name: {"cell": "simple_rnn", "activation": "relu", "start": "identity", "scale": 1.05, "clip_norm": norm}
-        for name, norm in {"gradients clipped to a norm of 1": 1.0, "gradients not clipped": UNCLIPPED}.items()
-    },
-    "The initial recurrent weights, tanh": {
-        start: {"cell": "simple_rnn", "start": start} for start in ("orthogonal", "glorot", "identity")
-    },
-    "ReLU against tanh": {
-        f"{activation} from {start}": {"cell": "simple_rnn", "activation": activation, "start": start}
-        for start in ("orthogonal", "identity")
-        for activation in ("tanh", "relu")
-    },
-    "The LSTM's biases": {
-        "forget bias 0": {"cell": "lstm", "bias": "zeros"},
-        "forget bias 1": {"cell": "lstm", "bias": "forget"},
-        "chrono": {"cell": "lstm", "bias": "chrono"},
-    },
+
+
+class Effect(NamedTuple):
+    """Networks that differ in one choice and show its effect on the adding problem.
+
+    Attributes:
+        description: What differs.
+        kinds: The options of each network by its name.
+    """
+
+    description: str
+    kinds: dict[str, dict[str, Any]]
+
+
+EFFECTS = {
+    "The size of the recurrent weights, tanh": Effect(
+        "A vanilla network with tanh. The initial recurrent weights are an orthogonal matrix times a factor.",
+        {f"weights x {scale:g}": {"cell": "simple_rnn", "scale": scale} for scale in (0.5, 1.0, 1.5)},
+    ),
+    "The size of the recurrent weights, ReLU": Effect(
+        "A vanilla network with ReLU. The initial recurrent weights are an orthogonal matrix times a factor.",
+        {
+            f"weights x {scale:g}": {"cell": "simple_rnn", "activation": "relu", "scale": scale}
+            for scale in (1.0, 1.4, 2.0)
+        },
+    ),
+    "Clipping, ReLU from 1.05 times the identity matrix": Effect(
+        "A vanilla network with ReLU whose gradients grow by 5 % per step before training. Clipping scales the "
+        "gradient of all weights down to a norm of 1 if it is larger.",
+        {
+            name: {"cell": "simple_rnn", "activation": "relu", "start": "identity", "scale": 1.05, "clip_norm": norm}
+            for name, norm in {"gradients clipped to a norm of 1": 1.0, "gradients not clipped": UNCLIPPED}.items()
+        },
+    ),
+    "The initial recurrent weights, tanh": Effect(
+        "A vanilla network with tanh. The initial recurrent weights are a random orthogonal matrix, Glorot's uniform "
+        "random numbers, or the identity matrix.",
+        {start: {"cell": "simple_rnn", "start": start} for start in ("orthogonal", "glorot", "identity")},
+    ),
+    "ReLU against tanh": Effect(
+        "A vanilla network with either activation. The initial recurrent weights are a random orthogonal matrix or the "
+        "identity matrix.",
+        {
+            f"{activation} from {start}": {"cell": "simple_rnn", "activation": activation, "start": start}
+            for start in ("orthogonal", "identity")
+            for activation in ("tanh", "relu")
+        },
+    ),
+    "The LSTM's biases": Effect(
+        "An LSTM whose initial biases are 0, or 1 in the forget gate, or chrono: time scales spread up to the lag.",
+        {
+            "forget bias 0": {"cell": "lstm", "bias": "zeros"},
+            "forget bias 1": {"cell": "lstm", "bias": "forget"},
+            "chrono": {"cell": "lstm", "bias": "chrono"},
+        },
+    ),
 }
 # At the rates that suit gated cells best, the vanilla network learns less than it can.
 VANILLA_RATE = 0.001
@@ -86,8 +116,8 @@ def experiments(lags: Sequence[int], tasks: Iterable[str], effects: bool = True,
         for kind, options in KINDS.items()
         for lag in lags
     }
-    for group, kinds in EFFECTS.items() if effects else ():
-        for kind, options in kinds.items():
+    for group, effect in EFFECTS.items() if effects else ():
+        for kind, options in effect.kinds.items():
             runs[f"{group}: {kind}"] = config("adding", min(EFFECT_LAG, max(lags)), **options)
     return runs
 

@@ -1,5 +1,6 @@
 """The tasks, networks that learn them in seconds, and the report."""
 
+import base64
 import dataclasses
 import html
 import json
@@ -251,7 +252,7 @@ def test_command_line(solved, capsys):
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "KINDS", {"GRU": {"cell": "gru"}})
     growing = {"cell": "simple_rnn", "activation": "relu", "scale": 1e9, "learning_rate": 1e9}
-    monkeypatch.setattr(report, "EFFECTS", {"Size": {"large": growing}})
+    monkeypatch.setattr(report, "EFFECTS", {"Size": report.Effect("The <size>.", {"large": growing})})
     small = {"units": 8, "epochs": 2, "steps_per_epoch": 3}
     runs = report.experiments([5], ["parity", "adding"])
     runs = {name: dataclasses.replace(config, **small) for name, config in runs.items()}
@@ -266,12 +267,13 @@ def test_report(tmp_path, monkeypatch):
     text = (tmp_path / "figures" / "report.html").read_text()
     sources = re.findall(r"""(?:src|href)=["']?([^"' >]*)""", text)
     assert len(sources) == 4 and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-    assert "diverged at once" in text and "trained" not in results["Size: large"]
+    assert "because the training diverged at once: large." in text and "trained" not in results["Size: large"]
     assert text.count(">no (error ") == 2 and text.count("<table>") == 2 * 3 + 1
     opening, after = text.split("</b></p>")
     sentences = page.finding(results, [5], ["parity", "adding"])
     assert html.unescape(opening).endswith(" ".join(sentences)) and sentences[1].startswith("No cell solves the parity")
     assert after.index("<table>") < after.index("<img")
+    assert "<h3>Size</h3><p>The &lt;size&gt;. The task at lag 5 is solved with: none of them.</p>" in after
     assert re.findall("<(img|figcaption)", text) == ["img", "figcaption"] * 4  # a caption under each plot
     assert results["the same"] == results["adding, GRU, lag 5"] != results["parity, GRU, lag 5"]
 
@@ -309,12 +311,12 @@ def test_what_a_page_says_of_a_result(solved, tmp_path):
     assert result["trained"]["solved"] and not result["diverged"]
     assert result["losses"][-1] < model.MARGIN * data.goal(PARITY) < min(result["losses"][:-1])
     assert f'class="solved">{result["steps"]:,} (error 0.0' in page._steps(result)
-    for shares, told in {
-        (0.25, 3.0): "75.0% → none, it grows 3 times",
-        (4e-26, None): "all but 4e-26 → not a number",
-    }.items():
-        before, after = ({"arrives": share} for share in shares)
-        assert page._lost({"untrained": before, "trained": after}) == f"<td>{told}</td>"
+    for factors, cell in {(0.251, 3141.5): "0.251 → 3.14e+03", (4.2e-26, None): "4.2e-26 → not a number"}.items():
+        before, after = ({"arrives": factor} for factor in factors)
+        assert page._gradient_factor({"untrained": before, "trained": after}) == f"<td>{cell}</td>"
+    losses = page._learning_plot({"GRU": result}, "Parity")
+    picture = base64.b64decode(re.search('base64,([^"]+)', losses)[1]).decode()
+    assert "<!-- solved -->" in picture and "<!-- best constant prediction -->" in picture
     curves, *_ = page._flows({"x": {"untrained": {"flow": [0.0, None, 4.0, 2.0, 3.0]}}})
     np.testing.assert_array_equal(curves["x"], [range(5), [1.5, 1, 2, np.nan, np.nan]])
 
