@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from .english_korean import grammar as english_korean
 from .errors import DataError
 from .negation import grammar as negation
+from .sales import demand as sales
 from .splits import resolve_split
 
-NAMES = ("english_korean", "negation", "shapes")
+NAMES = ("english_korean", "negation", "sales", "shapes")
 
 
 class GeneratedSet(NamedTuple):
@@ -54,4 +55,6 @@ def generated_set(name: str) -> GeneratedSet | None:
         return GeneratedSet(name, english_korean.SIZES, ("en", "ko"), lambda split: english_korean.pairs(split))
     if base == "negation":
         return GeneratedSet(name, negation.SIZES, ("text", "label"), lambda split: negation.examples(split))
+    if base == "sales":
+        return GeneratedSet(name, sales.SPLITS, sales.Shop._fields, lambda split: sales.examples(split))
     return None

@@ -2,11 +2,13 @@
 
 import collections
 import gzip
+import io
 import re
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from .wide import MISSING, number_error
 INTEGER = "integer"  # the format of times that are no timestamps
 CHUNK = 200_000  # rows that are converted at once
 MAX_CATEGORIES = 1_000
+_EXTRA = "more than the header"  # the column of what follows the last one
 _TRUTH = {"True": 1.0, "true": 1.0, "TRUE": 1.0, "False": 0.0, "false": 0.0, "FALSE": 0.0}
 _TIME_COLUMNS = ("date", "datetime", "timestamp", "time", "day", "week", "month")
 
@@ -55,11 +58,11 @@ class LongReader:
         columns = [*dict.fromkeys(name for kind in self._names[2:] for name in kind)]
         self._check_columns(path, header, columns)
         options: dict[str, Any] = {
-            "names": header,
+            "names": [*header, _EXTRA],
             "header": 0,
             "index_col": False,
             "dtype": {name: "str" for name in (self._names.id, self._names.time, *self._codes) if name in header},
-            "na_values": {name: [*MISSING] for name in columns},
+            "na_values": {_EXTRA: [""], **{name: [*MISSING] for name in columns}},
             "keep_default_na": False,
             "skip_blank_lines": False,
             "skipinitialspace": True,
@@ -69,7 +72,11 @@ class LongReader:
         is_empty = True
         known_ids = len(self._ids)
         try:
-            with open_bytes(path) as file, pd.read_csv(file, chunksize=CHUNK, **options) as chunks:
+            with (
+                warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning),
+                open_bytes(path) as file,
+                pd.read_csv(_WithHeader(file, b"," * len(header) + b"\n"), chunksize=CHUNK, **options) as chunks,
+            ):
                 for chunk in chunks:
                     is_empty = not self._append(path, chunk, columns, is_test) and is_empty
         except UnicodeDecodeError as error:
@@ -77,7 +84,10 @@ class LongReader:
                 pass
             raise DataError(f"{path}: not UTF-8 text") from error
         except pd.errors.ParserError as error:
-            raise DataError(f"{path}: {_reason(str(error))}") from error
+            message = str(error).strip().splitlines()[0]
+            counts = re.search(r"in line (\d+), saw", message)
+            reason = f", line {counts[1]}: more than {len(header)} values" if counts else f": {message}"
+            raise DataError(f"{path}{reason}") from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"{path}: not a complete gzip file ({error})") from error
         if is_empty:
@@ -87,6 +97,9 @@ class LongReader:
         self._is_complete = True
 
     def _check_columns(self, path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+        for name in header:
+            if header.count(name) > 1:
+                raise DataError(f"{path}: the column '{name}' occurs twice")
         for name in columns:
             if name not in header:
                 raise DataError(f"{path}: no column '{name}'; the columns are {', '.join(header)}")
@@ -101,6 +114,10 @@ class LongReader:
 
     def _append(self, path: Path, chunk: pd.DataFrame, columns: Sequence[str], is_test: bool) -> bool:
         """Converts the rows of a chunk. Returns whether there are any."""
+        is_long = chunk[_EXTRA].notna()
+        if is_long.any():
+            line, count = is_long.idxmax() + 2, chunk.shape[1] - 1
+            raise DataError(f"{path}, line {line}: more than {count} values")
         keys = [name for name in (self._names.id, self._names.time) if name in chunk]
         chunk = chunk.fillna({name: "" for name in keys})
         if keys:  # a line without any cell is no row
@@ -134,7 +151,7 @@ class LongReader:
         indices, unique = pd.factorize(column)
         texts = pd.Series([*unique], dtype=object)
         if self._time_format is None:
-            is_integer = texts.str.fullmatch(r"[+-]?\d+").all() and not self._has_timestamps
+            is_integer = re.fullmatch(r"[+-]?\d+(\.0*)?", texts[0]) and not self._has_timestamps
             is_date = is_integer and pd.to_datetime(texts, format="%Y%m%d", errors="coerce").notna().all()
             self._time_format = INTEGER if is_integer and not is_date else time_format(texts[0]) or "ISO8601"
         if self._time_format == INTEGER:
@@ -197,6 +214,28 @@ class LongReader:
         )
 
 
+class _WithHeader(io.RawIOBase):
+    """A file with another first line.
+
+    Where a chunk begins with a line of too many cells, pandas drops the last ones. A header with one more column shows
+    them.
+    """
+
+    def __init__(self, file: IO[bytes], header: bytes):
+        file.readline()
+        self._file = file
+        self._header = header
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._header[: len(buffer)] or self._file.read(len(buffer))
+        self._header = self._header[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
 def _running_counts(series: np.ndarray) -> np.ndarray:
     """Returns how often the series of each row has occurred up to it."""
     order = np.argsort(series, kind="stable")
@@ -222,11 +261,3 @@ def _numbers(path: Path, column: pd.Series) -> np.ndarray:
         row = is_wrong.idxmax()
         raise number_error(path, row + 2, str(column.name), column[row])
     return numbers.to_numpy("float64")
-
-
-def _reason(message: str) -> str:
-    """Returns what is wrong by the message of pandas' parser."""
-    counts = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
-    if counts:
-        return f"line {counts[2]}: expected {counts[1]} values, got {counts[3]}"
-    return message.strip().splitlines()[0]

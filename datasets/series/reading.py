@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import list_files
+from . import generated
 from .long import LongReader
 from .panel import Panel, Report
 from .rows import ColumnNames, panel_of
@@ -51,9 +52,9 @@ def read_splits(
     path: str | Path,
     *,
     target: Sequence[str] = ("y",),
-    static: Sequence[str] = (),
-    past: Sequence[str] = (),
-    known: Sequence[str] = (),
+    static: Sequence[str] | None = None,
+    past: Sequence[str] | None = None,
+    known: Sequence[str] | None = None,
     id: str = "unique_id",
     time: str = "ds",
     frequency: str | None = None,
@@ -74,11 +75,12 @@ def read_splits(
 
     Args:
         path: A CSV file, gzipped if its name ends in `.gz`. Or a folder with `train.csv`, and optionally `test.csv`
-            which continues each series; either may be gzipped.
+            which continues each series; either may be gzipped. Or `sales`, which is generated; see
+            `datasets.sales.demand`.
         target: Columns of the values. Several are several series, named `{unique_id}/{column}`.
-        static: Columns that have one value per series.
-        past: Columns known only up to the present.
-        known: Columns known ahead.
+        static: Columns that have one value per series. By default none; of `sales`, the format of the shop.
+        past: Columns known only up to the present. By default none.
+        known: Columns known ahead. By default none; of `sales`, the promotions.
         id: Column of the names of the series.
         time: Column of the times.
         frequency: Pandas' alias of the step between times, such as `h`, `D`, `W-SUN` or `MS`. By default it is
@@ -105,11 +107,15 @@ def read_splits(
     >>> panel.values_of(0), panel.values_of(1), test_starts
     (array([5., 6., 7., 8.]), array([7., 8., 9.]), array([2, 1]))
     """
-    names = ColumnNames(id, time, tuple(target), tuple(static), tuple(past), tuple(known))
+    if str(path) == generated.NAME and not Path(path).exists():
+        static, known = (generated.STATIC if static is None else static), (generated.KNOWN if known is None else known)
+        names = ColumnNames("unique_id", "ds", *map(tuple, (target, static, past or (), known)))
+        return Splits(*panel_of(generated.generated_rows(names, categories), frequency))
+    names = ColumnNames(id, time, *(tuple(columns or ()) for columns in (target, static, past, known)))
     where, files = _files(path)
     headers = [read_header(file) for file in files]
     if is_wide(*headers[0], {time, *target}):
-        for name in (*static, *past, *known):
+        for name in (*names.static, *names.past, *names.known):
             raise DataError(f"{where}: no column '{name}': the table has one row per series")
         if frequency:
             raise DataError(f"{where}: no times of the frequency '{frequency}': the table has one row per series")
@@ -131,7 +137,7 @@ def _files(path: str | Path) -> tuple[Path, list[Path]]:
             raise DataError(f"{path}: no file train.csv or train.csv.gz; the files are {', '.join(files) or 'none'}")
         return where, [files[name] for name in ("train.csv", "test.csv") if name in files]
     if not where.exists():
-        raise DataError(f"{path}: there is no such file or folder")
+        raise DataError(f"{path}: there is no such file or folder, and no generated series but 'sales'")
     return where, [where]
 
 

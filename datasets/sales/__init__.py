@@ -1,0 +1,1 @@
+"""Generated daily sales of shops; only the builder imports TensorFlow."""
