@@ -81,25 +81,21 @@ def panel_of(rows: Rows, frequency: str | None) -> tuple[Panel, np.ndarray]:
     steps, frequency, step = _steps(rows, starts, frequency)
     has_value = ~np.isnan(rows.targets).all(axis=1)
     first = np.minimum.reduceat(np.where(has_value, steps, _NEVER), starts)
-    steps = steps - first[rows.series]  # counted from the first value
+    steps -= first[rows.series]  # counted from the first value
     lengths = np.maximum.reduceat(np.where(has_value, steps, -1), starts) + 1
-    _refuse_sparse(rows, starts, lengths)
     known_lengths = np.maximum(lengths, _known_ends(rows, steps, starts))
-    copies = len(rows.names.target)
+    _refuse_sparse(rows, starts, known_lengths)
 
-    in_values = np.flatnonzero((steps >= 0) & (steps < lengths[rows.series]))
-    in_known = np.flatnonzero((steps >= 0) & (steps < known_lengths[rows.series]))
-    values = np.full(copies * lengths.sum(), np.nan)
-    for copy, positions in enumerate(_positions(rows.series[in_values], steps[in_values], lengths, copies)):
-        values[positions] = rows.targets[in_values, copy]
-    past, past_names = _spread(rows, rows.names.past, in_values, steps, lengths)
-    known, known_names = _spread(rows, rows.names.known, in_known, steps, known_lengths)
+    selected = _selected(rows, steps, lengths)
+    past, past_names = _spread(rows, rows.names.past, steps, lengths)
+    known, known_names = _spread(rows, rows.names.known, steps, known_lengths)
     static, static_names = _static(rows, starts)
     begins = rows.times[steps == 0]
+    copies = len(rows.names.target)
     panel = Panel(
         ids=_ids(rows),
         offsets=_offsets(np.repeat(lengths, copies)),
-        values=values,
+        values=_values(rows, steps, lengths),
         starts=np.repeat(begins.astype(TIMESTAMP) if rows.has_timestamps else begins, copies),
         frequency=frequency,
         static=np.repeat(static, copies, axis=0),
@@ -114,8 +110,8 @@ def panel_of(rows: Rows, frequency: str | None) -> tuple[Panel, np.ndarray]:
         report=Report(
             unsorted=out_of_order,
             repeated=repeated,
-            gaps=int(lengths.sum()) - len(in_values),
-            missing=int(np.isnan(rows.targets[in_values]).sum()),
+            gaps=int(lengths.sum()) - len(rows.series[selected]),
+            missing=int(np.isnan(rows.targets[selected]).sum()),
             unknown=sum(int((rows.columns[name] == UNKNOWN_CODE).sum()) for name in rows.categories),
         ),
     )
@@ -237,11 +233,27 @@ def _known_ends(rows: Rows, steps: np.ndarray, starts: np.ndarray) -> np.ndarray
     return np.maximum.reduceat(np.where(is_complete, steps, -1), starts) + 1 if rows.names.known else 0 * starts
 
 
-def _positions(series: np.ndarray, steps: np.ndarray, lengths: np.ndarray, copies: int) -> Iterator[np.ndarray]:
-    """Yields the position of each row in the flat arrays, for each of the series that one id has."""
+def _selected(rows: Rows, steps: np.ndarray, lengths: np.ndarray) -> np.ndarray | slice:
+    """Returns which rows belong to the first steps of each series."""
+    is_selected = (steps >= 0) & (steps < lengths[rows.series])
+    return slice(None) if is_selected.all() else np.flatnonzero(is_selected)
+
+
+def _positions(rows: Rows, steps: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the positions of the selected rows in the flat arrays, once for each target."""
+    selected, copies = _selected(rows, steps, lengths), len(rows.names.target)
     before = copies * (np.cumsum(lengths) - lengths)
     for copy in range(copies):
-        yield before[series] + copy * lengths[series] + steps
+        yield (before + copy * lengths)[rows.series[selected]] + steps[selected]
+
+
+def _values(rows: Rows, steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Returns the values of the targets as a flat array with one row per step."""
+    values = np.full(len(rows.names.target) * int(lengths.sum()), np.nan)
+    selected = _selected(rows, steps, lengths)
+    for target, positions in enumerate(_positions(rows, steps, lengths)):
+        values[positions] = rows.targets[selected, target]
+    return values
 
 
 def _encode(
@@ -257,15 +269,15 @@ def _encode(
 
 
 def _spread(
-    rows: Rows, names: Sequence[str], selected: np.ndarray, steps: np.ndarray, lengths: np.ndarray
+    rows: Rows, names: Sequence[str], steps: np.ndarray, lengths: np.ndarray
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns columns of the selected rows as a flat array with one row per step, and their names."""
-    copies = len(rows.names.target)
+    """Returns columns as a flat array with one row per step, and the names of what they became."""
+    selected = _selected(rows, steps, lengths) if names else slice(0)
     columns = dict(_encode(rows, names, lambda name: rows.columns[name][selected]))
     # At a step without a row, a number is missing and a text is no category.
     empty = [0 if name not in names else np.nan for name in columns]
-    flat = np.tile(np.array(empty, "float32"), (copies * int(lengths.sum()), 1))
-    for positions in _positions(rows.series[selected], steps[selected], lengths, copies) if columns else ():
+    flat = np.tile(np.array(empty, "float32"), (len(rows.names.target) * int(lengths.sum()), 1))
+    for positions in _positions(rows, steps, lengths) if columns else ():
         for index, values in enumerate(columns.values()):
             flat[positions, index] = values
     return flat, tuple(columns)

@@ -15,6 +15,7 @@ from ..errors import DataError
 TIMESTAMP = np.dtype("datetime64[us]")
 DAY = 86_400_000_000  # microseconds
 _UNITS = ((DAY, "D"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"), (1, "us"))
+_SAMPLE = 1_000_000  # rows
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
@@ -63,8 +64,11 @@ class Frequency:
     def steps_between(self, starts: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Returns the number of steps from `starts` (R,) to `times` (R,); -1 if it is not a whole number."""
         if self.delta is not None:
-            steps, rest = np.divmod(times - starts, self.delta)
-            return np.where(rest == 0, steps, -1)
+            steps = times - starts
+            is_whole = steps % self.delta == 0
+            steps //= self.delta
+            steps[~is_whole] = -1
+            return steps
         is_same_time_of_day = starts % DAY == times % DAY
         starts, times = starts // DAY * DAY, times // DAY * DAY
         grid = _grid(self._base, _round_down(int(starts.min())), _round_up(int(times.max())), 1, 1)
@@ -131,7 +135,7 @@ def timestamps(texts: pd.Series, format: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def infer_frequency(times: np.ndarray, series: np.ndarray) -> str | None:
-    """Infers the frequency of series from the commonest difference between their timestamps.
+    """Infers the frequency of series from the commonest difference between the timestamps of the first million rows.
 
     Args:
         times: The times (R,) of all series, sorted in each.
@@ -140,6 +144,7 @@ def infer_frequency(times: np.ndarray, series: np.ndarray) -> str | None:
     Returns:
         Pandas' alias, with a factor where it is a multiple: `15min`, `2D`, `2MS`. None if no series has two times.
     """
+    times, series = times[:_SAMPLE], series[:_SAMPLE]
     is_same = np.diff(series) == 0
     differences = np.diff(times)[is_same]
     if not len(differences):
