@@ -72,6 +72,10 @@ def parse(values: Any) -> Form:
     return form
 
 
+# The field of the form that a tokenizer of the inputs reads. A generator refuses unknown characters of its prompt.
+FIELDS = {"source": "text", "text": "text", "questions": "question"}
+
+
 def _write(generator: Any, form: Form) -> list[dict[str, str]]:
     sampling = Sampling(form.samples, form.temperature, None, form.top_p, form.seed)
     return [{"text": text} for text in generator.generate(form.prompt, form.label, form.length, sampling)]

@@ -16,7 +16,7 @@ from ..shared.errors import USER_ERRORS, UsageError, first_line
 from ..shared.images.pixels import ImageError
 from ..shared.models import browser, packaged
 from ..shared.models.folders import read_config
-from .answers import ANSWERS, parse
+from .answers import ANSWERS, FIELDS, parse
 
 HOST = "127.0.0.1"
 MAX_BYTES = 32 * 2**20  # of a request: a picture in base64
@@ -95,8 +95,8 @@ class DemoServer(ThreadingHTTPServer):
             model = self._model(name)
             if task not in tasks(model.config.app):
                 raise UsageError(f"{name} is no model for {task}")
-            tokenizer = next((model.assets[key] for key in model.tokenizers if key in ("source", "text")), None)
-            unknown = tokenizer.unknown(form.text) if tokenizer and form.text else []
+            texts = {key: getattr(form, FIELDS[key]) for key in model.tokenizers if key in FIELDS}
+            unknown = [token for key, text in texts.items() for token in model.assets[key].unknown(text)]
             return {"answer": ANSWERS[task](model, form), "unknown": unknown}
 
 

@@ -94,6 +94,9 @@ def test_gates_norms_and_gradients(demo):
 
 def test_unknown_words_are_named(demo):
     assert post(demo, "/classification/classification-x", {"text": "katze zebra"})[1]["unknown"] == ["zebra"]
+    form = {"picture": base64.b64encode(write.image()).decode(), "question": "is zebra is"}
+    assert post(demo, "/vqa/vqa-x", form)[1]["unknown"] == ["zebra"]
+    assert post(demo, "/generation/generation-x", {})[1]["unknown"] == []
 
 
 @pytest.mark.parametrize(
@@ -194,6 +197,16 @@ def test_every_tab_says_what_is_wrong(page):
     page.fill("[name=prompt]", "\u0416")
     page.click("form [type=submit]")
     page.wait_for_function("document.querySelector('#error').textContent.includes('characters')")
+
+
+@pytest.mark.deploy
+def test_unknown_words_of_a_question_are_shown(page):
+    page.click("#tab-vqa")
+    page.click(".examples button")
+    settle(page)
+    page.fill("[name=question]", "is zebra is")
+    page.click("form [type=submit]")
+    page.wait_for_function("document.querySelector('#warning').textContent.trim() == 'Unknown words: zebra'")
 
 
 @pytest.mark.deploy
