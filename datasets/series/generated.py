@@ -21,20 +21,25 @@ def generated_rows(names: ColumnNames, categories: Mapping[str, Sequence[str]] |
         categories: The categories of `format`, if they are known.
 
     Raises:
-        DataError: If it has no such column.
+        DataError: If it has no such column, or a target is no column of numbers.
     """
-    others = (*names.static, *names.past, *names.known)
-    for name in (*(set(names.target) - {"y"}), *(set(others) - {*STATIC, *KNOWN})):
-        raise DataError(f"'{NAME}' has no column '{name}'; the columns are unique_id, ds, y, format, promotion")
     shops = demand.shops()
+    counts = [len(shop.promotion) for shop in shops]
+    planned = np.full(demand.HORIZON, np.nan)  # days without sales
     formats = tuple((categories or {}).get("format", demand.FORMATS))
     codes = [formats.index(shop.format) if shop.format in formats else UNKNOWN_CODE for shop in shops]
-    counts = [len(shop.promotion) for shop in shops]
-    planned = np.full(demand.HORIZON, np.nan)
-    columns = {
-        "format": np.repeat(np.array(codes, "int32"), counts),
+    numbers = {
+        "y": np.concatenate([part for shop in shops for part in (shop.y, planned)]),
         "promotion": np.concatenate([shop.promotion for shop in shops]),
     }
+    columns = {"format": np.repeat(np.array(codes, "int32"), counts)}
+    columns |= {name: values.astype("float32") for name, values in numbers.items()}
+    covariates = [*dict.fromkeys((*names.static, *names.past, *names.known))]
+    for requested, available in ((names.target, numbers), (covariates, columns)):
+        for name in requested:
+            if name not in available:
+                kind = "column of numbers" if name in columns else "column"
+                raise DataError(f"'{NAME}' has no {kind} '{name}'; the columns are unique_id, ds, y, format, promotion")
     times = [np.arange(shop.start, shop.start + count) for shop, count in zip(shops, counts, strict=True)]
     return Rows(
         where=NAME,
@@ -43,8 +48,8 @@ def generated_rows(names: ColumnNames, categories: Mapping[str, Sequence[str]] |
         series=np.repeat(np.arange(len(shops)), counts),
         times=np.concatenate(times).astype(TIMESTAMP).astype("int64"),
         has_timestamps=True,
-        targets=np.concatenate([part for shop in shops for part in (shop.y, planned)])[:, None],
-        columns={name: columns[name] for name in dict.fromkeys(others)},
-        categories={"format": formats} if "format" in others else {},
+        targets=np.stack([numbers[name] for name in names.target], axis=1),
+        columns={name: columns[name] for name in covariates},
+        categories={"format": formats} if "format" in covariates else {},
         is_test=np.concatenate([np.arange(count) >= count - 2 * demand.HORIZON for count in counts]),
     )

@@ -38,6 +38,7 @@ class LongReader:
 
     def __init__(self, names: ColumnNames, has_timestamps: bool, categories: Mapping[str, Sequence[str]] | None):
         self._names = names
+        self._covariates = [*dict.fromkeys((*names.static, *names.past, *names.known))]
         self._has_timestamps = has_timestamps
         self._has_times = True
         self._time_format: str | None = None
@@ -55,13 +56,14 @@ class LongReader:
         Raises:
             DataError: If a column is missing, or a cell is not what it should be.
         """
-        columns = [*dict.fromkeys(name for kind in self._names[2:] for name in kind)]
+        columns = [*dict.fromkeys((*self._names.target, *self._covariates))]
         self._check_columns(path, header, columns)
+        texts = [name for name, codes in self._codes.items() if codes is not None]
         options: dict[str, Any] = {
             "names": [*header, _EXTRA],
             "header": 0,
             "index_col": False,
-            "dtype": {name: "str" for name in (self._names.id, self._names.time, *self._codes) if name in header},
+            "dtype": {name: "str" for name in (self._names.id, self._names.time, *texts) if name in header},
             "na_values": {_EXTRA: [""], **{name: [*MISSING] for name in columns}},
             "keep_default_na": False,
             "skip_blank_lines": False,
@@ -131,7 +133,7 @@ class LongReader:
             chunks["times"].append(self._times(path, chunk[names.time]))
         chunks["targets"].append(np.stack([_numbers(path, chunk[name]) for name in names.target], axis=1))
         chunks["is_test"].append(np.full(len(chunk), is_test))
-        for name in {*names.static, *names.past, *names.known}:
+        for name in self._covariates:
             chunks[f"column {name}"].append(self._convert(path, chunk[name]))
         return True
 
@@ -188,9 +190,8 @@ class LongReader:
 
     def rows(self, where: Path) -> Rows:
         """Returns the rows of all files that were read."""
-        names = self._names
         categories, columns = {}, {}
-        for name in {*names.static, *names.past, *names.known}:
+        for name in self._covariates:
             parts, codes = self._chunks.pop(f"column {name}"), self._codes.get(name)
             if codes is None:
                 columns[name] = np.concatenate(parts)
@@ -203,7 +204,7 @@ class LongReader:
         series = np.concatenate(self._chunks.pop("series"))
         return Rows(
             where=str(where),
-            names=names,
+            names=self._names,
             ids=[*self._ids],
             series=series,
             times=np.concatenate(self._chunks.pop("times")) if self._has_times else _running_counts(series),

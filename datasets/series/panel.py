@@ -29,13 +29,13 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         """One line of the counts that are not 0; empty if all are."""
         texts = {
-            "unsorted": "rows out of order were sorted",
-            "repeated": "repeated rows were dropped",
-            "gaps": "gaps were filled with missing values",
-            "missing": "values are missing",
-            "unknown": "texts are none of the known categories",
+            "unsorted": "rows out of order",
+            "repeated": "repeated rows left out",
+            "gaps": "steps without a row",
+            "missing": "missing values",
+            "unknown": "unknown categories",
         }
-        return ", ".join(f"{count:,} {texts[name]}" for name, count in self._asdict().items() if count)
+        return ", ".join(f"{texts[name]}: {count:,}" for name, count in self._asdict().items() if count)
 
 
 class Windows(NamedTuple):
@@ -80,7 +80,7 @@ class Panel:
     >>> _ = pathlib.Path("sales.csv").write_text("ds,y\\n2024-01-31,3\\n2024-02-29,\\n2024-03-31,5\\n")
     >>> panel = read_series("sales.csv")
     >>> panel.frequency, panel.values_of(0).tolist(), str(panel.report)
-    ('ME', [3.0, nan, 5.0], '1 values are missing')
+    ('ME', [3.0, nan, 5.0], 'missing values: 1')
     >>> panel.times_of(0, extra=1).astype("datetime64[D]").tolist()[-1]
     datetime.date(2024, 4, 30)
     """

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import list_files
+from ..splits import VALIDATION_NAMES
 from . import generated
 from .long import LongReader
 from .panel import Panel, Report
@@ -135,6 +136,9 @@ def _files(path: str | Path) -> tuple[Path, list[Path]]:
         files = list_files(where)
         if "train.csv" not in files:
             raise DataError(f"{path}: no file train.csv or train.csv.gz; the files are {', '.join(files) or 'none'}")
+        for name in VALIDATION_NAMES:
+            if f"{name}.csv" in files:
+                raise DataError(f"{files[f'{name}.csv']}: append its rows to train.csv, whose last steps validate")
         return where, [files[name] for name in ("train.csv", "test.csv") if name in files]
     if not where.exists():
         raise DataError(f"{path}: there is no such file or folder, and no generated series but 'sales'")

@@ -167,14 +167,14 @@ def _steps(rows: Rows, starts: np.ndarray, alias: str | None) -> tuple[np.ndarra
     steps = frequency_of(frequency).steps_between(begins, rows.times)
     if (steps < 0).any():
         row = int(np.argmax(steps < 0))
-        described = "given" if alias else "inferred"
+        described = f"given frequency '{alias}'" if alias else f"inferred frequency '{frequency}'; give the frequency"
         raise DataError(
             f"{_series_text(rows, row)}: {_time_text(rows, row)} is no whole number of steps after the first time, "
-            f"{_time_text(rows, starts[rows.series[row]])}, at the {described} frequency '{frequency}'"
+            f"{_time_text(rows, starts[rows.series[row]])}, at the {described}"
         )
     if not alias:
         _refuse_other_step(rows, starts, steps, frequency)
-    return steps, frequency, 1
+    return steps, frequency_of(frequency).anchored(rows.times[starts]), 1
 
 
 def _refuse_other_step(rows: Rows, starts: np.ndarray, steps: np.ndarray, frequency: str) -> None:

@@ -27,6 +27,7 @@ class Frequency:
         alias: Pandas' alias, such as `"h"`, `"D"`, `"W-SUN"` or `"MS"`.
 
     Attributes:
+        alias: Pandas' name of the frequency, in which `W` is `W-SUN`.
         delta: Microseconds per step, or None if steps differ in length, such as months and business days.
         length: Microseconds of one step; of the steps that differ, an example.
 
@@ -41,6 +42,7 @@ class Frequency:
             raise DataError(f"'{alias}' is not a frequency of pandas, such as h, D, W-SUN or MS") from error
         if offset is None or offset.n < 1:
             raise DataError(f"the frequency '{alias}' does not move forward in time")
+        self.alias = offset.freqstr
         self.delta = _delta(offset)
         start = offset.rollforward(pd.Timestamp(2001, 1, 1))
         self.length = (start + offset - start) // pd.Timedelta(microseconds=1)
@@ -76,6 +78,15 @@ class Frequency:
         steps, rest = np.divmod(last - first, self._every)
         is_whole = (grid[first] == starts) & (grid[last] == times) & (rest == 0) & is_same_time_of_day
         return np.where(is_whole, steps, -1)
+
+    def anchored(self, times: np.ndarray) -> str:
+        """Returns the alias of the frequency at given times: the alias of weeks names their weekday."""
+        if not self._base.startswith("W-"):
+            return self.alias
+        weekdays = np.unique((times // DAY + 3) % 7)  # 1970-01-01 was a Thursday
+        if len(weekdays) > 1:
+            return _multiple(7 * self._every, "D")
+        return _multiple(self._every, f"W-{_WEEKDAYS[weekdays[0]]}")
 
 
 @functools.lru_cache(maxsize=16)
@@ -150,26 +161,24 @@ def infer_frequency(times: np.ndarray, series: np.ndarray) -> str | None:
     if not len(differences):
         return None
     days = times // DAY
-    if (times % DAY == times[0] % DAY).all():
-        for first_days, month_suffix in ((days, "S"), (days + 1, "E")):
-            dates = first_days.astype("datetime64[D]")
-            months = dates.astype("datetime64[M]")
-            if (months.astype("datetime64[D]") == dates).all():
-                return _monthly(months.astype("int64") - (month_suffix == "E"), is_same, month_suffix)
+    for dates, suffix in ((days, "S"), (days + 1, "E")):
+        months = dates.astype("datetime64[D]").astype("datetime64[M]")
+        is_first_day = (months.astype("datetime64[D]").astype("int64") == dates) & (times % DAY == times[0] % DAY)
+        if is_first_day.mean() > 0.9:  # the others are mistakes
+            return _monthly(months[is_first_day].astype("int64") - (suffix == "E"), series[is_first_day], suffix)
     common = int(_mode(differences))
     if common == DAY and _skips_weekends(days, differences):
         return "B"
     if common % (7 * DAY) == 0:
-        weekdays = np.unique((days + 3) % 7)  # 1970-01-01 was a Thursday
-        if len(weekdays) == 1:
-            return _multiple(common // (7 * DAY), f"W-{_WEEKDAYS[weekdays[0]]}")
+        return frequency_of(_multiple(common // (7 * DAY), "W")).anchored(times)
     size, unit = next((size, unit) for size, unit in _UNITS if common % size == 0)
     return _multiple(common // size, unit)
 
 
-def _monthly(months: np.ndarray, is_same: np.ndarray, suffix: str) -> str:
+def _monthly(months: np.ndarray, series: np.ndarray, suffix: str) -> str:
     """Returns the frequency of times at the start (S) or end (E) of months, which are counted from January 1970."""
-    count = int(_mode(np.diff(months)[is_same]))
+    differences = np.diff(months)[np.diff(series) == 0]
+    count = int(_mode(differences)) if (differences > 0).any() else 1
     in_quarter, in_year = np.unique(months % 3), np.unique(months % 12)
     if count % 12 == 0 and len(in_year) == 1:
         return _multiple(count // 12, f"Y{suffix}-{_MONTHS[in_year[0]]}")

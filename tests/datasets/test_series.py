@@ -53,7 +53,7 @@ def test_wide_rows_of_different_lengths(write):
     panel = read_series(write("id,V2\na,NA,1,,3,NA,\n\nb,2\n"))
     assert panel.ids == ["a", "b"] and panel.starts.tolist() == [2, 1]
     np.testing.assert_array_equal(panel.values, [1, np.nan, 3, 2])
-    assert str(panel.report) == "1 values are missing"
+    assert str(panel.report) == "missing values: 1"
 
 
 def test_several_targets(write):
@@ -98,8 +98,7 @@ def test_rows_are_sorted_filled_and_counted(write):
     np.testing.assert_array_equal(panel.values_of(1), [1, np.nan, np.nan, np.nan, 5])
     assert panel.report == (2, 1, 2, 1, 0)
     assert str(panel.report) == (
-        "2 rows out of order were sorted, 1 repeated rows were dropped, 2 gaps were filled with missing values, "
-        "1 values are missing"
+        "rows out of order: 2, repeated rows left out: 1, steps without a row: 2, missing values: 1"
     )
 
 
@@ -132,7 +131,7 @@ def test_categories(write):
     other = write(table.replace("north", "east"))
     panel = read_series(other, static=["region"], known=["open"], categories=panel.categories)
     assert panel.static.tolist() == [[0, 0], [0, 1]] and panel.report.unknown == 2
-    assert str(panel.report) == "2 texts are none of the known categories"
+    assert str(panel.report) == "unknown categories: 2"
     numbers = read_series(write("ds,y,code\n1,1,01\n2,2,\n"), past=["code"], categories={"code": ("01", "1")})
     assert numbers.past_names == ("code=01", "code=1") and numbers.past.tolist() == [[1, 0], [0, 0]]
 
@@ -174,6 +173,15 @@ def test_random_tables_equal_a_slow_reference(frequency, write, monkeypatch):
         assert panel.known_steps_ahead[index] == len(regular) - length
         times = panel.times_of(index, extra=panel.known_steps_ahead[index])
         np.testing.assert_array_equal(times, regular.index.to_numpy())
+
+
+def test_weeks(write):
+    """Weeks may begin on any day, also where the frequency is given as that of pandas' Sundays."""
+    mondays = write("ds,y\n2024-01-01,1\n2024-01-08,1\n")
+    assert read_series(mondays).frequency == read_series(mondays, frequency="W").frequency == "W-MON"
+    different = write("unique_id,ds,y\na,2024-01-01,1\na,2024-01-08,1\nb,2024-01-02,1\nb,2024-01-16,1\n")
+    panel = read_series(different)
+    assert panel.frequency == "7D" and panel.times_of(1, extra=1)[-1] == np.datetime64("2024-01-23")
 
 
 def test_offsets_from_utc_and_other_formats(write):
@@ -296,6 +304,20 @@ MISTAKES = {
         {},
         "2024-01-01 02:07:00 is no whole number of steps .* at the inferred frequency 'h'",
     ),
+    "no month": (
+        "ds,y\n" + "".join(f"2023-{month:02}-01,1\n" for month in range(1, 13)) + "2024-01-02,1\n",
+        {},
+        "2024-01-02 is no whole number of steps .* at the inferred frequency 'MS'",
+    ),
+    "two frequencies": (
+        "unique_id,ds,y\n"
+        + "".join(f"daily,2024-01-{day:02},1\n" for day in range(1, 32))
+        + "".join(
+            f"weekly,2024-{date},1\n" for date in pd.date_range("2024-01-01", periods=10, freq="W").strftime("%m-%d")
+        ),
+        {},
+        "series 'weekly': its times are 7 steps of the frequency 'D' of other series apart; give the frequency",
+    ),
     "century": ("ds,y\n1924-01-01,1\n2024-01-01,1\n2024-01-02,1\n2024-01-03,1\n", {}, "4 rows .* 36,528 steps"),
     "wide twice": (WIDE + '"a","1"\n', {}, "the series 'a' occurs twice"),
     "wide text": (WIDE + '"c","1","?"\n', {}, "line 4, column 'V3': '\\?' is not a number"),
@@ -306,15 +328,17 @@ MISTAKES = {
     "wide columns": (WIDE, {"static": ["s"]}, "no column 's': the table has one row per series"),
     "not UTF-8": (b"ds,y\n1,1\n\xff,1\n", {}, "line 3: not UTF-8"),
     "too many texts": (
-        "ds,y,k\n" + "".join(f"{i},1,t{i}\n" for i in range(1001)),
+        "ds,y,k\n" + "".join(f"{i},1,t{i}\n" for i in range(1_001)),
         {"past": ["k"]},
         "column 'k' has more than 1,000 different texts",
     ),
 }
 
 
+@pytest.mark.parametrize("chunk", [1, 200_000])  # rows that are converted at once
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes(name, write):
+def test_mistakes(name, chunk, write, monkeypatch):
+    monkeypatch.setattr(long, "CHUNK", chunk)
     content, options, message = MISTAKES[name]
     with pytest.raises(DataError, match=message) as error:
         read_series(write(content), **options)
@@ -324,6 +348,9 @@ def test_mistakes(name, write):
 def test_mistakes_of_files(tmp_path, write):
     with pytest.raises(DataError, match=r"nothing\.csv: there is no such file or folder"):
         read_series("nothing.csv")
+    write(LONG, "split/train.csv"), write(LONG, "split/val.csv")
+    with pytest.raises(DataError, match=r"val.csv: append its rows to train.csv"):
+        read_series(tmp_path / "split")
     with pytest.raises(DataError, match=r"no file train.csv or train.csv.gz; the files are none"):
         read_series(tmp_path)
     path = write(LONG, "cut.csv.gz")
