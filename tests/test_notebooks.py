@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import sys
+from importlib.metadata import metadata
 from pathlib import Path
 
 import nbformat
@@ -22,6 +23,14 @@ def printed(cell):
 
 def test_there_are_notebooks():
     assert len(NOTEBOOKS) == 4
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_cell_is_about_colab(path):
+    text = nbformat.read(path, as_version=4).cells[0].source
+    extra = re.search(r'`%pip install --find-links \. "keras-recurrent(?:\[(\w+)\])?"`', text)[1]
+    assert extra is None or extra in metadata("keras-recurrent").get_all("Provides-Extra")
+    assert "The outputs below are those of a CPU. On Colab, expect the same words" in text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
