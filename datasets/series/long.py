@@ -47,7 +47,8 @@ class LongReader:
         self._codes: dict[str, dict[str, int] | None] = {
             name: {text: code for code, text in enumerate(texts)} for name, texts in (categories or {}).items()
         }
-        self._is_complete = categories is not None  # whether other categories are unknown
+        self._are_categories_given = categories is not None
+        self._is_complete = self._are_categories_given  # whether other categories are unknown
         self._chunks: dict[str, list[np.ndarray]] = collections.defaultdict(list)
 
     def read(self, path: Path, header: Sequence[str], is_test: bool = False) -> None:
@@ -102,16 +103,17 @@ class LongReader:
         for name in header:
             if header.count(name) > 1:
                 raise DataError(f"{path}: the column '{name}' occurs twice")
-        for name in columns:
+        required = [name for name in (self._names.id, self._names.time) if name not in ("unique_id", "ds")]
+        for name in (*columns, *required):
             if name not in header:
-                raise DataError(f"{path}: no column '{name}'; the columns are {', '.join(header)}")
-        for name, default in ((self._names.id, "unique_id"), (self._names.time, "ds")):
-            if name not in header and name != default:
-                raise DataError(f"{path}: no column '{name}'; the columns are {', '.join(header)}")
+                rest = f", ... ({len(header)} in all)" if len(header) > 20 else ""
+                raise DataError(f"{path}: no column '{name}'; the columns are {', '.join(header[:20])}{rest}")
         if self._names.time not in header:
             other = next((name for name in header if name.lower() in _TIME_COLUMNS and name not in columns), None)
             if other:
                 raise DataError(f"{path}: no column '{self._names.time}' of times; is it '{other}'?")
+            if self._has_timestamps:
+                raise DataError(f"{path}: no column '{self._names.time}' of times, which a frequency requires")
         self._has_times = self._names.time in header
 
     def _append(self, path: Path, chunk: pd.DataFrame, columns: Sequence[str], is_test: bool) -> bool:
@@ -154,7 +156,8 @@ class LongReader:
         texts = pd.Series([*unique], dtype=object)
         if self._time_format is None:
             is_integer = re.fullmatch(r"[+-]?\d+(\.0*)?", texts[0]) and not self._has_timestamps
-            is_date = is_integer and pd.to_datetime(texts, format="%Y%m%d", errors="coerce").notna().all()
+            is_date = is_integer and texts.str.fullmatch(r"\d{8}").all()
+            is_date = is_date and not timestamps(texts, "%Y%m%d")[1].any()
             self._time_format = INTEGER if is_integer and not is_date else time_format(texts[0]) or "ISO8601"
         if self._time_format == INTEGER:
             numbers = pd.to_numeric(texts, errors="coerce")
@@ -196,7 +199,7 @@ class LongReader:
             if codes is None:
                 columns[name] = np.concatenate(parts)
                 continue
-            categories[name] = tuple(sorted(codes))
+            categories[name] = tuple(codes if self._are_categories_given else sorted(codes))
             rank = {text: code for code, text in enumerate(categories[name])}
             new = np.array([*(rank[text] for text in codes), UNKNOWN_CODE, MISSING_CODE], "int32")
             parts = [part if part.dtype.kind == "i" else np.full(len(part), MISSING_CODE) for part in parts]

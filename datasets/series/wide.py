@@ -19,7 +19,7 @@ def read_header(path: Path) -> tuple[list[str], list[str]]:
     """Returns the cells of the first two lines of a file.
 
     Raises:
-        DataError: If there are no two lines, or the second has more cells.
+        DataError: If there are no two lines.
     """
     cells = csv.reader((line for line in read_lines(path) if line.strip()), skipinitialspace=True)
     header = next(cells)
@@ -30,19 +30,24 @@ def read_header(path: Path) -> tuple[list[str], list[str]]:
 
 
 def is_wide(header: Sequence[str], first: Sequence[str], names: Collection[str]) -> bool:
-    """Whether a table has one row per series: a name, which is no number and no time, then numbers only."""
-    if set(names) & set(header) or len(first) < 2 or not first[0].strip():
+    """Whether a table has one row per series: a name, which is no number and no time, then numbers.
+
+    Args:
+        header: The cells of its first line.
+        first: The cells of its second line. One in ten may be no number, so that reading the table names it.
+        names: Columns that only a table in long form has.
+    """
+    cells = [cell for cell in first[1:] if cell.strip() not in MISSING]
+    if set(names) & set(header) or not cells or not first[0].strip():
         return False
     is_name = np.isnan(_to_numbers(first[:1])[0]) and time_format(first[0]) is None
-    numbers = _to_numbers(first[1:])
-    return bool(is_name and not np.isnan(numbers).all()) and all(
-        cell.strip() in MISSING for cell, number in zip(first[1:], numbers, strict=True) if np.isnan(number)
-    )
+    return bool(is_name and np.isnan(_to_numbers(cells)).mean() <= 0.1)
 
 
 def read_wide(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the name and the values of each row of a table in wide form, without missing values at the end."""
-    cells = csv.reader(read_lines(path), skipinitialspace=True)
+    # Rows may be padded to the length of the longest one with empty cells, which are most of the table.
+    cells = csv.reader((line.rstrip(",") for line in read_lines(path)), skipinitialspace=True)
     header = next(cells)
     for row in cells:
         if not row:

@@ -133,6 +133,8 @@ def test_categories(write):
     assert panel.static.tolist() == [[0, 0], [0, 1]] and panel.report.unknown == 2
     assert str(panel.report) == "unknown categories: 2"
     numbers = read_series(write("ds,y,code\n1,1,01\n2,2,\n"), past=["code"], categories={"code": ("01", "1")})
+    reversed_names = read_series(write("ds,y,code\n1,1,a\n"), past=["code"], categories={"code": ("b", "a")}).past_names
+    assert reversed_names == ("code=b", "code=a")
     assert numbers.past_names == ("code=01", "code=1") and numbers.past.tolist() == [[1, 0], [0, 0]]
 
 
@@ -271,6 +273,8 @@ MISTAKES = {
     "no known column": (LONG, {"known": ["promotion"]}, "no column 'promotion'"),
     "no id": (LONG, {"id": "shop"}, "no column 'shop'"),
     "no time": ("date,y\n2024-01-01,1\n", {}, "no column 'ds' of times; is it 'date'?"),
+    "no time of a frequency": ("y\n1\n", {"frequency": "h"}, "no column 'ds' of times, which a frequency requires"),
+    "no timestamp of a frequency": ("ds,y\n1,1\n", {"frequency": "h"}, "line 2, column 'ds': '1' is not a time"),
     "column twice": ("ds,y,y\n1,1,1\n", {}, "the column 'y' occurs twice"),
     "text": ("ds,y\n1,1\n2,1\n\n3,many\n4,1\n", {}, "data.csv, line 5, column 'y': 'many' is not a number"),
     "text in a covariate": (
@@ -321,17 +325,18 @@ MISTAKES = {
     "century": ("ds,y\n1924-01-01,1\n2024-01-01,1\n2024-01-02,1\n2024-01-03,1\n", {}, "4 rows .* 36,528 steps"),
     "wide twice": (WIDE + '"a","1"\n', {}, "the series 'a' occurs twice"),
     "wide text": (WIDE + '"c","1","?"\n', {}, "line 4, column 'V3': '\\?' is not a number"),
+    "wide text in the first row": (
+        "id" + ",V" * 20 + "\na,x" + ",1" * 19 + "\n",
+        {},
+        "line 2, column 'V': 'x' is not a number",
+    ),
+    "many columns": (",".join(f"V{i}" for i in range(99)) + "\n1,1\n", {}, "are V0, .*, V19, ... .99 in all"),
     "wide infinite": (WIDE + '"c","1","inf"\n', {}, "line 4, column 'V3': 'inf' is infinite"),
     "wide without value": (WIDE + '"c",,\n', {}, "the series 'c' has no value"),
     "wide without name": (WIDE + ',"1"\n', {}, "line 4: the series has no name"),
     "wide frequency": (WIDE, {"frequency": "h"}, "no times of the frequency 'h': the table has one row per series"),
     "wide columns": (WIDE, {"static": ["s"]}, "no column 's': the table has one row per series"),
     "not UTF-8": (b"ds,y\n1,1\n\xff,1\n", {}, "line 3: not UTF-8"),
-    "too many texts": (
-        "ds,y,k\n" + "".join(f"{i},1,t{i}\n" for i in range(1_001)),
-        {"past": ["k"]},
-        "column 'k' has more than 1,000 different texts",
-    ),
 }
 
 
@@ -343,6 +348,13 @@ def test_mistakes(name, chunk, write, monkeypatch):
     with pytest.raises(DataError, match=message) as error:
         read_series(write(content), **options)
     assert "\n" not in str(error.value)
+
+
+def test_too_many_categories(write, monkeypatch):
+    monkeypatch.setattr(long, "MAX_CATEGORIES", 2)
+    assert len(read_series(write("ds,y,k\n1,1,a\n2,1,b\n"), past=["k"]).past_names) == 2
+    with pytest.raises(DataError, match="the column 'k' has more than 2 different texts"):
+        read_series(write("ds,y,k\n1,1,a\n2,1,b\n3,1,c\n"), past=["k"])
 
 
 def test_mistakes_of_files(tmp_path, write):
