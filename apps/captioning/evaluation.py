@@ -29,11 +29,11 @@ class SplitMetrics:
         """Adds one caption for each of some images."""
         self.images += len(examples)
         self._metrics.update(captions, [example.captions for example in examples])
-        if self._has_scenes:
-            self._true += sum(
-                is_true(caption, Scene.from_json(example.scene))
-                for caption, example in zip(captions, examples, strict=True)
-            )
+        self._true += sum(
+            is_true(caption, Scene.from_json(example.scene))
+            for caption, example in zip(captions, examples, strict=True)
+            if example.scene
+        )
 
     def result(self) -> dict[str, Any]:
         """Returns the metrics of all captions. `true` is the fraction of captions that are true of their scene."""
