@@ -113,7 +113,7 @@ def _train(
 def _next_commands(config: Any, output: str) -> list[str]:
     """Returns the commands that evaluate and use a model after its training."""
     data = getattr(config, "data", "")  # the sequences of long_memory are generated
-    has_test = not os.path.isdir(data) or any(Path(data).glob("test.*"))
+    has_test = not os.path.isdir(data) or any(any(Path(data).glob(name)) for name in ("test.*", "*_TEST.*"))
     verb, *inputs = config.example
     evaluate = ["evaluate", output, *([] if has_test else ["--split", "validation"])]
     return [shlex.join(["keras-recurrent", config.app, *words]) for words in (evaluate, [verb, output, *inputs])]

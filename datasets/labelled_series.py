@@ -107,12 +107,8 @@ def iter_series_file(path: str | Path) -> Iterator[LabelledSeries]:
         raise DataError(f"{path}: there is no such file")
     first: LabelledSeries | None = None
     for values, label, origin in _READERS[suffix](path):
-        has_number = ~np.isnan(values).all(axis=1)
-        if not has_number.any():
-            raise DataError(f"{origin}: the series has no number")
-        steps = len(values) - int(np.argmax(has_number[::-1]))
-        label = nfc(label.strip())
-        series = LabelledSeries(values[:steps].astype("float32"), None if label in _MISSING else label, origin)
+        values, label = _without_end(values, origin), nfc(label.strip())
+        series = LabelledSeries(values.astype("float32"), None if label in _MISSING else label, origin)
         first = first or series
         if values.shape[1] != first.values.shape[1]:
             raise DataError(
@@ -121,6 +117,35 @@ def iter_series_file(path: str | Path) -> Iterator[LabelledSeries]:
         yield series
     if first is None:
         raise DataError(f"{path}: there is no series")
+
+
+def parse_series(text: str) -> np.ndarray:
+    """Converts the text of a series to numbers, as a row of a `.ts` file without the label.
+
+    Args:
+        text: Numbers separated by commas, with `?` for a missing one and a colon between channels.
+
+    Returns:
+        float32 array `(steps, channels)`.
+
+    Raises:
+        DataError: If it is no such text, or no number is there.
+
+    Example:
+
+    >>> from keras_recurrent.datasets.labelled_series import parse_series
+    >>> parse_series("1,2:3,?").tolist()
+    [[1.0, 3.0], [2.0, nan]]
+    """
+    return _without_end(_channels(text.split(":"), "the series"), "the series").astype("float32")
+
+
+def _without_end(values: np.ndarray, origin: str) -> np.ndarray:
+    """Returns the steps up to the last one that has a number."""
+    has_number = ~np.isnan(values).all(axis=1)
+    if not has_number.any():
+        raise DataError(f"{origin}: there is no number")
+    return values[: len(values) - int(np.argmax(has_number[::-1]))]
 
 
 # A series as a reader yields it: values, label (empty if it is missing) and origin.

@@ -125,8 +125,8 @@ class SeriesEncoder(RecurrentEncoder):
     Returns:
         A `Memory` with `values` `(batch, positions, output_size)`, `mask` `(batch, positions)`, and as `summary`
         `(batch, output_size)` the last states of the top layer. `output_size` is `units`, or `2 * units` if the encoder
-        is bidirectional. `positions` is `steps / segment`, rounded up: the first segment is padded before its steps. A
-        segment is masked if all its steps are.
+        is bidirectional. `positions` is `steps / segment`, rounded up: the first segment is padded before its steps, or
+        with `right_padded` the last one after them. A segment is masked if all its steps are.
 
     Raises:
         ValueError: If `dilations` has another length than `num_layers`, or if `segment` is not a positive integer.
@@ -204,11 +204,12 @@ class SeriesEncoder(RecurrentEncoder):
         batch, steps, features = ops.shape(values)
         padding = (self.segment - steps % self.segment) % self.segment
         positions = (steps + padding) // self.segment
+        order = 1 if self.right_padded else -1
         if mask is not None:
             values = ops.where(ops.expand_dims(mask, -1), values, 0)
-            mask = ops.concatenate([ops.zeros((batch, padding), "bool"), mask], axis=1)
+            mask = ops.concatenate([mask, ops.zeros((batch, padding), "bool")][::order], axis=1)
             mask = ops.any(ops.reshape(mask, (batch, positions, self.segment)), axis=-1)
-        values = ops.concatenate([ops.zeros((batch, padding, features), values.dtype), values], axis=1)
+        values = ops.concatenate([values, ops.zeros((batch, padding, features), values.dtype)][::order], axis=1)
         return ops.reshape(values, (batch, positions, self.segment * features)), mask
 
     def get_config(self) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""The options of a text classifier."""
+"""The options of a classifier of texts or of time series."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from ..shared.config import (
+    Length,
+    NonNegativeFloat,
     OpenUnitInterval,
     PositiveFloat,
     PositiveInt,
@@ -14,11 +17,41 @@ from ..shared.config import (
     TrainingConfig,
     Units,
 )
+from ..shared.options import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
-    """Trains a text classifier.
+class SeriesConfig:
+    """Time series.
+
+    Args:
+        standardize: Subtract the mean of each channel and divide by its standard deviation: those of the training data,
+            those of each series, or not at all (none).
+        convolutions: Number of convolutional layers before the recurrent ones, each with batch normalization. They find
+            short patterns, and the recurrent layers what follows what.
+        filters: Filters of each convolutional layer.
+        kernel_size: Steps that the first convolutional layer reads at once; each further one reads half as many.
+        segment: Number of consecutive steps that the recurrent layers read as one. Raise it for series of hundreds of
+            steps.
+        noise: Standard deviation of the noise that is added in training, relative to that of the channel.
+        warping: Strength of the time warping in training: the standard deviation of the logarithm of the speed, such
+            as 0.1. 0 disables it.
+        steps_per_epoch: Batches per epoch. By default, an epoch reads each series once.
+    """
+
+    standardize: Literal["training", "series", "none"] = "training"
+    convolutions: Annotated[int, Limits("an integer from 0 to 10", 0, 10)] = 0
+    filters: Units = 64
+    kernel_size: Length = 8
+    segment: Length = 1
+    noise: NonNegativeFloat = 0.0
+    warping: NonNegativeFloat = 0.0
+    steps_per_epoch: PositiveInt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
+    """Trains a classifier of texts or time series.
 
     The command
 
@@ -33,8 +66,10 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
 
     Args:
         app: The app that this configuration belongs to.
+        inputs: What is classified: texts, or time series of numbers.
         data: Folder with the files {split}.tsv (or .gz), which have the columns `text` and `label`; or negation,
-            which is generated; or the name of a TFDS data set.
+            which is generated; or the name of a TFDS data set. Of time series, a folder with the files {split}.ts,
+            {split}.tsv or {split}.csv, or NAME_TRAIN.ts and NAME_TEST.ts; see docs/apps/classification.md.
         validation_split: Fraction of the split `train` to hold out for validation, in (0, 1). By default the data has
             a split for validation.
         max_length: Maximum number of tokens of a text, the end token included. Longer texts are cut.
@@ -46,10 +81,11 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
         class_weights: Weight the loss so that all labels have the same total weight. Use it if labels are imbalanced
             and all matter equally.
         monitor: Validation measure that selects the best epoch.
-        batch_size: Texts per batch.
+        batch_size: Texts or series per batch.
     """
 
     common_options = (
+        "inputs",
         "data",
         "validation_split",
         "tokenizer",
@@ -63,6 +99,7 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
     )  # of `train --help`
 
     app: Literal["classification"] = "classification"
+    inputs: Literal["text", "series"] = "text"
     data: str = "negation"
     validation_split: OpenUnitInterval | None = None
     lowercase: bool = True
@@ -78,8 +115,15 @@ class Config(TokenizerConfig, RecurrentConfig, TrainingConfig):
     learning_rate: PositiveFloat = 0.004
     epochs: PositiveInt = 6
 
+    def contradictions(self) -> Iterator[str]:
+        if self.inputs == "series" and self.data == "negation":
+            yield "--inputs series requires --data, a folder with time series"
+        yield from super().contradictions()
+
     @property
     def example(self) -> tuple[str, ...]:
         """The verb and the inputs of a prediction, which `train` suggests."""
+        if self.inputs == "series":
+            return "predict", "0.5,1.2,0.9,0.1"
         text = "nobody would say that the film is wonderful ." if self.data == "negation" else "A text."
         return "predict", text

@@ -1,4 +1,4 @@
-"""Texts with labels as batches of token ids."""
+"""Texts with labels as batches of token ids, and what texts and time series share."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,26 +44,32 @@ def iterate(config: Config, split: str) -> Iterator[tuple[str, str]]:
         note(f"{split}: {left_out} rows without text or label are left out")
 
 
-def label_of(example: tuple[str, str]) -> str:
-    """Returns the label of a pair `(text, label)`."""
+def item_of(example: tuple[str, str]) -> str:
+    """Returns the text of a pair `(text, label)`."""
+    return example[0]
+
+
+def label_of(example: tuple[Any, str]) -> str:
+    """Returns the label of a pair of a text or series and its label."""
     return example[1]
 
 
-def labels_of(examples: dict[str, Sequence[tuple[str, str]]]) -> list[str]:
+def labels_of(examples: dict[str, Sequence[tuple[Any, str]]], inputs: str = "text") -> list[str]:
     """Returns the labels of the split `train`, sorted.
 
     Args:
         examples: Dictionary of the splits `train` and `validation`.
+        inputs: The option of this name, for messages.
 
     Raises:
-        DataError: If there is only one label, a label has only one text, or a label is missing in one of the splits.
+        DataError: If there is only one label, a label has only one example, or a label is missing in one of the splits.
     """
     counts = {split: Counter(map(label_of, rows)) for split, rows in examples.items()}
     if len(counts["train"]) < 2:
         raise DataError(f"train: {' and '.join(counts['train'])} is the only label; a classifier needs two or more")
     for label, count in sorted(counts["train"].items()):
         if count == 1:
-            raise DataError(f"train: only one text has the label '{label}'; each label needs two or more")
+            raise DataError(f"train: only one {inputs} has the label '{label}'; each label needs two or more")
     for split, other in (("train", "validation"), ("validation", "train")):
         missing = sorted(counts[split].keys() - counts[other].keys())
         if missing:
@@ -72,14 +78,31 @@ def labels_of(examples: dict[str, Sequence[tuple[str, str]]]) -> list[str]:
 
 
 def with_known_labels(
-    examples: Iterable[tuple[str, str]], labels: Sequence[str], split: str
-) -> Iterator[tuple[str, str]]:
+    examples: Iterable[tuple[Any, str]], labels: Sequence[str], split: str
+) -> Iterator[tuple[Any, str]]:
     """Yields examples, and raises a `DataError` at one whose label is not one of the model's labels."""
     known = set(labels)
-    for text, label in examples:
+    for example, label in examples:
         if label not in known:
             raise DataError(f"{split}: the model has no label '{label}'; its labels are {', '.join(labels)}")
-        yield text, label
+        yield example, label
+
+
+def label_weights(targets: Sequence[str], labels: Sequence[str], is_balanced: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the index of each target among the labels, int32, and its weight in the loss, float32.
+
+    Args:
+        targets: The label of each example.
+        labels: The labels of the model.
+        is_balanced: Whether all labels have the same total weight. Otherwise all weights are 1.
+    """
+    index_of = {label: index for index, label in enumerate(labels)}
+    indices = np.array([index_of[label] for label in targets], "int32")
+    weights = np.ones(len(targets), "float32")
+    if is_balanced:
+        weight_of = len(targets) / len(labels) / np.bincount(indices, minlength=len(labels))
+        weights = weight_of[indices].astype("float32")
+    return indices, weights
 
 
 def batches(
@@ -102,17 +125,12 @@ def batches(
 
     Returns:
         Batches `(tokens, labels, weights)`: int32 `(batch, steps)`, 0 at padding; int32 `(batch,)`; and float32
-        `(batch,)`, 1, or with `config.class_weights` in training such that all labels have the same total weight.
+        `(batch,)`, see `label_weights`, which are equal except with `config.class_weights` in training.
     """
-    index_of = {label: index for index, label in enumerate(labels)}
-    indices = np.array([index_of[label] for label in targets], "int32")
+    indices, weights = label_weights(targets, labels, config.class_weights and split == "train")
     ids = encode_texts(tokenizer, texts, config.max_length)
     if split == "train" and (count := np.sum(ids.lengths == config.max_length)):
         note(f"train: {count} texts have max_length tokens, {config.max_length}, or are cut there")
-    weights = np.ones(len(targets), "float32")
-    if config.class_weights and split == "train":
-        weight_of = len(targets) / len(labels) / np.bincount(indices, minlength=len(labels))
-        weights = weight_of[indices].astype("float32")
 
     def make_batch(batch: np.ndarray) -> Any:
         is_text = batch >= 0

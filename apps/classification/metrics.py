@@ -33,8 +33,8 @@ class ClassificationMetrics:
         self._index_of = {label: index for index, label in enumerate(labels)}
 
     @property
-    def texts(self) -> int:
-        """The number of texts."""
+    def examples(self) -> int:
+        """The number of texts or series."""
         return int(self.confusion.sum())
 
     def update(self, targets: Sequence[str], predictions: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ class ClassificationMetrics:
         np.add.at(self.confusion, (rows, columns), 1)
 
     def result(self) -> dict[str, Any]:
-        """Computes the metrics of all texts.
+        """Computes the metrics of all texts or series.
 
         Returns:
             Dictionary of `accuracy`; `f1`, the mean over the labels that are targets or predictions at least once;
@@ -60,8 +60,8 @@ class ClassificationMetrics:
         counts = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
         f1 = 2 * hits / np.maximum(counts, 1)
         return {
-            "accuracy": float(hits.sum() / self.texts),
+            "accuracy": float(hits.sum() / self.examples),
             "f1": float(f1[counts > 0].mean()),
             "f1_of": dict(zip(self.labels, f1.astype(float).tolist(), strict=True)),
-            "commonest_label": float(self.confusion.sum(axis=1).max() / self.texts),
+            "commonest_label": float(self.confusion.sum(axis=1).max() / self.examples),
         }

@@ -1,34 +1,37 @@
-"""The classifier: a tokenizer, an encoder, and a pooling of its outputs."""
+"""The classifiers, and that of texts: a tokenizer, an encoder, and a pooling of its outputs."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import keras
 import numpy as np
 from keras import layers, ops, tree
 
 from ...datasets.files import nfc
-from ...layers import TextEncoder, gate_activations, gradient_flow, state_norms
+from ...layers import Memory, TextEncoder, gate_activations, gradient_flow, state_norms
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from ...layers.types import Tensor
 from ..shared.models.compiled import compiled
+from ..shared.models.folders import read_config
 from ..shared.models.trained_model import IDS, TrainedModel
 from ..shared.text.batches import encode_padded
 from ..shared.text.tokenizers import END, SPECIAL, Tokenizer, fit_tokenizer, prepare
+from ..shared.training.batches import EpochBatches
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import checksum, training_splits
-from . import data
+from . import data, series_data
 from .config import Config
 
+SOURCES = {"text": data, "series": series_data}  # which read the examples, by the option `inputs`
 POOLINGS = {"last": last_pooling, "mean": mean_pooling, "max": max_pooling}
 
 
 class Classification(NamedTuple):
-    """The predicted label of a text.
+    """The predicted label of a text or time series.
 
     Attributes:
         label: The most probable label.
@@ -59,15 +62,104 @@ def build(config: Config, vocabulary_size: int, num_labels: int) -> keras.Model:
         **config.recurrent_arguments,
         **policy,
     )(tokens)
+    return keras.Model(tokens, label_logits(memory, config, num_labels))
+
+
+def label_logits(memory: Memory, config: Config, num_labels: int) -> Tensor:
+    """Computes the logits `(batch, num_labels)` of a memory with the pooling of a configuration."""
+    policy: dict[str, Any] = {"dtype": config.precision}
     if config.pooling == "attention":
         pooled, _ = AttentionPooling(config.units, name="pooling", **policy)(memory)
     else:
         pooled = POOLINGS[config.pooling](memory)
-    logits = layers.Dense(num_labels, name="labels", **policy)(Dropout(config.dropout, **policy)(pooled))
-    return keras.Model(tokens, logits)
+    return layers.Dense(num_labels, name="labels", **policy)(Dropout(config.dropout, **policy)(pooled))
 
 
 class Classifier(TrainedModel):
+    """Base of the classifiers, and the class that loads both.
+
+    Args:
+        config: The `Config`.
+        model: The Keras model.
+        labels: List of strings.
+        **assets: As for `TrainedModel`.
+    """
+
+    config_class = Config
+    lists: ClassVar[tuple[str, ...]] = ("labels",)
+
+    def __init__(self, config: Config, model: keras.Model, labels: list[str], **assets: Any) -> None:
+        labels = [nfc(label) for label in labels]  # as in the data; folders written before may have other forms
+        super().__init__(config, model, **assets, labels=labels)
+        self.labels = labels
+        outputs = [model.output]
+        if config.pooling == "attention":
+            outputs.append(model.get_layer("pooling").output[1])
+        self._with_weights = keras.Model(model.input, outputs)
+        self._compiled_core = compiled(self.core, model, self.core_inputs)
+
+    @classmethod
+    def load(cls, folder: str | Path, **options: Any) -> Self:
+        """Loads a trained classifier of texts or of time series; see `TrainedModel.load`."""
+        if cls is Classifier:
+            return class_of(read_config(folder).get("inputs")).load(folder, **options)
+        return super().load(folder, **options)
+
+    @classmethod
+    def of_examples(
+        cls, config: Config, examples: dict[str, Any], labels: list[str]
+    ) -> tuple[Self, dict[str, EpochBatches]]:
+        """Returns an untrained classifier and the batches of both splits.
+
+        Args:
+            config: The `Config`.
+            examples: Columns of the splits `train` and `validation`, which are removed when they are not needed.
+            labels: The labels.
+        """
+        raise NotImplementedError
+
+    def core(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Computes probabilities and attention weights.
+
+        Args:
+            inputs: A batch of inputs as `core_inputs` specifies.
+
+        Returns:
+            Dictionary of `probabilities` `(batch, labels)` and `weights` `(batch, positions)`, the attention weights,
+            with 0 positions if the model has another pooling.
+        """
+        logits, *weights = tree.flatten(self._with_weights(inputs))
+        return {
+            "probabilities": ops.softmax(ops.cast(logits, "float32")),
+            "weights": ops.cast(weights[0], "float32") if weights else ops.zeros((ops.shape(inputs)[0], 0)),
+        }
+
+    def _arrays(self, inputs: Sequence[Any]) -> np.ndarray:
+        """Returns the argument of `core` for a list of inputs that is not empty."""
+        raise NotImplementedError
+
+    def _describe(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Returns the outputs of `core` for a list of inputs that is not empty."""
+        return self._compiled_core(self._arrays(inputs))
+
+    def classify(self, inputs: Sequence[Any]) -> list[Classification]:
+        """Classifies a list of texts, or of series."""
+        if not inputs:
+            return []
+        return [
+            Classification(self.labels[probabilities.argmax()], float(probabilities.max()))
+            for probabilities in self._describe(inputs)["probabilities"]
+        ]
+
+    def _judgment(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """Returns the most probable `label` and the `probabilities` by label."""
+        return {
+            "label": self.labels[probabilities.argmax()],
+            "probabilities": dict(zip(self.labels, probabilities.astype(float).tolist(), strict=True)),
+        }
+
+
+class TextClassifier(Classifier):
     """Assigns labels to texts.
 
     Args:
@@ -77,58 +169,35 @@ class Classifier(TrainedModel):
         labels: List of strings.
     """
 
-    config_class = Config
     tokenizers = ("text",)
-    lists = ("labels",)
+    core_inputs = (IDS,)
 
     def __init__(self, config: Config, model: keras.Model, tokenizer: Tokenizer, labels: list[str]) -> None:
-        labels = [nfc(label) for label in labels]  # as in the data; folders written before may have other forms
-        super().__init__(config, model, text=tokenizer, labels=labels)
+        super().__init__(config, model, labels, text=tokenizer)
         self.tokenizer = tokenizer
-        self.labels = labels
-        outputs = [model.output]
-        if config.pooling == "attention":
-            outputs.append(model.get_layer("pooling").output[1])
-        self._with_weights = keras.Model(model.input, outputs)
-        self._compiled_core = compiled(self.core, model, [IDS])
 
     @staticmethod
     def sizes(model: keras.Model, assets: dict[str, Any]) -> dict[str, int]:
         return {"text": model.get_layer("encoder").vocabulary_size, "labels": model.output_shape[-1]}
 
+    @classmethod
+    def of_examples(
+        cls, config: Config, examples: dict[str, Any], labels: list[str]
+    ) -> tuple[Self, dict[str, EpochBatches]]:
+        texts, targets = examples.pop("train").columns  # its strings need not stay in memory
+        texts = prepare(texts, config)
+        tokenizer = fit_tokenizer(texts, config, "the texts have")
+        model = build(config, len(tokenizer), len(labels))
+        batches = {"train": data.batches(texts, targets, tokenizer, labels, config, "train")}
+        texts, targets = examples.pop("validation").columns
+        batches["validation"] = data.batches(texts, targets, tokenizer, labels, config, "validation")
+        return cls(config, model, tokenizer, labels), batches
+
     def runner_options(self) -> dict[str, Any]:
         return {"longest": self.config.max_length, "labels": self.labels}
 
-    core_inputs = (IDS,)
-
-    def core(self, ids: Tensor) -> dict[str, Tensor]:
-        """Computes probabilities and attention weights.
-
-        Args:
-            ids: int32 tensor `(batch, steps)`, the texts, padded with 0.
-
-        Returns:
-            Dictionary of `probabilities` `(batch, labels)` and `weights` `(batch, steps)`, the attention weights, with
-            0 steps if the model has another pooling.
-        """
-        logits, *weights = tree.flatten(self._with_weights(ids))
-        return {
-            "probabilities": ops.softmax(ops.cast(logits, "float32")),
-            "weights": ops.cast(weights[0], "float32") if weights else ops.zeros((ops.shape(ids)[0], 0)),
-        }
-
-    def _describe(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Returns the outputs of `core` for a list of texts that is not empty."""
-        return self._compiled_core(encode_padded(self.tokenizer, texts, self.config.max_length))
-
-    def classify(self, texts: Sequence[str]) -> list[Classification]:
-        """Classifies a list of texts."""
-        if not texts:
-            return []
-        return [
-            Classification(self.labels[probabilities.argmax()], float(probabilities.max()))
-            for probabilities in self._describe(texts)["probabilities"]
-        ]
+    def _arrays(self, inputs: Sequence[str]) -> np.ndarray:
+        return encode_padded(self.tokenizer, inputs, self.config.max_length)
 
     def explain(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Classifies a list of texts and returns probabilities and attention weights.
@@ -151,8 +220,7 @@ class Classifier(TrainedModel):
             tokens = [*self.tokenizer.split(text)[: self.config.max_length - 1], SPECIAL[END]]
             explanations.append(
                 {
-                    "label": self.labels[probabilities.argmax()],
-                    "probabilities": dict(zip(self.labels, probabilities.astype(float).tolist(), strict=True)),
+                    **self._judgment(probabilities),
                     "tokens": tokens,
                     "weights": weights[: len(tokens)].astype(float).round(4).tolist(),
                 }
@@ -189,6 +257,15 @@ class Classifier(TrainedModel):
         }
 
 
+def class_of(inputs: str | None) -> type[Classifier]:
+    """Returns the class of a configuration's option `inputs`; None, as in models written before, is `"text"`."""
+    if inputs == "series":
+        from .series import SeriesClassifier  # which imports this module
+
+        return SeriesClassifier
+    return TextClassifier
+
+
 def train(config: Config, folder: str | Path) -> Classifier:
     """Trains a classifier and writes it to a folder, or resumes an interrupted training there.
 
@@ -202,22 +279,14 @@ def train(config: Config, folder: str | Path) -> Classifier:
     """
     keras.utils.set_random_seed(config.seed)
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
-    examples: Any = training_splits(data.read, config, kind=data.label_of)
-    labels = data.labels_of(examples)
+    examples: Any = training_splits(SOURCES[config.inputs].read, config, kind=data.label_of)
+    labels = data.labels_of(examples, config.inputs)
     checksum_of_data = checksum(*examples.values())
-    texts, targets = examples.pop("train").columns  # its strings need not stay in memory
-    texts = prepare(texts, config)
-    tokenizer = fit_tokenizer(texts, config, "the texts have")
-    model = build(config, len(tokenizer), len(labels))
-    batches = {"train": data.batches(texts, targets, tokenizer, labels, config, "train")}
-    texts, targets = examples.pop("validation").columns
-    batches["validation"] = data.batches(texts, targets, tokenizer, labels, config, "validation")
-    del texts
-    classifier = Classifier(config, model, tokenizer, labels)
+    classifier, batches = class_of(config.inputs).of_examples(config, examples, labels)
     classifier.save_assets(folder)
     fit(
-        model,
-        # The mean over the texts, not over their weights: a batch without rare labels would get a larger step.
+        classifier.model,
+        # The mean over the rows, not over their weights: a batch without rare labels would get a larger step.
         TokenCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
         batches["train"],
         batches["validation"],

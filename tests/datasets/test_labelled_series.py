@@ -77,7 +77,7 @@ MISTAKES = {
         ("@classLabel true x\n@data\n1,2:3:x\n", r"line 3: its channels have 1 to 2 steps"),
         ("@classLabel true x\n@data\nx\n", r"line 3: it has no channel"),
         ("@classLabel true x\n@data\n1:2:x\n1:x\n", r"line 4: the series has 1 channels, but 2 in .*line 3"),
-        ("@classLabel true x\n@data\n?,?:x\n", r"line 3: the series has no number"),
+        ("@classLabel true x\n@data\n?,?:x\n", r"line 3: there is no number"),
         ("@classLabel true x\n@data\n1,2:?\n", r"line 3: the series has no label"),
         ("@classLabel true x\n@data\n", r"there is no series"),
     ],

@@ -150,23 +150,36 @@ def gru(weights, inputs, mask, rate):
 
 @pytest.mark.parametrize("is_masked", [True, False])
 @pytest.mark.parametrize(
-    ("num_layers", "dilations", "residual", "segment"),
-    [(1, None, False, 1), (2, [1, 3], True, 1), (2, [2, 1], False, 3), (3, [1, 2, 4], True, 2)],
+    ("num_layers", "dilations", "residual", "segment", "right_padded"),
+    [
+        (1, None, False, 1, False),
+        (2, [1, 3], True, 1, False),
+        (2, [2, 1], False, 3, False),
+        (1, None, False, 3, True),
+        (3, [1, 2, 4], True, 2, False),
+    ],
 )
-def test_series_encoder_is_its_definition(num_layers, dilations, residual, segment, is_masked):
-    encoder = SeriesEncoder(UNITS, num_layers=num_layers, dilations=dilations, residual=residual, segment=segment)
+def test_series_encoder_is_its_definition(num_layers, dilations, residual, segment, right_padded, is_masked):
+    encoder = SeriesEncoder(
+        UNITS,
+        num_layers=num_layers,
+        dilations=dilations,
+        residual=residual,
+        segment=segment,
+        right_padded=right_padded,
+    )
     values, mask, summary = encode(encoder, SERIES, SERIES_MASK if is_masked else None)
     inputs, counts = SERIES, SERIES_MASK if is_masked else np.ones_like(SERIES_MASK)
     if segment > 1:
         kernel, bias = encoder.projection.get_weights()
-        positions = -(-8 // segment)
+        positions, before = -(-8 // segment), 0 if right_padded else (-8) % segment
         projected, any_counts = np.zeros((3, positions, UNITS)), np.zeros((3, positions), bool)
         for row in range(3):
             for position in range(positions):
-                steps = range(position * segment - (-8) % segment, (position + 1) * segment - (-8) % segment)
-                window = [SERIES[row, t] if t >= 0 and counts[row, t] else np.zeros(2) for t in steps]
+                steps = range(position * segment - before, (position + 1) * segment - before)
+                window = [SERIES[row, t] if 0 <= t < 8 and counts[row, t] else np.zeros(2) for t in steps]
                 projected[row, position] = np.maximum(np.concatenate(window) @ kernel + bias, 0)
-                any_counts[row, position] = any(t >= 0 and counts[row, t] for t in steps)
+                any_counts[row, position] = any(0 <= t < 8 and counts[row, t] for t in steps)
         inputs, counts = projected, any_counts
     for index, layer in enumerate(encoder.layers):
         outputs = gru(layer.get_weights(), inputs, counts, dilations[index] if dilations else 1)

@@ -292,6 +292,26 @@ def _resize_weights(before, after):
     return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
 
 
+# Time series.
+
+
+def read_series(text, channels):
+    """A series as float32 `(steps, channels)`, NaN where a number is missing, from a text such as `"1,2:3,?"`."""
+    try:
+        rows = [
+            [float("nan" if cell.strip() in ("", "?") else cell) for cell in row.split(",")] for row in text.split(":")
+        ]
+        values = np.array(rows, "float32").T
+    except ValueError as error:
+        raise InputError(f"{text}: not numbers separated by commas, with a colon between channels") from error
+    if values.shape[1] != channels:
+        raise InputError(f"{text}: a series has {values.shape[1]} channels; the model reads {channels}")
+    is_known = np.isfinite(values).any(axis=1)
+    if np.isinf(values).any() or not is_known.any():
+        raise InputError(f"{text}: a number is infinite, or there is none")
+    return values[: np.flatnonzero(is_known)[-1] + 1]
+
+
 # The model, in the runtime of its file.
 
 
@@ -451,18 +471,24 @@ class Runner:
                 "looks": outputs["attention"][0].astype(float).round(4).tolist(),
             }
 
-    def classification(self, texts):
+    def classification(self, inputs):
+        is_series = self.config.get("inputs") == "series"
         labels = self.config["labels"]
-        for text in texts:
-            ids, pieces = self.encode("text", text)
-            outputs = self.run(ids=ids)
+        for text in inputs:
+            if is_series:
+                outputs = self.run(numbers=read_series(text, self.config["channels"])[None])
+                named, tokens = {"series": text}, {}
+            else:
+                ids, pieces = self.encode("text", text)
+                outputs = self.run(ids=ids)
+                named, tokens = {"text": text}, {"tokens": [*pieces, SPECIAL[END]]}
             probabilities, weights = outputs["probabilities"][0], outputs["weights"][0]
             yield {
-                "text": text,
+                **named,
                 "label": labels[probabilities.argmax()],
                 "probabilities": dict(zip(labels, probabilities.astype(float).tolist(), strict=True)),
-                "tokens": [*pieces, SPECIAL[END]],
-                "weights": weights[: ids.shape[1]].astype(float).round(4).tolist(),
+                **tokens,
+                "weights": weights.astype(float).round(4).tolist(),
             }
 
     def generation(self, prompts, label=None, samples=1, length=None, temperature=1.0, top_p=1.0, seed=0):
@@ -505,10 +531,13 @@ def positive(text):
 def main():
     runner = Runner(Path(__file__).parent)
     app = runner.config["app"]
-    names = {"captioning": "IMAGE", "vqa": "IMAGE_AND_QUESTION", "generation": "PROMPT"}
+    names = {"captioning": "IMAGE", "vqa": "IMAGE_AND_QUESTION", "generation": "PROMPT", "series": "SERIES"}
     parser = argparse.ArgumentParser(description="Runs the model in this folder. Prints one line of JSON per answer.")
     parser.add_argument(
-        "arguments", nargs="*", metavar=names.get(app, "TEXT"), help="none reads lines of standard input"
+        "arguments",
+        nargs="*",
+        metavar=names.get(runner.config.get("inputs", app), "TEXT"),
+        help="none reads lines of standard input",
     )
     if app == "generation":
         parser.add_argument("--label", help="label of the texts")

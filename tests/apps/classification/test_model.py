@@ -96,7 +96,7 @@ def assert_alike(loaded, classifier):
 def test_every_pooling_is_read_back(options, config, eagerly, tmp_path):
     config = dataclasses.replace(config, **options)
     tokenizer = fit_tokenizer([text for text, _ in data.read(config, "train")], config, "the texts have")
-    classifier = model.Classifier(config, model.build(config, len(tokenizer), 2), tokenizer, ["glad", "sad"])
+    classifier = model.TextClassifier(config, model.build(config, len(tokenizer), 2), tokenizer, ["glad", "sad"])
     classifier.save_assets(tmp_path)
     classifier.model.save(tmp_path / "model.keras")
     assert_alike(load(tmp_path), classifier)
