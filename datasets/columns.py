@@ -188,7 +188,7 @@ class Arrays(_Rows[np.ndarray]):
 
     def checksum(self, start: int = 0) -> int:
         for values in self._arrays:
-            start = zlib.crc32(np.ascontiguousarray(values), zlib.crc32(repr(values.shape).encode(), start))
+            start = zlib.crc32(values.tobytes(), zlib.crc32(repr(values.shape).encode(), start))
         return start
 
 

@@ -91,7 +91,7 @@ def iter_series_file(path: str | Path) -> Iterator[LabelledSeries]:
     - `.tsv`, of the UCR archive: a label and the numbers of one channel per row, without a header.
     - `.csv` with the columns `unique_id`, `ds`, `label` and one column per channel: one row per series and time. The
       rows of a series are sorted by `ds`, numbers or timestamps.
-    - `.csv` with the column `label`: one row per series; the other columns are the steps of one channel.
+    - Any other `.csv`: one row per series; the columns beside `label` are the steps of one channel.
 
     `?`, empty cells, `NA` and `NaN` are missing numbers. Missing numbers at the end are not part of a series. Labels
     may be missing.
@@ -214,8 +214,6 @@ class _Record(NamedTuple):
 
 
 def _records(path: Path, names: Sequence[str], rows: Iterator[list[str]]) -> Iterator[_Record]:
-    if "label" not in names and "ds" not in names:
-        raise DataError(f"{path}: no column 'label' in the first line; the columns are {_shortened(names)}")
     if len({*names}) < len(names):
         twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise DataError(f"{path}: two columns have the name '{twice}'")
@@ -226,16 +224,12 @@ def _records(path: Path, names: Sequence[str], rows: Iterator[list[str]]) -> Ite
             yield _Record(dict(zip(names, row, strict=True)), rows.line_num)
 
 
-def _shortened(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])}, ..."
-
-
 def _read_wide(path: Path, names: Sequence[str], records: Iterator[_Record]) -> Iterator[_Row]:
     columns = [name for name in names if name != "label"]
     for cells, line in records:
         origin = f"{path}, line {line}"
         values = _record_numbers(cells, columns, origin)
-        yield values[:, np.newaxis], cells["label"], origin
+        yield values[:, np.newaxis], cells.get("label", ""), origin
 
 
 def _read_long(path: Path, names: Sequence[str], records: Iterator[_Record]) -> Iterator[_Row]:
@@ -253,7 +247,7 @@ def _read_long(path: Path, names: Sequence[str], records: Iterator[_Record]) -> 
         if len({*labels}) > 1:
             line = next(line for label, line in zip(labels, lines, strict=True) if label != labels[0])
             raise DataError(f"{path}, line {line}: the series '{name}' has a second label")
-        times = _times(texts, lambda index, lines=lines: f"{path}, line {lines[index]}, column 'ds'")
+        times = _times(texts, [f"{path}, line {line}, column 'ds'" for line in lines])
         order = np.argsort(times, kind="stable")
         repeated = np.flatnonzero(times[order][1:] == times[order][:-1])
         if len(repeated):
@@ -288,16 +282,16 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _times(texts: Sequence[str], origin_of: Callable[[int], str]) -> np.ndarray:
+def _times(texts: Sequence[str], origins: Sequence[str]) -> np.ndarray:
     """Converts times to numbers, or to datetime64 if they are timestamps of ISO 8601."""
     if all(map(_is_number, texts)):
         return np.array(texts, "float64")
     times = []
-    for index, text in enumerate(texts):
+    for text, origin in zip(texts, origins, strict=True):
         try:
             times.append(np.datetime64(text, "us"))
         except ValueError as error:
-            raise DataError(f"{origin_of(index)}: {text!r} is neither a number nor a timestamp") from error
+            raise DataError(f"{origin}: {text!r} is neither a number nor a timestamp") from error
     return np.array(times)
 
 

@@ -99,7 +99,7 @@ class Classifier(TrainedModel):
         self._compiled_core = compiled(self.core, model, self.core_inputs)
 
     @classmethod
-    def load(cls, folder: str | Path, **options: Any) -> Self:
+    def load(cls, folder: str | Path, **options: Any) -> Any:
         """Loads a trained classifier of texts or of time series; see `TrainedModel.load`."""
         if cls is Classifier:
             return class_of(read_config(folder).get("inputs")).load(folder, **options)

@@ -38,7 +38,8 @@ def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels:
     mask = ops.flip(ops.cumsum(ops.flip(ops.cast(counts, "int32"), 1), axis=1), 1) > 0
     values = _standardized(numbers, is_known, config, means, deviations)
     if has_missing:
-        values = ops.concatenate([values, ops.cast(ops.logical_not(is_known), "float32")], axis=-1)
+        is_missing = ops.logical_and(ops.logical_not(is_known), ops.expand_dims(mask, -1))  # and not padding
+        values = ops.concatenate([values, ops.cast(is_missing, "float32")], axis=-1)
     for index in range(config.convolutions):
         kernel_size = max(3, config.kernel_size // 2**index)
         values = layers.Conv1D(config.filters, kernel_size, padding="same", use_bias=False, **policy)(values)
@@ -101,7 +102,7 @@ class SeriesClassifier(Classifier):
         channels = {split: series[0].shape[1] for split, (series, _) in columns.items()}
         if channels["train"] != channels["validation"]:
             raise DataError(
-                f"the series of train have {channels['train']} channels, but {channels['validation']} in validation"
+                f"validation: the series have {channels['validation']} channels, but {channels['train']} in train"
             )
         means, deviations, has_missing = _statistics(columns["train"][0])
         model = build(config, means, deviations, len(labels), has_missing)

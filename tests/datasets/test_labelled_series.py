@@ -88,7 +88,7 @@ MISTAKES = {
         ("1\t1_000\n", r"'1_000' is not a finite number"),
     ],
     "a.csv": [
-        ("x,y\n1,2\n", r"no column 'label' in the first line; the columns are x, y"),
+        ("x,y\n1,2\n", r"line 2: the series has no label"),
         ("label,t1\nup,high\n", r"line 2, column 't1': 'high' is not a finite number"),
         ("label,t1\nup,1,2\n", r"line 2: expected 2 cells, got 3"),
         ("label,t1,t1\nup,1,2\n", r"two columns have the name 't1'"),
