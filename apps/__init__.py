@@ -27,7 +27,7 @@ APPS = {
     "translation": App("Translator", "translates sentences"),
     "captioning": App("Captioner", "writes captions for images"),
     "vqa": App("Answerer", "answers questions about images"),
-    "classification": App("Classifier", "assigns labels to texts"),
+    "classification": App("Classifier", "assigns labels to texts or time series"),
     "generation": App("Generator", "generates text character by character"),
     "long_memory": App("Experiment", "measures how far back recurrent networks learn from"),
 }

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -296,3 +298,33 @@ def test_unusable_series_in_an_export(exported, check_rows):
     numbers = np.array([[[1, 2]], [[np.nan, np.nan]], [[np.inf, 1]], [[3, np.nan]]], "float32")
     errors = ["", "the series has no number", "a number is infinite", ""]
     check_rows(exported, "serving_default", {"numbers": numbers}, errors)
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
+def test_the_runner_prints_what_predict_prints(format, saved, classifier, tmp_path):
+    export = ["classification", "export", str(saved), "--format", format, "--to", str(tmp_path / "export")]
+    assert cli.main(export) == 0
+    texts = ["99,98,97,96:0,1,?,0", "99,100,104,?:?,0,0,", "1,2", "1,x:2,3"]
+    command = [sys.executable, tmp_path / "export" / "runner.py", *texts]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    *_, channels, numbers = result.stderr.splitlines()
+    assert channels == "runner.py: 1,2: a series has 1 channels; the model reads 2"
+    assert numbers.startswith("runner.py: 1,x:2,3: not numbers separated by commas")
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    expected = classifier.explain([parse_series(text) for text in texts[:2]])
+    for text, answer, wanted in zip(texts, answers, expected, strict=False):
+        assert (answer["series"], answer["label"]) == (text, wanted["label"])
+        assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
+        assert answer["weights"] == pytest.approx(wanted["weights"], abs=2e-4)
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("quantize", ["float16", "int8"])
+def test_smaller_weights(quantize, saved, classifier, tmp_path):
+    export = ["classification", "export", str(saved), "--format", "keras", "--quantize", quantize]
+    assert cli.main([*export, "--to", str(tmp_path / "small")]) == 0
+    arrays = [parse_series("99,98,97,96:0,1,?,0")]
+    (expected,), (answer,) = classifier.explain(arrays), load(tmp_path / "small").explain(arrays)
+    assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=0.05)

@@ -52,6 +52,13 @@ export const PAGES = {
       show("details", bars(Object.entries(probabilities)), heading(title), element("p", { class: "words" }, ...words));
     },
   },
+  series: {
+    ask: (runner, { series }) => runner.classification(required(series)),
+    show({ label, probabilities }) {
+      show("output", label);
+      show("details", bars(Object.entries(probabilities)));
+    },
+  },
   generation: {
     ask(runner, { prompt, label, samples, length, temperature, top_p, seed }) {
       return runner.generation(prompt, {
@@ -71,11 +78,11 @@ export const PAGES = {
 export async function main() {
   try {
     const runner = await Runner.open(".", warn);
-    const { app, labels } = runner.config;
-    document.querySelector("main").prepend(document.getElementById(app).content);
+    const { app, inputs = app, labels } = runner.config;
+    document.querySelector("main").prepend(document.getElementById(inputs).content);
     const form = document.querySelector("form");
     document.title = document.querySelector("h1").textContent;
-    openForm(form, labels, PAGES[app], runner);
+    openForm(form, labels, PAGES[inputs], runner);
     form.querySelector("textarea, input").focus();
   } catch (error) {
     show("warning");

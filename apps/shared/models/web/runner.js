@@ -461,19 +461,24 @@ export class Runner {
     };
   }
 
+  /** Classifies a text, or a series such as "1,2:3,?", channels separated by colons. */
   async classification(text) {
-    const { labels, longest } = this.config;
-    const ids = this.ids("text", text);
-    const outputs = await this.run({ ids: row(ids) });
+    const { inputs, channels, labels, longest } = this.config;
+    const answer = {};
+    let outputs;
+    if (inputs === "series") {
+      outputs = await this.run({ numbers: readSeries(text, channels) });
+      answer.series = text;
+    } else {
+      outputs = await this.run({ ids: row(this.ids("text", text)) });
+      answer.text = text;
+    }
     const probabilities = [...outputs.probabilities.data];
-    const pieces = this.tokenizers.text.split(text).slice(0, longest - 1);
-    return {
-      text,
-      label: labels[probabilities.indexOf(Math.max(...probabilities))],
-      probabilities: Object.fromEntries(labels.map((label, index) => [label, probabilities[index]])),
-      tokens: [...pieces, SPECIAL[END]],
-      weights: rounded(outputs.weights.data, 0, outputs.weights.data.length).slice(0, ids.length),
-    };
+    answer.label = labels[probabilities.indexOf(Math.max(...probabilities))];
+    answer.probabilities = Object.fromEntries(labels.map((label, index) => [label, probabilities[index]]));
+    if (inputs !== "series") answer.tokens = [...this.tokenizers.text.split(text).slice(0, longest - 1), SPECIAL[END]];
+    answer.weights = rounded(outputs.weights.data, 0, outputs.weights.data.length);
+    return answer;
   }
 
   /** Continues a prompt. With the temperature 0 the texts are those of `keras-recurrent generation generate`. */
@@ -505,6 +510,27 @@ export class Runner {
 
 function row(ids) {
   return ["int32", ids, [1, ids.length]];
+}
+
+/** The tensor `(1, steps, channels)` of a series, NaN where a number is missing. */
+function readSeries(text, channels) {
+  const rows = text.split(":").map((channel) => channel.split(",").map(readNumber));
+  const steps = 1 + Math.max(...rows.map((numbers) => numbers.findLastIndex((number) => !Number.isNaN(number))));
+  if (rows.some((numbers) => numbers.length !== rows[0].length)) throw new InputError("The channels differ in length.");
+  if (rows.length !== channels) {
+    throw new InputError(`The series has ${rows.length} channels; the model reads ${channels}.`);
+  }
+  if (!steps) throw new InputError("There is no number.");
+  if (steps > MAX_TOKENS) throw new InputError(`The series has ${steps} steps; ${MAX_TOKENS} are the limit.`);
+  const numbers = Array.from({ length: steps }, (_, step) => rows.map((channel) => channel[step])).flat();
+  return ["float32", Float32Array.from(numbers), [1, steps, channels]];
+}
+
+function readNumber(cell) {
+  const text = cell.trim();
+  if (text === "" || text === "?") return NaN;
+  if (!Number.isFinite(Number(text))) throw new InputError(`${JSON.stringify(text)} is not a number.`);
+  return Number(text);
 }
 
 function checkLength(ids) {

@@ -17,10 +17,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from keras_recurrent.apps import cli, load
+from keras_recurrent.apps.classification.config import Config
+from keras_recurrent.apps.classification.series import SeriesClassifier
 from keras_recurrent.apps.shared.models import browser, folders, runner
 from keras_recurrent.apps.shared.models.runtimes import KINDS, write_runtime
 from keras_recurrent.apps.shared.text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer
 from keras_recurrent.apps.shared.text.writing import Sampling
+from keras_recurrent.datasets.columns import Arrays, Categories, Columns
+from keras_recurrent.datasets.labelled_series import parse_series
 from PIL import Image
 
 from ...data import write
@@ -456,3 +460,32 @@ def test_pictures_are_resized_as_by_runner_py(shape, module):
     difference = np.abs(resized - runner.resize(pixels, 16).astype(int))
     # A value just between two integers may be rounded to the other one.
     assert difference.max() <= 1 and np.mean(difference != 0) < 0.005
+
+
+@pytest.fixture(scope="module")
+def series_model(tmp_path_factory):
+    """An untrained classifier of series of two channels."""
+    folder = tmp_path_factory.mktemp("series")
+    arrays = Arrays(np.random.default_rng(0).normal(size=(4, 6, 2)).astype("float32"))
+    examples = {split: Columns(arrays, Categories("abab")) for split in ("train", "validation")}
+    config = Config(inputs="series", data="x", convolutions=1, filters=4, units=4, segment=2)
+    classifier, _ = SeriesClassifier.of_examples(config, examples, ["a", "b"])
+    classifier.save_assets(folder)
+    classifier.model.save(folder / "model.keras")
+    return folder
+
+
+def test_series(series_model, open_page):
+    page = open_page(series_model)
+    text = "0.5, 1,-2,3,1:?,2,,1e-1,?"
+    (expected,) = load(series_model).explain([parse_series(text)])
+    assert_same([run(page, "classification", text)], [{"series": text, **expected}])
+    assert ask(page, series=text) == expected["label"]
+    for wrong, message in (
+        ("1,2", "The series has 1 channels; the model reads 2."),
+        ("1,2:3", "The channels differ in length."),
+        ("1,x:2,3", '"x" is not a number.'),
+        ("?:?", "There is no number."),
+    ):
+        assert ask(page, series=wrong) == ""
+        assert line(page, "error") == message
