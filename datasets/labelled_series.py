@@ -108,7 +108,7 @@ def iter_series_file(path: str | Path) -> Iterator[LabelledSeries]:
     first: LabelledSeries | None = None
     for values, label, origin in _READERS[suffix](path):
         values, label = _without_end(values, origin), nfc(label.strip())
-        series = LabelledSeries(values.astype("float32"), None if label in _MISSING else label, origin)
+        series = LabelledSeries(values, None if label in _MISSING else label, origin)
         first = first or series
         if values.shape[1] != first.values.shape[1]:
             raise DataError(
@@ -137,7 +137,7 @@ def parse_series(text: str) -> np.ndarray:
     >>> parse_series("1,2:3,?").tolist()
     [[1.0, 3.0], [2.0, nan]]
     """
-    return _without_end(_channels(text.split(":"), "the series"), "the series").astype("float32")
+    return _without_end(_channels(text.split(":"), "the series"), "the series")
 
 
 def _without_end(values: np.ndarray, origin: str) -> np.ndarray:
@@ -261,10 +261,11 @@ def _record_numbers(cells: dict[str, str], columns: Sequence[str], origin: str) 
 
 
 def _numbers(cells: Sequence[str], origin_of: Callable[[int], str]) -> np.ndarray:
-    """Converts cells to float64, NaN where a number is missing. `origin_of` says where the cell of an index is."""
+    """Converts cells to float32, NaN where a number is missing. `origin_of` says where the cell of an index is."""
     texts = ["nan" if cell.strip() in _MISSING else cell for cell in cells]
     try:
-        values = np.array(texts, "float64")
+        with np.errstate(over="ignore"):
+            values = np.array(texts, "float64").astype("float32")
         is_wrong = np.isinf(values) | np.array(["_" in text for text in texts], bool)  # Python reads 1_000
     except ValueError:
         is_wrong = np.array([not _is_number(text) for text in texts])

@@ -85,6 +85,7 @@ MISTAKES = {
         ("1\t2\n1\tx\n", r"line 2, column 2: 'x' is not a finite number"),
         ("1\t2\n\t3\n", r"line 2: the series has no label"),
         ("1\tinf\n", r"line 1, column 2: 'inf' is not a finite number"),
+        ("1\t1e39\n", r"line 1, column 2: '1e39' is not a finite number"),
         ("1\t1_000\n", r"'1_000' is not a finite number"),
     ],
     "a.csv": [
