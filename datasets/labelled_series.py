@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -181,8 +181,7 @@ def _channels(channels: Sequence[str], origin: str) -> np.ndarray:
     """Converts the texts of channels to numbers `(steps, channels)`."""
     arrays = []
     for index, channel in enumerate(channels, 1):
-        origin_of_channel = f"{origin}, channel {index}"
-        arrays.append(_numbers(channel.split(","), lambda step, text=origin_of_channel: f"{text}, step {step + 1}"))
+        arrays.append(_numbers(channel.split(","), f"{origin}, channel {index}", lambda step: f"step {step + 1}"))
     lengths = sorted({len(array) for array in arrays})
     if len(lengths) != 1:
         reason = f"its channels have {lengths[0]} to {lengths[-1]} steps" if lengths else "it has no channel"
@@ -195,7 +194,7 @@ def _read_tsv(path: Path) -> Iterator[_Row]:
         if line.strip():
             origin = f"{path}, line {number}"
             label, *cells = line.rstrip().split("\t")
-            values = _numbers(cells, lambda index, origin=origin: f"{origin}, column {index + 2}")
+            values = _numbers(cells, origin, lambda index: f"column {index + 2}")
             yield values[:, np.newaxis], label, origin
 
 
@@ -213,7 +212,7 @@ class _Record(NamedTuple):
     line: int
 
 
-def _records(path: Path, names: Sequence[str], rows: Iterator[list[str]]) -> Iterator[_Record]:
+def _records(path: Path, names: Sequence[str], rows: Any) -> Iterator[_Record]:
     if len({*names}) < len(names):
         twice = next(name for index, name in enumerate(names) if name in names[:index])
         raise DataError(f"{path}: two columns have the name '{twice}'")
@@ -257,11 +256,11 @@ def _read_long(path: Path, names: Sequence[str], records: Iterator[_Record]) -> 
 
 
 def _record_numbers(cells: dict[str, str], columns: Sequence[str], origin: str) -> np.ndarray:
-    return _numbers([cells[name] for name in columns], lambda index: f"{origin}, column '{columns[index]}'")
+    return _numbers([cells[name] for name in columns], origin, lambda index: f"column '{columns[index]}'")
 
 
-def _numbers(cells: Sequence[str], origin_of: Callable[[int], str]) -> np.ndarray:
-    """Converts cells to float32, NaN where a number is missing. `origin_of` says where the cell of an index is."""
+def _numbers(cells: Sequence[str], origin: str, name_of: Callable[[int], str]) -> np.ndarray:
+    """Converts cells to float32, NaN where a number is missing. `name_of` names the cell of an index in messages."""
     texts = ["nan" if cell.strip() in _MISSING else cell for cell in cells]
     try:
         with np.errstate(over="ignore"):
@@ -271,7 +270,7 @@ def _numbers(cells: Sequence[str], origin_of: Callable[[int], str]) -> np.ndarra
         is_wrong = np.array([not _is_number(text) for text in texts])
     if is_wrong.any():
         index = int(np.argmax(is_wrong))
-        raise DataError(f"{origin_of(index)}: {cells[index].strip()!r} is not a finite number")
+        raise DataError(f"{origin}, {name_of(index)}: {cells[index].strip()!r} is not a finite number")
     return values
 
 

@@ -174,7 +174,7 @@ class SeriesEncoder(RecurrentEncoder):
         self.create_layers(dilations)
 
     def build(self, sequences_shape: Shape) -> None:
-        features = sequences_shape[-1]
+        features: Any = sequences_shape[-1]
         if self.projection is not None:
             self.projection.build((None, None, self.segment * features))
             features = self.units
