@@ -114,7 +114,7 @@ class Dilated(keras.layers.Wrapper):
 
     def _last_states(self, states: list[Tensor], counts: Tensor) -> list[Tensor]:
         """Selects the states `(batch, units)` after the last step of each row among those of the `rate` sequences."""
-        both = [getattr(self.layer, name, None) for name in ("forward_layer", "backward_layer")]
+        both: list[Any] = [getattr(self.layer, name, None) for name in ("forward_layer", "backward_layer")]
         directions = [self.layer] if None in both else both
         counts = ops.cast(counts, "int32")
         batch, steps = ops.shape(counts)
