@@ -27,6 +27,7 @@ from .memory import Memory
 from .pooling import AttentionPooling
 from .recurrent import Recurrent
 from .search import AlignedHypotheses, Hypotheses, beam_search, greedy_search, sample
+from .series import SeasonalLags, SeriesDecoder, WindowScaling
 from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedCells
 from .variants import (
@@ -75,12 +76,15 @@ __all__ = [
     "ProjectedLSTMCell",
     "Recurrent",
     "ResidualCell",
+    "SeasonalLags",
+    "SeriesDecoder",
     "SeriesEncoder",
     "SimpleRNN",
     "SimpleRNNCell",
     "StackedAttentionFusion",
     "StackedCells",
     "TextEncoder",
+    "WindowScaling",
     "ZoneoutCell",
     "beam_search",
     "gate_activations",

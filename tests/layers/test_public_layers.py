@@ -72,6 +72,9 @@ CLASSES = {
         lambda: layers.StackedCells([layers.GRUCell(UNITS), layers.SimpleRNNCell(UNITS)]),
         lambda: (ops.ones((2, FEATURES)), [ops.ones((2, UNITS))] * 2),
     ),
+    "WindowScaling": (layers.WindowScaling, lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
+    "SeasonalLags": (lambda: layers.SeasonalLags(4, [2]), lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
+    "SeriesDecoder": (lambda: layers.SeriesDecoder(2, UNITS), lambda: (ops.ones((2, 5, FEATURES)), memory())),
     "LuongAttention": (layers.LuongAttention, lambda: (ops.ones((2, 1, UNITS)), memory(), ops.ones((2, 4, UNITS)))),
     "BahdanauAttention": (
         lambda: layers.BahdanauAttention(UNITS),

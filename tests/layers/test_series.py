@@ -1,0 +1,122 @@
+"""Layers of forecasters against their definitions in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras_recurrent.layers import Memory, SeasonalLags, SeriesDecoder, WindowScaling
+from keras_recurrent.layers.series import last_observed
+
+
+def window(seed=0, batch=3, steps=12):
+    generator = np.random.default_rng(seed)
+    values = generator.normal(5, 3, (batch, steps)).astype("float32")
+    observed = (generator.random((batch, steps)) < 0.7).astype("float32")
+    return values, observed
+
+
+def scaling_of(values, observed, scaling, season):
+    """The location and the scale of one window, from its definition."""
+    seen = values[observed > 0]
+    if scaling == "mean":
+        return 0, np.abs(seen).mean()
+    if scaling == "standard":
+        return seen.mean(), seen.std()
+    if scaling == "last":
+        return seen[-1], seen.std()
+    if scaling == "none":
+        return 0, 1
+    both = (observed[season:] * observed[:-season]) > 0
+    recent = values[-season:][observed[-season:] > 0]
+    return recent.mean(), np.abs(values[season:] - values[:-season])[both].mean()
+
+
+@pytest.mark.parametrize("scaling", ["mean", "standard", "last", "seasonal", "none"])
+def test_scaling(scaling):
+    values, observed = window()
+    location, scale = WindowScaling(scaling, season=4)(values, observed)
+    expected = np.array([scaling_of(*row, scaling, 4) for row in zip(values, observed, strict=True)])
+    np.testing.assert_allclose(ops.convert_to_numpy(location)[:, 0], expected[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(scale)[:, 0], expected[:, 1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaling", ["mean", "standard", "last", "seasonal"])
+@pytest.mark.parametrize("level", [0.0, 1e6])
+@pytest.mark.parametrize("is_observed", [0.0, 1.0])
+def test_a_window_without_deviation_has_a_positive_scale(scaling, level, is_observed):
+    values, observed = np.full((1, 8), level, "float32"), np.full((1, 8), is_observed, "float32")
+    location, scale = WindowScaling(scaling, season=2)(values, observed)
+    assert np.isfinite(ops.convert_to_numpy(location)).all() and ops.convert_to_numpy(scale)[0, 0] >= 1
+
+
+def test_unknown_scaling():
+    with pytest.raises(ValueError, match="must be one of mean, standard, last, seasonal, none"):
+        WindowScaling("median")
+
+
+def test_last_observed():
+    values, observed = window()
+    expected = [row[seen > 0][-1] for row, seen in zip(values, observed, strict=True)]
+    np.testing.assert_allclose(ops.convert_to_numpy(last_observed(values, observed))[:, 0], expected, rtol=1e-6)
+    assert ops.convert_to_numpy(last_observed(values, 0 * observed)).tolist() == [[0.0]] * 3
+
+
+def test_lags_are_the_values_at_the_same_phase_of_past_seasons():
+    values, observed = window()
+    horizon, seasons, count = 7, [3, 5], 3
+    lags = ops.convert_to_numpy(SeasonalLags(horizon, seasons, count)(values, observed))
+    assert lags.shape == (3, horizon, 12)
+    steps = values.shape[1]
+    for h in range(horizon):
+        for index, (season, k) in enumerate((season, k) for season in seasons for k in range(1, count + 1)):
+            # The step that is a multiple of the season before `h`, the k-th of those inside of the window.
+            step = [t for t in range(steps + h, -20, -season) if t < steps][k - 1]
+            seen = observed[:, step] if step >= 0 else np.zeros(3)
+            np.testing.assert_allclose(lags[:, h, 6 + index], seen)
+            np.testing.assert_allclose(lags[:, h, index], values[:, step] * seen if step >= 0 else np.zeros(3))
+
+
+def memory(batch=2):
+    generator = np.random.default_rng(1)
+    values, summary = (generator.normal(size=shape).astype("float32") for shape in [(batch, 5, 3), (batch, 4)])
+    return Memory(ops.convert_to_tensor(values), None, ops.convert_to_tensor(summary))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "simple_rnn"])
+def test_the_decoder_computes_its_equations(cell):
+    decoder = SeriesDecoder(outputs=2, units=4, cell=cell, segment=3)
+    inputs = np.random.default_rng(2).normal(size=(2, 6, 5)).astype("float32")
+    outputs = ops.convert_to_numpy(decoder(inputs, memory()))
+    state = [bridge(memory().summary) for bridge in decoder.bridges]
+    for segment in range(2):
+        step = inputs[:, 3 * segment : 3 * segment + 3].reshape(2, 15)
+        output, state = decoder.layers[0].cell(ops.convert_to_tensor(step), state)
+        readout = decoder.output_projection(decoder.readout(output))
+        expected = ops.reshape(readout, (2, 3, 2)) + decoder.shortcut(inputs[:, 3 * segment : 3 * segment + 3])
+        expected = ops.convert_to_numpy(expected)
+        np.testing.assert_allclose(outputs[:, 3 * segment : 3 * segment + 3], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_reads_the_memory():
+    decoder = SeriesDecoder(outputs=1, units=4, attention=True, num_layers=2, dropout=0.5)
+    inputs, read = np.ones((2, 3, 5), "float32"), memory()
+    first = ops.convert_to_numpy(decoder(inputs, read))
+    second = ops.convert_to_numpy(decoder(inputs, read._replace(values=2 * read.values)))
+    assert first.shape == (2, 3, 1) and np.abs(first - second).max() > 1e-4
+
+
+def test_the_horizon_must_be_a_multiple_of_the_segment():
+    with pytest.raises(ValueError, match="multiple of segment=4"):
+        SeriesDecoder(outputs=1, units=4, segment=4)(np.ones((2, 6, 5), "float32"), memory())
+
+
+def test_saving(tmp_path):
+    values, observed = keras.Input((12,), name="values"), keras.Input((12,), name="observed")
+    location, scale = WindowScaling("seasonal", season=3)(values, observed)
+    lags = SeasonalLags(4, [3], 2)(values, observed)
+    outputs = SeriesDecoder(2, 4, segment=2)(lags, Memory(lags, None, location * scale))
+    model = keras.Model([values, observed], outputs)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    expected = ops.convert_to_numpy(model([*window()]))
+    np.testing.assert_allclose(ops.convert_to_numpy(again([*window()])), expected, rtol=1e-6)
