@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import types as python_types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -41,8 +41,8 @@ class OptionType:
     """Converts values from a command line or a YAML file to the type of an annotation.
 
     Args:
-        annotation: `bool`, `str`, a `Literal` of strings, an `Annotated` `int` or `float` with `Limits`, or such a type
-            in union with None.
+        annotation: `bool`, `str`, a `Literal` of strings, an `Annotated` `int` or `float` with `Limits`; a tuple of any
+            number of such values, which a command line separates by commas; or such a type in union with None.
 
     Example:
 
@@ -57,11 +57,17 @@ class OptionType:
         self.is_optional = python_types.NoneType in kinds
         (kind,) = (kind for kind in kinds if kind is not python_types.NoneType)
         self.limits: Limits | None = None
+        self.items: OptionType | None = None
+        if get_origin(kind) is tuple:
+            self.items, kind = OptionType(get_args(kind)[0]), tuple
         if get_origin(kind) is Annotated:
             kind, self.limits = get_args(kind)
         self.choices = get_args(kind) if get_origin(kind) is Literal else ()
         self.kind = str if self.choices else kind
-        if self.limits:
+        if self.items:
+            item = self.items.description.removeprefix("a ").removeprefix("an ")
+            self.description = f"{item}, several separated by commas"
+        elif self.limits:
             self.description = self.limits.description
         elif self.choices:
             self.description = alternatives(self.choices)
@@ -82,6 +88,8 @@ class OptionType:
         if isinstance(value, int) and value.bit_length() > 1000:  # Python refuses to print it
             raise argparse.ArgumentTypeError(f"takes {self.description}, not an integer of {value.bit_length()} bits")
         converted: Any
+        if self.items:
+            return self._tuple(self.items, value)
         if self.kind is bool:
             converted = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).lower())
         elif self.kind is str:
@@ -91,6 +99,13 @@ class OptionType:
         if converted is None:
             raise argparse.ArgumentTypeError(f"takes {self.description}{self._hint(value)}, not {_shown(value)}")
         return converted
+
+    @staticmethod
+    def _tuple(convert: Callable[[Any], Any], value: Any) -> tuple[Any, ...]:
+        """Converts a list, or text with commas, to a tuple."""
+        if isinstance(value, str):
+            return tuple(convert(item.strip()) for item in value.split(",") if item.strip())
+        return tuple(map(convert, value if isinstance(value, (list, tuple)) else [value]))
 
     def _number(self, value: Any) -> Any:
         """Converts a value to a number within the limits; None if it is none."""

@@ -27,7 +27,8 @@ def test_a_recipe_sets_its_options_from_any_folder(recipe, tmp_path, monkeypatch
     values = yaml.safe_load(recipe.path.read_text(encoding="utf-8"))
     options = options_of(recipe)
     assert values
-    assert {name: options[name] for name in values} == values
+    expected = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    assert {name: options[name] for name in values} == expected
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=IDS)
