@@ -28,6 +28,7 @@ APPS = {
     "captioning": App("Captioner", "writes captions for images"),
     "vqa": App("Answerer", "answers questions about images"),
     "classification": App("Classifier", "assigns labels to texts or time series"),
+    "forecasting": App("Forecaster", "forecasts time series"),
     "generation": App("Generator", "generates text character by character"),
     "long_memory": App("Experiment", "measures how far back recurrent networks learn from"),
 }

@@ -240,9 +240,10 @@ class SeriesDecoder(layers.Layer):
 
     def build(self, inputs_shape: Shape, memory_shape: Any) -> None:
         values_shape, *_, summary_shape = memory_shape
-        if inputs_shape[1] % self.segment:
-            raise ValueError(f"The horizon must be a multiple of segment={self.segment}. Received: {inputs_shape[1]}")
-        features = inputs_shape[-1] * self.segment
+        _, horizon, features = inputs_shape
+        if horizon is None or features is None or horizon % self.segment:
+            raise ValueError(f"The horizon must be a multiple of segment={self.segment}. Received: {horizon}")
+        features = features * self.segment
         for layer in self.layers:
             layer.build((None, None, features))
             features = self.units

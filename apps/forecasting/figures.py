@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -73,7 +73,7 @@ def draw_forecasts(
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.04))
         figure.suptitle(_title(forecasts), parse_math=False)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        handles = {}
+        handles: dict[str, Any] = {}
         for axes, series in zip(panels, shown, strict=False):
             handles.update(_draw_forecast(axes, series, levels))
             if len(shown) > 1:
@@ -82,7 +82,7 @@ def draw_forecasts(
             axes.remove()
         for axes in panels[: len(shown) : columns]:
             axes.set_ylabel(ylabel, parse_math=False)
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
+        figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=len(handles))
         save(figure, path)
 
 
@@ -95,7 +95,7 @@ def _title(forecasts: Sequence[SeriesForecast]) -> str:
     return f"{number} series, forecast {steps}"
 
 
-def _draw_forecast(axes: Axes, series: SeriesForecast, levels: Sequence[float]) -> dict[str, object]:
+def _draw_forecast(axes: Axes, series: SeriesForecast, levels: Sequence[float]) -> dict[str, Any]:
     """Draws one series and returns the artists for the legend by their labels."""
     horizon = len(series.forecast)
     steps = min(len(series.history), max(LONGEST_HISTORY * horizon, SHORTEST_HISTORY))
@@ -129,8 +129,10 @@ def _draw_line(axes: Axes, times: np.ndarray, values: np.ndarray, color: str, wi
 
 def _intervals(quantiles: np.ndarray | None, levels: Sequence[float]) -> dict[float, tuple[np.ndarray, np.ndarray]]:
     """Returns the bounds of the central intervals whose quantiles are given, the widest first."""
-    bounds = {}
-    for interval in INTERVALS if quantiles is not None else ():
+    bounds: dict[float, tuple[np.ndarray, np.ndarray]] = {}
+    if quantiles is None:
+        return bounds
+    for interval in INTERVALS:
         indices = [np.flatnonzero(np.isclose(levels, level)) for level in ((1 - interval) / 2, (1 + interval) / 2)]
         if all(map(len, indices)):
             low, high = (_finite(quantiles[index[0]]) for index in indices)
@@ -237,7 +239,7 @@ def draw_error_by_horizon(
     size = max(NARROWEST, 1 + 4 * len(shown)), 4.4
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.04))
     figure.suptitle("Metrics by the number of steps ahead")
-    handles: dict[str, object] = {}
+    handles: dict[str, Any] = {}
     for axes, metric in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for index, (name, values) in enumerate(results.items()):
             if metric not in values:
@@ -249,14 +251,14 @@ def draw_error_by_horizon(
                 np.arange(1, len(errors) + 1), errors, marker=marker, markersize=3, **options
             )
         _error_axis(axes, metric)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 6))
+    figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=min(len(handles), 6))
     save(figure, path)
 
 
 def _error_axis(axes: Axes, metric: str) -> None:
     axes.set(xlabel="steps ahead", ylabel=METRICS.get(metric, metric.replace("_", " ")))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 5, 10], integer=True, min_n_ticks=1))
-    longest = max(len(line.get_xdata()) for line in axes.lines)
+    longest = max(len(np.asarray(line.get_xdata())) for line in axes.lines)
     axes.set_xlim(1 - longest / 50, longest * 1.02)
     axes.grid(alpha=0.3)
     if metric.startswith("coverage_"):

@@ -56,6 +56,7 @@ class OptionType:
         kinds = get_args(annotation) if get_origin(annotation) in (Union, python_types.UnionType) else (annotation,)
         self.is_optional = python_types.NoneType in kinds
         (kind,) = (kind for kind in kinds if kind is not python_types.NoneType)
+        self.description: str
         self.limits: Limits | None = None
         self.items: OptionType | None = None
         if get_origin(kind) is tuple:

@@ -71,6 +71,7 @@ class Panel:
         past_names: Names of the P columns.
         known_names: Names of the K columns.
         categories: The categories of each column of text.
+        is_wide: Whether the table had one row per series.
         report: What reading has counted.
 
     Example:
@@ -99,6 +100,7 @@ class Panel:
     known_names: tuple[str, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     step: int = 1
+    is_wide: bool = False
     report: Report = field(default_factory=Report)
 
     def __len__(self) -> int:

@@ -178,6 +178,7 @@ def _wide_panel(files: Sequence[Path]) -> tuple[Panel, np.ndarray]:
         past=np.zeros((len(values), 0), "float32"),
         known=np.zeros((len(values), 0), "float32"),
         known_offsets=offsets,
+        is_wide=True,
         report=Report(missing=int(np.isnan(values).sum())),
     )
     return panel, test_starts

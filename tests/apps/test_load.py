@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from keras import tree
-from keras_recurrent.apps import APPS, load
+from keras_recurrent.apps import load
 from keras_recurrent.apps.shared.errors import ModelFolderError, UsageError
 
 from .data.write import predictions
@@ -40,7 +40,7 @@ def copy(tmp_path):
     return lambda app: Path(shutil.copytree(FOLDER / app, tmp_path / app))
 
 
-@pytest.mark.parametrize(("app", "other"), [(app, other) for app in APPS for other in APPS if app != other])
+@pytest.mark.parametrize(("app", "other"), [(app, other) for app in EXPECTED for other in EXPECTED if app != other])
 def test_a_model_of_another_app(app, other, copy):
     folder = copy(app)
     shutil.copy(FOLDER / other / "model.keras", folder)

@@ -1,0 +1,189 @@
+"""Forecasts time series with a recurrent encoder and decoder."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ..shared.config import OpenUnitInterval, PositiveInt
+from ..shared.console import note, progress_bar
+from ..shared.errors import UsageError
+from ..shared.evaluation import figure_path, report
+from ..shared.options import alternatives
+from .baselines import Baseline
+
+if TYPE_CHECKING:
+    from ...datasets.series import Panel
+    from .data import Origins, WindowReader
+    from .figures import SeriesForecast
+    from .metrics import ForecastMetrics
+    from .model import Forecaster
+
+NAIVE: tuple[Baseline, ...] = ("naive", "seasonal_naive")  # what an evaluation always compares with
+METRICS = ("smape", "mase", "owa", "msis", "weighted_quantile_loss", "coverage_80", "coverage_95", "mae", "mse")
+BATCH = 256  # windows
+
+
+def evaluate(
+    model: str,
+    *,
+    data: str | None = None,
+    split: Literal["test", "validation"] = "test",
+    windows: PositiveInt = 1,
+    baseline: tuple[Baseline, ...] = (),
+) -> None:
+    """Measures the errors of a model's forecasts at rolling origins.
+
+    Prints a table on standard error and one line of JSON on standard output: sMAPE, MASE, OWA, MSIS, the weighted
+    quantile loss, the coverage of the intervals of 80 and 95 %, the mean absolute and squared errors, and all of them
+    for the naive forecasts and the other baselines on the same windows. Draws the errors by the step of the horizon,
+    and some forecasts, into the model's folder.
+
+    Args:
+        model: Folder or name of the model.
+        data: CSV file or folder. The default is the data that the model was trained on.
+        split: Part of each series to forecast, test or validation.
+        windows: Number of origins per series, evenly spaced, of which the last forecasts the last steps.
+        baseline: Further baselines, separated by commas: naive2, and auto_ets, auto_theta and auto_arima of
+            statsforecast, which require the extra `baseline` and take seconds per window.
+    """
+    import numpy as np
+
+    from .data import rolling_origins
+    from .figures import MOST_SERIES, draw_error_by_horizon, draw_forecasts
+    from .metrics import ForecastMetrics
+    from .model import Forecaster
+
+    forecaster = Forecaster.load(model)
+    config = forecaster.config
+    panel, parts = forecaster.read(data)
+    first, last = (parts.validation, parts.length) if split == "test" else (parts.train, parts.validation)
+    origins = rolling_origins(first, last, np.arange(len(panel)), config.horizon, windows)
+    if not len(origins):
+        raise UsageError(f"no series has {config.horizon} steps in the split {split}")
+    if len(origins) < windows * len(panel):
+        note(
+            f"some series have room for fewer than {windows} windows: {len(origins):,} windows of {len(panel):,} series"
+        )
+    names = tuple(dict.fromkeys((*NAIVE, *baseline)))
+    metrics = {name: ForecastMetrics(config.horizon, config.season, config.levels) for name in ("model", *names)}
+    _update(metrics, names, forecaster, forecaster.reader(panel), origins)
+    if remark := metrics["model"].remark():
+        note(remark)
+    results = {name: own.result() for name, own in metrics.items()}
+    model_results = results.pop("model")
+    baselines = {
+        metric: {name: own[metric] for name, own in results.items() if own.get(metric) is not None}
+        for metric in METRICS
+    }
+    report(model, split, {**model_results, "baselines": baselines}, data, baselines=baselines)
+    errors, examples = (figure_path(model, name, split, data) for name in ("errors", "forecasts"))
+    draw_error_by_horizon({name: own.by_horizon() for name, own in metrics.items()}, errors)
+    latest = origins.select(np.flatnonzero(np.diff(origins.series, append=-1))[:MOST_SERIES])
+    draw_forecasts(_drawn(forecaster, panel, latest), config.levels, examples)
+    note(f"the errors by the step of the horizon are in {errors}, forecasts in {examples}")
+
+
+def _update(
+    metrics: dict[str, "ForecastMetrics"],
+    baselines: Sequence[Baseline],
+    forecaster: "Forecaster",
+    reader: "WindowReader",
+    origins: "Origins",
+) -> None:
+    """Adds the forecasts of the model and of the baselines at all origins to their metrics."""
+    from .baselines import forecast_windows
+    from .metrics import reference
+
+    panel, config = reader.panel, forecaster.config
+    batches = [origins.select(slice(first, first + BATCH)) for first in range(0, len(origins), BATCH)]
+    histories = [
+        [panel.values_of(series)[:step] for series, step in zip(batch.series, batch.steps, strict=True)]
+        for batch in batches
+    ]
+    targets, references = [], []
+    with progress_bar("forecasting", len(origins)) as advance:
+        for batch, own in zip(batches, histories, strict=True):
+            targets.append(reader.targets(batch))
+            references.append(reference(own, config.horizon, config.season))
+            quantiles = forecaster.quantiles(reader.inputs(batch))
+            metrics["model"].update(references[-1], targets[-1], quantiles[:, forecaster.median], quantiles)
+            advance(len(batch))
+    for name in baselines:
+        forecasts = forecast_windows(name, histories, config.horizon, config.season, config.levels, len(origins))
+        for target, known, (forecast, quantiles) in zip(targets, references, forecasts, strict=True):
+            metrics[name].update(known, target, forecast, quantiles)
+
+
+def predict(
+    model: str,
+    *,
+    data: str | None = None,
+    output: str | None = None,
+    figure: str | None = None,
+    reliance: str | None = None,
+    level: OpenUnitInterval = 0.5,
+) -> None:
+    """Forecasts the steps after the last value of each series, and prints them as CSV in the form of the data.
+
+    In the long form, a row has the name of the series, the time, the median in the column of the target, and a column
+    for each other quantile, such as y-0.975. In the wide form, a row has the name of the series and the quantile
+    --level of each step.
+
+    Args:
+        model: Folder or name of the model.
+        data: CSV file or folder. The default is the data that the model was trained on.
+        output: File to write instead of standard output.
+        figure: Picture to draw of the last values and the forecasts of the first series, with intervals.
+        reliance: Picture to draw of how much the forecast of the first series changes with each value before it.
+        level: Level of the quantile in the wide form, one of the model's.
+    """
+    from ..shared.figures import check_picture
+    from .data import check_known, ends_of
+    from .figures import MOST_SERIES, draw_forecasts, draw_reliance
+    from .model import Forecaster
+    from .writing import long_rows, wide_rows, write_forecasts
+
+    for picture in (figure, reliance):
+        if picture is not None:
+            check_picture(picture)
+    forecaster = Forecaster.load(model)
+    if level not in forecaster.config.levels:
+        raise UsageError(f"--level takes {alternatives(map(str, forecaster.config.levels))}, not {level:g}")
+    panel, _ = forecaster.read(data)
+    check_known(panel, forecaster.config.horizon)
+    ends = ends_of(panel)
+    forecasts = forecaster.forecast(panel)
+    rows = wide_rows(forecasts, forecaster.config, level) if panel.is_wide else long_rows(forecasts, forecaster.config)
+    write_forecasts(rows, output)
+    if figure is not None:
+        draw_forecasts(_drawn(forecaster, panel, ends.select(slice(MOST_SERIES))), forecaster.config.levels, figure)
+        note(f"the forecasts are drawn in {figure}")
+    if reliance is not None:
+        first = ends.select(slice(1))
+        (drawn,) = _drawn(forecaster, panel, first)
+        context = forecaster.config.context
+        past = slice(-context - len(drawn.forecast), -len(drawn.forecast))
+        derivatives = forecaster.reliance(panel, first)[0]
+        draw_reliance(drawn.name, drawn.times[past], drawn.history[-context:], derivatives, reliance)
+        note(f"what the forecast of {drawn.name} relies on is drawn in {reliance}")
+
+
+def _drawn(forecaster: "Forecaster", panel: "Panel", origins: "Origins") -> list["SeriesForecast"]:
+    """Returns what `figures.draw_forecasts` draws of the forecasts at some origins."""
+    from .figures import SeriesForecast
+
+    reader = forecaster.reader(panel)
+    quantiles, targets = forecaster.quantiles(reader.inputs(origins)), reader.targets(origins)
+    return [
+        SeriesForecast(
+            panel.ids[series],
+            panel.times_of(series, forecaster.config.horizon)[: step + forecaster.config.horizon],
+            panel.values_of(series)[:step],
+            own[forecaster.median],
+            own,
+            target,
+        )
+        for series, step, own, target in zip(origins.series, origins.steps, quantiles, targets, strict=True)
+    ]
+
+
+VERBS = (evaluate, predict)

@@ -1,0 +1,139 @@
+"""The options of a forecaster."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ..shared.config import (
+    Cell,
+    Length,
+    NonNegativeInt,
+    OpenUnitInterval,
+    PositiveFloat,
+    PositiveInt,
+    Rate,
+    RecurrentConfig,
+    TrainingConfig,
+    Units,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RecurrentConfig, TrainingConfig):
+    """Trains a forecaster of time series.
+
+    The command
+
+        keras-recurrent forecasting train --output saved_models/sales
+
+    trains on the generated data set `sales` in minutes. Then
+
+        keras-recurrent forecasting evaluate saved_models/sales --windows 4
+
+    prints its errors beside those of simple methods.
+
+    Args:
+        app: The app that this configuration belongs to.
+        data: CSV file (or .gz) in the long form, with a row for each value and the columns of `id`, `time` and
+            `target`, or in the wide form, with a row for each series; or a folder with train.csv and test.csv, which
+            continues the series; or sales, which is generated.
+        target: Columns to forecast. Each one is a series of its own.
+        id: Column with the name of the series. Without such a column, the file is one series.
+        time: Column with the timestamps, or with integers.
+        static: Columns that are constant for each series, such as the kind of a shop. By default a table has none, and
+            the generated data all of its own.
+        past: Columns that are known up to the present, such as the weather.
+        known: Columns that are known ahead, such as promotions. They must extend beyond the last value by `horizon`.
+        frequency: Distance of the timestamps, an alias of pandas such as h, D, W-SUN or MS. The default is inferred.
+        calendar: Also read the hour, the day of the week and the day of the year from the timestamps.
+        horizon: Number of steps to forecast.
+        context: Number of steps before the present that the model reads.
+        short: What becomes of a series that is shorter than `context` and `horizon` together: it is left out of the
+            training, or its start is padded.
+        validation_size: Number of steps before those of the test to validate on. The default is `horizon`.
+        test_size: Number of steps at the end to hold out for `evaluate`. The default is `horizon`, or the steps in
+            test.csv.
+        distribution: Distribution of a forecast, or the quantiles of `levels` (quantiles). Counts suit
+            negative_binomial, data with outliers student_t.
+        levels: Levels of the quantiles to forecast, ascending. The one at 0.5, the median, is the forecast.
+        scaling: How each window is scaled: divided by its mean magnitude (mean), by its mean and standard deviation
+            (standard), by its last value and standard deviation (last), or not at all (none).
+        seasons: Lengths of the seasons in steps. The decoder reads the values one season before.
+        season_lags: For each season, the number of past seasons whose values the decoder reads.
+        encoder_units: Units of each recurrent layer of the encoder, per direction.
+        decoder_units: Units of each recurrent layer of the decoder.
+        dilations: For each layer of the encoder the distance of the steps that it connects, such as [1, 4, 16]. The
+            default is 1.
+        residual: Add the input of a layer of the encoder to its output, from the second layer on.
+        bidirectional: Run the encoder in both directions.
+        segment: Number of consecutive steps that one recurrent step reads and forecasts. A longer segment is faster.
+        attention: Let the decoder attend to the encoder's outputs.
+        windows_per_epoch: Number of windows that are drawn per epoch. By default each step is forecast four times on
+            average.
+        batch_size: Windows per batch.
+    """
+
+    common_options = (
+        "data",
+        "target",
+        "known",
+        "horizon",
+        "context",
+        "seasons",
+        "distribution",
+        "cell",
+        "epochs",
+        "batch_size",
+    )  # of `train --help`
+
+    app: Literal["forecasting"] = "forecasting"
+    data: str = "sales"
+    target: tuple[str, ...] = ("y",)
+    id: str = "unique_id"
+    time: str = "ds"
+    static: tuple[str, ...] | None = None
+    past: tuple[str, ...] | None = None
+    known: tuple[str, ...] | None = None
+    frequency: str | None = None
+    calendar: bool = True
+    horizon: Length = 28
+    context: Length = 112
+    short: Literal["leave_out", "pad"] = "leave_out"
+    validation_size: PositiveInt | None = None
+    test_size: NonNegativeInt | None = None
+    distribution: Literal["quantiles", "gaussian", "student_t", "negative_binomial"] = "quantiles"
+    levels: tuple[OpenUnitInterval, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+    scaling: Literal["mean", "standard", "last", "seasonal", "none"] = "mean"
+    seasons: tuple[PositiveInt, ...] = (7,)
+    season_lags: PositiveInt = 4
+    cell: Cell = "gru"
+    encoder_units: Units = 64
+    decoder_units: Units = 64
+    dilations: tuple[PositiveInt, ...] | None = None
+    residual: bool = False
+    bidirectional: bool = False
+    segment: PositiveInt = 7
+    attention: bool = False
+    dropout: Rate = 0.1
+    windows_per_epoch: PositiveInt | None = None
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 0.002
+    epochs: PositiveInt = 10
+
+    def contradictions(self) -> Iterator[str]:
+        if self.horizon % self.segment or self.context % self.segment:
+            yield f"--horizon {self.horizon} and --context {self.context} must be multiples of --segment {self.segment}"
+        if list(self.levels) != sorted(set(self.levels)) or 0.5 not in self.levels:
+            yield f"--levels must ascend and contain 0.5, not {list(self.levels)}"
+        if self.dilations is not None and len(self.dilations) != self.num_layers:
+            yield f"--dilations {list(self.dilations)} must have one number for each of the {self.num_layers} layers"
+
+    @property
+    def season(self) -> int:
+        """The first of the seasons, 1 if there are none."""
+        return self.seasons[0] if self.seasons else 1
+
+    @property
+    def example(self) -> tuple[str, ...]:
+        """The verb and the inputs of a prediction, which `train` suggests."""
+        return "predict", "--figure", "forecasts.png"

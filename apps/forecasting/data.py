@@ -1,0 +1,279 @@
+"""Series as windows: what a forecaster reads before the present, and what it forecasts after it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from ...datasets import DataError
+from ...datasets.series import Panel, calendar_features, read_splits
+from ..shared.console import note
+from ..shared.training.batches import EpochBatches, order_of_epochs, slices
+from ..shared.training.devices import share
+from .config import Config
+
+MAX_VALIDATION_WINDOWS = 20_000
+WINDOWS_PER_STEP = 4  # how many windows of an epoch forecast the same step, on average
+STATISTICS_WINDOWS = 4_096  # from which the mean and the variance of the columns are computed
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where forecasts begin.
+
+    Attributes:
+        series: Integer array `(windows,)`, the indices of the series.
+        steps: Integer array `(windows,)`, the first steps to forecast, counted from the start of the series.
+    """
+
+    series: np.ndarray
+    steps: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def select(self, indices: Any) -> "Origins":
+        return Origins(self.series[indices], self.steps[indices])
+
+
+class WindowReader:
+    """Reads windows of a panel as arrays.
+
+    Args:
+        panel: The `Panel`.
+        config: The `Config`.
+        means: For `past` and `known` an array with the mean of each column, which replaces missing values; None for 0.
+    """
+
+    def __init__(self, panel: Panel, config: Config, means: Mapping[str, np.ndarray] | None = None) -> None:
+        self.panel = panel
+        self.config = config
+        self.means = means or {}
+        example = self.inputs(Origins(np.zeros(1, int), np.zeros(1, int)))
+        self.columns = {name: example[name].shape[-1] if name in example else 0 for name in ("past", "known")}
+
+    def inputs(self, origins: Origins) -> dict[str, np.ndarray]:
+        """Returns the inputs of the model.
+
+        Returns:
+            Dictionary of `values` and `observed` `(batch, context)`, the values and whether they are observed; `past`
+            `(batch, context, columns)`; and `known` `(batch, context + horizon, columns)`, the columns that are known
+            ahead, the calendar and the static columns. `past` and `known` are missing without columns.
+        """
+        context, horizon = self.config.context, self.config.horizon
+        first = origins.steps - context
+        windows = self.panel.windows(origins.series, first, context + horizon)
+        observed = ~np.isnan(windows.values[:, :context])
+        inputs = {
+            "values": np.where(observed, windows.values[:, :context], 0).astype("float32"),
+            "observed": observed.astype("float32"),
+        }
+        known = [windows.known, self._static(origins.series, context + horizon)]
+        if self.config.calendar:
+            times = self.panel.times(origins.series, first, context + horizon)
+            known.append(calendar_features(times, self.panel.frequency)[0])
+        columns = {"past": windows.past[:, :context], "known": np.concatenate(known, axis=-1)}
+        for name, values in columns.items():
+            if values.shape[-1]:
+                inputs[name] = np.where(np.isnan(values), self.means.get(name, 0), values).astype("float32")
+        return inputs
+
+    def _static(self, series: np.ndarray, steps: int) -> np.ndarray:
+        return np.repeat(self.panel.static[series][:, np.newaxis], steps, axis=1)
+
+    def targets(self, origins: Origins) -> np.ndarray:
+        """Returns the true values `(batch, horizon)`, NaN where they are missing or in the future."""
+        return self.panel.windows(origins.series, origins.steps, self.config.horizon).values
+
+
+def statistics(reader: WindowReader, split: "Split", series: np.ndarray) -> dict[str, np.ndarray]:
+    """Computes the mean and the variance of the columns `past` and `known` from windows of the training data.
+
+    Returns:
+        Dictionary from the names to arrays `(2, columns)`. The variance of a constant column is 1.
+    """
+    generator = np.random.default_rng(0)
+    drawn = generator.choice(series, min(len(series) * 8, STATISTICS_WINDOWS))
+    missing = {name: np.full(count, np.nan) for name, count in reader.columns.items()}
+    inputs = WindowReader(reader.panel, reader.config, missing).inputs(
+        Origins(drawn, generator.integers(0, split.train[drawn], endpoint=True))
+    )
+    result = {}
+    for name in inputs.keys() & {"past", "known"}:
+        columns = inputs[name].reshape(-1, inputs[name].shape[-1])
+        mean, variance = np.nan_to_num(np.nanmean(columns, axis=0)), np.nan_to_num(np.nanvar(columns, axis=0))
+        result[name] = np.stack([mean, np.where(variance > 0, variance, 1)])
+    return result
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where the parts of each series end.
+
+    Attributes:
+        train: Integer array `(series,)`, the number of steps to train on.
+        validation: Integer array `(series,)`, the number of steps to train or validate on.
+        length: Integer array `(series,)`, the number of all steps.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    length: np.ndarray
+
+
+def read(
+    config: Config, path: str | None = None, categories: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Panel, Split]:
+    """Reads the series of a configuration, and reports what was changed or is missing.
+
+    Args:
+        config: The `Config`.
+        path: A file or folder to read instead of `config.data`.
+        categories: The categories of columns of text that the model knows; None takes those of the data.
+
+    Returns:
+        `(panel, split)`. The part to test on is that of the data, or the last `config.test_size` steps.
+
+    Raises:
+        DataError: If the data cannot be read.
+    """
+    names = ("target", "static", "past", "known", "id", "time", "frequency")
+    path = path or config.data
+    panel, test_starts = read_splits(path, **{name: getattr(config, name) for name in names}, categories=categories)
+    if text := str(panel.report):
+        note(f"{path}: {text}")
+    test_size = config.horizon if config.test_size is None else config.test_size
+    validation = np.maximum(panel.lengths - test_size, 0) if test_starts is None else test_starts
+    train = np.maximum(validation - (config.validation_size or config.horizon), 0)
+    return panel, Split(train, validation, panel.lengths)
+
+
+def check_known(panel: Panel, horizon: int) -> None:
+    """Raises a `DataError` if a series has no columns known ahead for the steps after its last value."""
+    if panel.known.shape[1] and (short := np.flatnonzero(panel.known_steps_ahead < horizon)).size:
+        name, steps = panel.ids[short[0]], panel.known_steps_ahead[short[0]]
+        raise DataError(
+            f"the columns known ahead of the series '{name}' end {steps:,} steps after its last value; a forecast "
+            f"needs {horizon:,}"
+        )
+
+
+def usable_series(split: Split, config: Config) -> np.ndarray:
+    """Returns the indices of the series that are long enough to train on, and reports the others.
+
+    Raises:
+        DataError: If there are none.
+    """
+    needed = config.horizon + (config.context if config.short == "leave_out" else 1)
+    usable = np.flatnonzero(split.train >= needed)
+    if not len(usable):
+        raise DataError(
+            f"{config.data}: no series has {needed:,} steps to train on; the longest has "
+            f"{split.train.max(initial=0):,}. Choose a shorter --context or --horizon"
+            + ("" if config.short == "pad" else ", or --short pad")
+        )
+    if left_out := len(split.train) - len(usable):
+        note(f"{left_out:,} series with fewer than {needed:,} steps to train on are left out")
+    return usable
+
+
+def ends_of(panel: Panel) -> Origins:
+    """Returns the origins of the steps after the last value of each series."""
+    return Origins(np.arange(len(panel)), panel.lengths)
+
+
+def rolling_origins(
+    first: np.ndarray, last: np.ndarray, series: np.ndarray, horizon: int, count: int | None = None
+) -> Origins:
+    """Returns rolling origins, the last of which forecasts the last steps of its series.
+
+    Args:
+        first: Integer array `(series,)`, the first step of each series to forecast.
+        last: Integer array `(series,)`, the end of the steps to forecast.
+        series: Integer array, the indices of the series.
+        horizon: Number of steps of a forecast.
+        count: The number of origins of each series, evenly spaced. None places them `horizon` steps apart. A series
+            with fewer possible origins has as many as are possible, and one that is too short has none.
+    """
+    indices, steps = [], []
+    for index in series:
+        latest = int(last[index]) - horizon
+        possible = latest - int(first[index]) + 1
+        if possible < 1:
+            continue
+        number = (possible - 1) // horizon + 1 if count is None else min(count, possible)
+        distance = horizon if count is None else (possible - 1) // max(number - 1, 1)
+        steps.append(latest - distance * np.arange(number)[::-1])
+        indices.append(np.full(number, index))
+    empty = np.zeros(0, "int64")
+    return Origins(np.concatenate([empty, *indices]), np.concatenate([empty, *steps]))
+
+
+def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Config, name: str) -> EpochBatches:
+    """Batches of windows: drawn at random in each epoch for the split `train`, one after the other for `validation`.
+
+    Args:
+        reader: The `WindowReader`.
+        split: The `Split`.
+        series: Integer array, the indices of the series.
+        config: The `Config`.
+        name: The name of the split, `train` or `validation`.
+
+    Returns:
+        Batches `(inputs, targets, weights)`; see `WindowReader.inputs`. Targets and weights are float32
+        `(batch, horizon)`. The weight of an observed value is 1, that of others 0.
+    """
+    own, held_out = share(), _validation_origins(split, series, config)
+    count = len(held_out)
+    if name == "train":
+        count = config.windows_per_epoch or int(np.ceil(WINDOWS_PER_STEP * split.train[series] / config.horizon).sum())
+
+    def draw(epoch: int) -> Origins:
+        if name != "train":
+            return held_out
+        generator = np.random.default_rng([config.seed, epoch])
+        drawn = generator.permutation(series[np.arange(count) % len(series)])
+        latest = split.train[drawn] - config.horizon
+        return Origins(drawn, generator.integers(np.minimum(config.context, latest), latest, endpoint=True))
+
+    origins_of = order_of_epochs(draw, name)
+
+    def read(epoch: int) -> Iterator[Any]:
+        origins = origins_of(epoch)
+        for indices in slices(np.arange(count), config.batch_size):
+            # XLA and several devices need batches of one size. What fills the last one has no weight.
+            batch = origins.select(np.resize(indices, config.batch_size))
+            targets = reader.targets(batch)
+            weights = ~np.isnan(targets) & (np.arange(config.batch_size) < len(indices))[:, np.newaxis]
+            targets = np.where(weights, targets, 0).astype("float32")
+            yield own.of_batch((reader.inputs(batch), targets, weights.astype("float32")))
+
+    return EpochBatches(
+        read, _signature(reader, config), lambda epoch: -(-count // config.batch_size), contents=f"{count:,} windows"
+    )
+
+
+def _validation_origins(split: Split, series: np.ndarray, config: Config) -> Origins:
+    origins = rolling_origins(split.train, split.validation, series, config.horizon)
+    if len(origins) > MAX_VALIDATION_WINDOWS:
+        chosen = np.random.default_rng(0).choice(len(origins), MAX_VALIDATION_WINDOWS, replace=False)
+        origins = origins.select(np.sort(chosen))
+    return origins
+
+
+def _signature(reader: WindowReader, config: Config) -> Any:
+    steps = keras.InputSpec(dtype="float32", shape=(None, config.horizon))
+    return input_specs(reader.columns, config), steps, steps
+
+
+def input_specs(columns: dict[str, int], config: Config) -> dict[str, keras.InputSpec]:
+    """Returns the specifications of the inputs of a model, given the numbers of columns `past` and `known`."""
+    context, whole = config.context, config.context + config.horizon
+    shapes: dict[str, tuple] = {"values": (None, context), "observed": (None, context)}
+    if columns["past"]:
+        shapes["past"] = (None, context, columns["past"])
+    if columns["known"]:
+        shapes["known"] = (None, whole, columns["known"])
+    return {name: keras.InputSpec(dtype="float32", shape=shape, name=name) for name, shape in shapes.items()}

@@ -1,0 +1,63 @@
+"""Forecasts as CSV, in the form of the data."""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...files import atomic_file
+from .config import Config
+from .model import Forecast
+
+
+def write_forecasts(rows: Iterator[list[Any]], output: str | None) -> None:
+    """Writes the rows of a table as CSV to a file, which appears when it is complete, or to standard output."""
+    if output is None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        return
+    with atomic_file(Path(output)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def long_rows(forecasts: Sequence[Forecast], config: Config) -> Iterator[list[Any]]:
+    """Yields the rows of a table in long form, the header first.
+
+    The column of a target has the medians, and a column for each other level, such as `y-0.975`, the quantiles. Data
+    without names of series has none here.
+    """
+    count = len(config.target)
+    columns = [(index, "" if level == 0.5 else f"-{level:g}") for index, level in enumerate(config.levels)]
+    columns.sort(key=lambda column: column[1] != "")  # the median first
+    has_names = [forecast.id for forecast in forecasts] != [*config.target]
+    header = [f"{target}{suffix}" for target in config.target for _, suffix in columns]
+    yield [*([config.id] if has_names else []), config.time, *header]
+    for first in range(0, len(forecasts), count):
+        targets = forecasts[first : first + count]  # the targets of a series follow one another
+        name = targets[0].id.removesuffix(f"/{config.target[0]}") if count > 1 else targets[0].id
+        for step, time in enumerate(_texts(targets[0].times)):
+            values = [_text(forecast.quantiles[index, step]) for forecast in targets for index, _ in columns]
+            yield [*([name] if has_names else []), time, *values]
+
+
+def wide_rows(forecasts: Sequence[Forecast], config: Config, level: float) -> Iterator[list[Any]]:
+    """Yields the rows of a table in wide form, the header first: the quantiles of a level."""
+    index = config.levels.index(level)
+    yield [config.id, *(f"F{step}" for step in range(1, config.horizon + 1))]
+    for forecast in forecasts:
+        yield [forecast.id, *map(_text, forecast.quantiles[index])]
+
+
+def _texts(times: np.ndarray) -> list[str]:
+    """Times as text: timestamps without the time of day if that is always midnight."""
+    if times.dtype.kind != "M":
+        return [str(time) for time in times]
+    days = times.astype("datetime64[D]")
+    shown = days if (days == times).all() else times.astype("datetime64[s]")
+    return [str(time).replace("T", " ") for time in shown]
+
+
+def _text(value: float) -> str:
+    return f"{value:.7g}"
