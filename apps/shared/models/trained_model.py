@@ -44,6 +44,15 @@ class TrainedModel:
         """Returns the class of the tokenizers."""
         return TOKENIZERS[config.tokenizer]
 
+    @classmethod
+    def tokenizer_files(cls, config: Any) -> dict[str, str]:
+        """Returns the file of each tokenizer. Tokenizers with a shared vocabulary have one file, that of the first."""
+        is_shared = getattr(config, "shared_vocabulary", False)
+        return {
+            name: f"{cls.tokenizers[0] if is_shared else name}.{cls.tokenizer_class(config).file}"
+            for name in cls.tokenizers
+        }
+
     @staticmethod
     def sizes(model: Any, assets: dict[str, Any]) -> dict[str, int]:
         """Returns the lengths that the tokenizers and lists must have to fit the Keras model, by name.
@@ -90,8 +99,8 @@ class TrainedModel:
             return
         folder = Path(folder)
         folders.write_config(folder, self.config)
-        for name in self.tokenizers:
-            self.assets[name].save(folder / f"{name}.{self.assets[name].file}")
+        for name, file in self.tokenizer_files(self.config).items():
+            self.assets[name].save(folder / file)
         for name in self.lists:
             folders.write_list(folder, f"{name}.txt", self.assets[name])
 
@@ -109,9 +118,7 @@ class TrainedModel:
         """
         config = parse_config(folder, cls.config_class, options)
         files = {name: f"{name}.txt" for name in cls.lists}
-        if cls.tokenizers:
-            tokenizer_class = cls.tokenizer_class(config)
-            files |= {name: f"{name}.{tokenizer_class.file}" for name in cls.tokenizers}
+        files |= cls.tokenizer_files(config)
         folders.require(folder, "model.keras", *files.values())
         for file in files.values():  # the others are checked where they are read
             if not (Path(folder) / file).is_file():
@@ -120,7 +127,7 @@ class TrainedModel:
         assets: dict[str, Any] = {}
         with readable(folder):
             for name in cls.tokenizers:
-                assets[name] = tokenizer_class.load(Path(folder) / files[name], config.lowercase)
+                assets[name] = cls.tokenizer_class(config).load(Path(folder) / files[name], config.lowercase)
         for name in cls.lists:
             assets[name] = folders.read_list(folder, files[name])
         try:
