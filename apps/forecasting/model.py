@@ -147,6 +147,11 @@ class Forecaster(TrainedModel):
         self.median = config.levels.index(0.5)
         self._compiled_core = compiled(self.core, model, self.core_inputs)
 
+    @staticmethod
+    def sizes(model: keras.Model, assets: dict[str, Any]) -> dict[str, int]:
+        model.get_layer("scaling")  # a model of another app has none
+        return {}
+
     @property
     def core_inputs(self) -> Sequence[keras.InputSpec]:
         return [

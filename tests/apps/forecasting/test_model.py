@@ -4,12 +4,15 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.forecasting import data, model
 from keras_recurrent.apps.forecasting.config import Config
+from keras_recurrent.apps.shared.errors import ModelFolderError
 
 DAYS, HORIZON = 120, 4
 
@@ -200,6 +203,13 @@ def test_distributions_train(distribution, config, tmp_path):
     panel, _ = forecaster.read()
     for forecast in forecaster.forecast(panel):
         assert np.isfinite(forecast.quantiles).all() and np.all(np.diff(forecast.quantiles, axis=0) >= 0)
+
+
+def test_a_model_of_another_app(saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "model")
+    shutil.copy(Path(__file__).parents[1] / "data" / "translation" / "model.keras", folder)
+    with pytest.raises(ModelFolderError, match=r"is not the model of config\.yaml"):
+        load(folder)
 
 
 def test_saved_forecasts_are_those_of_the_training(saved, config, tmp_path):
