@@ -210,7 +210,7 @@ def _parallel_map(processes: int) -> Iterator[Callable]:
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in {*multiprocessing.active_children()} - others:
-            process.terminate()
+            process.kill()
 
 
 def _ahead(items: Iterator) -> Iterator:
