@@ -135,6 +135,6 @@ def template(tmp_path_factory):
     assert result.status == 0, result.err
     models = Path(write.__file__).parent
     (folder / "models").mkdir()
-    for app in APPS:
-        (folder / "models" / app).symlink_to(models / app)
+    for model in models.glob("*/model.keras"):
+        (folder / "models" / model.parent.name).symlink_to(model.parent)
     return folder

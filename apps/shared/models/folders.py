@@ -187,13 +187,18 @@ def _check_same_config(folder: Path, config: Any) -> None:
         return
     # Options that an earlier version did not have had their defaults.
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    before, now = {**defaults, **read_config(folder)}, dataclasses.asdict(config)
+    before, now = _as_read({**defaults, **read_config(folder)}), _as_read(dataclasses.asdict(config))
     for name in {**now, **before}:
         if before.get(name) != now.get(name):
             raise ModelFolderError(
                 f"{folder} was trained with {name} {before.get(name)!r}, not {now.get(name)!r}; --resume needs the "
                 "same options, and --overwrite without --resume starts over"
             )
+
+
+def _as_read(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values of a configuration as they are read from YAML: lists in place of tuples."""
+    return {name: [*value] if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def unfinished_folder(folder: str | Path) -> Path:

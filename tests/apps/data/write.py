@@ -21,6 +21,10 @@ OPTIONS = {
     "captioning": {**IMAGE, "decoder_units": 4, "max_length": 8},
     "vqa": {**IMAGE, "question_units": 4, "fusion_units": 4, "classifier_units": 4},
     "classification": {**TEXT, "units": 4, "lowercase": True},
+    "forecasting": {
+        **SMALL,
+        **{"horizon": 2, "context": 4, "segment": 2, "cell": "gru", "encoder_units": 4, "decoder_units": 4},
+    },
     "generation": {**TEXT, "units": 8, "max_length": 8},
     "long_memory": {**SMALL, "task": "parity", "lag": 4, "units": 4, "cell": "lstm", "steps_per_epoch": 2},
 }
@@ -43,6 +47,8 @@ def predictions(app, model):
         results = model.explain([image()] * 2, QUESTIONS)
     elif app == "classification":
         results = model.explain(["EIN Hund", "eine Katze", ""])
+    elif app == "forecasting":
+        results = [forecast.quantiles.tolist() for forecast in model.forecast(model.read()[0])]
     elif app == "generation":
         results = [prediction._asdict() for prediction in model.follow("aba")]
     else:
@@ -73,6 +79,9 @@ def write_data(folder):
             (folder / app / f"{split}.{kind}").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if not (folder / app / "images").exists():
             (folder / app / "images").symlink_to(folder / "images")
+    (folder / "forecasting").mkdir()
+    rows = [f"{name},{day + 1},{day % 7 + len(name)}" for name in ("a", "bb") for day in range(21)]
+    (folder / "forecasting" / "train.csv").write_text("\n".join(["unique_id,ds,y", *rows]) + "\n", encoding="utf-8")
     keras.utils.set_random_seed(0)
     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 4, strides=4)]).save("backbone.keras")
 
