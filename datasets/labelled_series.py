@@ -11,7 +11,7 @@ import numpy as np
 from .columns import Arrays, Categories, Columns
 from .errors import DataError
 from .files import list_files, nfc, read_lines
-from .series.wide import MISSING
+from .series.wide import MISSING, parse_numbers
 from .splits import resolve_split
 
 _MISSING = {*MISSING, "?"}
@@ -261,16 +261,13 @@ def _record_numbers(cells: dict[str, str], columns: Sequence[str], origin: str) 
 
 def _numbers(cells: Sequence[str], origin: str, name_of: Callable[[int], str]) -> np.ndarray:
     """Converts cells to float32, NaN where a number is missing. `name_of` names the cell of an index in messages."""
-    texts = ["nan" if cell.strip() in _MISSING else cell for cell in cells]
-    try:
-        with np.errstate(over="ignore"):
-            values = np.array(texts, "float64").astype("float32")
-        is_wrong = np.isinf(values) | np.array(["_" in text for text in texts], bool)  # Python reads 1_000
-    except ValueError:
-        is_wrong = np.array([not _is_number(text) for text in texts])
-    if is_wrong.any():
-        index = int(np.argmax(is_wrong))
-        raise DataError(f"{origin}, {name_of(index)}: {cells[index].strip()!r} is not a finite number")
+    values, wrong = parse_numbers(["nan" if cell.strip() in _MISSING else cell for cell in cells])
+    with np.errstate(over="ignore"):
+        values = values.astype("float32")
+    if wrong is None and np.isinf(values).any():
+        wrong = int(np.argmax(np.isinf(values)))
+    if wrong is not None:
+        raise DataError(f"{origin}, {name_of(wrong)}: {cells[wrong].strip()!r} is not a finite number")
     return values
 
 

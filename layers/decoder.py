@@ -7,6 +7,7 @@ import keras
 from keras import layers, ops
 
 from .attention import BahdanauAttention, LuongAttention
+from .bridges import state_bridges, states_by_layer
 from .dropout import Dropout
 from .embedding import token_embedding
 from .family import rename_attention, sequence_layers
@@ -147,11 +148,7 @@ class Decoder(layers.Layer):
         self.layers = sequence_layers(
             self.cell, self.units, self.num_layers, recurrent_dropout=self.recurrent_dropout, dtype=policy
         )
-        sizes = [size for layer in self.layers for size in layer.state_size]
-        self.bridges = [
-            layers.Dense(size, activation="tanh", dtype=policy, name=f"bridge_{index}")
-            for index, size in enumerate(sizes if self.conditioning == "init" else [])
-        ]
+        self.bridges = state_bridges(self.layers, policy) if self.conditioning == "init" else []
         self.first_input: Any = None
         if self.conditioning == "pre":
             self.first_input = layers.Dense(self.embedding_dim, dtype=policy, name="first_input")
@@ -210,8 +207,8 @@ class Decoder(layers.Layer):
         batch = ops.shape(memory.summary)[0]
         sizes = [size for layer in self.layers for size in layer.state_size]
         states = [bridge(memory.summary) for bridge in self.bridges]
-        rest = iter(states or [ops.zeros((batch, size), dtype=self.compute_dtype) for size in sizes])
-        state = DecoderState(tuple([next(rest) for _ in layer.state_size] for layer in self.layers))
+        zeros = [ops.zeros((batch, size), dtype=self.compute_dtype) for size in sizes if not self.bridges]
+        state = DecoderState(states_by_layer(self.layers, states or zeros))
         if self.input_feeding:
             state = state._replace(readout=ops.zeros((batch, self.readout_units), dtype=self.compute_dtype))
         if self.first_input is not None:

@@ -6,7 +6,6 @@ past. All functions take both, `(batch, 1)`, and compute in the units of the ser
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
 
 from keras import ops
 
@@ -26,7 +25,7 @@ class Distribution:
         outputs: Integer, how many numbers a network computes per step.
     """
 
-    outputs: ClassVar[Any] = 2
+    outputs: int = 2
 
     def __init__(self, levels: Sequence[float]) -> None:
         self.levels = tuple(levels)
@@ -83,9 +82,9 @@ class Quantiles(Distribution):
     1.0
     """
 
-    @property
-    def outputs(self) -> int:  # type: ignore[override]
-        return len(self.levels)
+    def __init__(self, levels: Sequence[float]) -> None:
+        super().__init__(levels)
+        self.outputs = len(self.levels)
 
     def loss(self, target, outputs, location, scale):
         error = ops.expand_dims((target - location) / scale, -1) - outputs

@@ -7,6 +7,7 @@ import keras
 from keras import layers, ops
 
 from .attention import BahdanauAttention, attend_to
+from .bridges import state_bridges, states_by_layer
 from .dropout import Dropout
 from .family import sequence_layers
 from .memory import Memory
@@ -227,11 +228,7 @@ class SeriesDecoder(layers.Layer):
         self.recurrent_dropout = recurrent_dropout
         policy = self.dtype_policy
         self.layers = sequence_layers(cell, units, num_layers, recurrent_dropout=recurrent_dropout, dtype=policy)
-        sizes = [size for layer in self.layers for size in layer.state_size]
-        self.bridges = [
-            layers.Dense(size, activation="tanh", dtype=policy, name=f"bridge_{index}")
-            for index, size in enumerate(sizes)
-        ]
+        self.bridges = state_bridges(self.layers, policy)
         self.attend = BahdanauAttention(units, dtype=policy, name="attention") if attention else None
         self.readout = layers.Dense(units, activation="tanh", dtype=policy, name="readout")
         self.dropouts = [Dropout(dropout, dtype=policy) for _ in range(num_layers + 1)]
@@ -263,10 +260,9 @@ class SeriesDecoder(layers.Layer):
         memory = Memory(*memory)  # a functional model that was loaded from a file passes a list
         _, horizon, features = inputs.shape
         output = ops.reshape(inputs, (-1, horizon // self.segment, self.segment * features))
-        states = iter([bridge(memory.summary) for bridge in self.bridges])
-        for layer, dropout in zip(self.layers, self.dropouts[:-1], strict=True):
-            output = layer(output, initial_state=[next(states) for _ in layer.state_size], training=training)
-            output = dropout(output, training=training)
+        states = states_by_layer(self.layers, [bridge(memory.summary) for bridge in self.bridges])
+        for layer, initial_state, dropout in zip(self.layers, states, self.dropouts[:-1], strict=True):
+            output = dropout(layer(output, initial_state=initial_state, training=training), training=training)
         if self.attend is not None:
             context, _ = attend_to(self.attend, memory)(output)
             output = ops.concatenate([output, context], axis=-1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from ...layers.types import Tensor
-from ..shared.saved_model.rows import answer_usable, first_error
+from ..shared.saved_model.rows import answer_usable, number_error
 from ..shared.saved_model.texts import TEXTS, encode_checked
 from ..shared.saved_model.tokenizers import in_graph
 
@@ -45,9 +45,7 @@ def _of_series(classifier: "SeriesClassifier") -> tuple[dict[str, Any], list[Any
     def answer(numbers: Tensor) -> dict[str, Tensor]:
         # A batch without steps gets one, without a number.
         padded = tf.concat([numbers, tf.fill([tf.shape(numbers)[0], 1, classifier.channels], float("nan"))], axis=1)
-        is_known = tf.reduce_any(tf.math.is_finite(numbers), axis=[1, 2])
-        is_infinite = tf.reduce_any(tf.math.is_inf(numbers), axis=[1, 2])
-        error = first_error((is_infinite, "a number is infinite"), (~is_known, "the series has no number"))
+        error = number_error(numbers, "number")
         return answer_usable(lambda numbers: _best(classifier, numbers), error, error == "", padded)
 
     spec = tf.TensorSpec([None, None, classifier.channels], tf.float32, name="numbers")

@@ -1,6 +1,6 @@
 """Forecasts time series with a recurrent encoder and decoder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ..shared.config import OpenUnitInterval, PositiveInt
@@ -11,7 +11,8 @@ from ..shared.options import alternatives
 from .baselines import Baseline
 
 if TYPE_CHECKING:
-    from ...datasets.series import Panel
+    import numpy as np
+
     from .data import Origins, WindowReader
     from .figures import SeriesForecast
     from .metrics import ForecastMetrics
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 NAIVE: tuple[Baseline, ...] = ("naive", "seasonal_naive")  # what an evaluation always compares with
 METRICS = ("smape", "mase", "owa", "msis", "weighted_quantile_loss", "coverage_80", "coverage_95", "mae", "mse")
-BATCH = 256  # windows
 
 
 def evaluate(
@@ -65,7 +65,8 @@ def evaluate(
         )
     names = tuple(dict.fromkeys((*NAIVE, *baseline)))
     metrics = {name: ForecastMetrics(config.horizon, config.season, config.levels) for name in ("model", *names)}
-    _update(metrics, names, forecaster, forecaster.reader(panel), origins)
+    reader = forecaster.reader(panel)
+    _update(metrics, names, forecaster, reader, origins)
     if remark := metrics["model"].remark():
         note(remark)
     results = {name: own.result() for name, own in metrics.items()}
@@ -77,8 +78,9 @@ def evaluate(
     report(model, split, {**model_results, "baselines": baselines}, data, baselines=baselines)
     errors, examples = (figure_path(model, name, split, data) for name in ("errors", "forecasts"))
     draw_error_by_horizon({name: own.by_horizon() for name, own in metrics.items()}, errors)
-    latest = origins.select(np.flatnonzero(np.diff(origins.series, append=-1))[:MOST_SERIES])
-    draw_forecasts(_drawn(forecaster, panel, latest), config.levels, examples)
+    latest = origins[np.flatnonzero(np.diff(origins.series, append=-1))[:MOST_SERIES]]
+    drawn = _drawn(reader, latest, forecaster.quantiles(reader.inputs(latest)))
+    draw_forecasts(drawn, config.levels, examples)
     note(f"the errors by the step of the horizon are in {errors}, forecasts in {examples}")
 
 
@@ -90,11 +92,13 @@ def _update(
     origins: "Origins",
 ) -> None:
     """Adds the forecasts of the model and of the baselines at all origins to their metrics."""
+    from ..shared.training.batches import slices
     from .baselines import forecast_windows
+    from .data import BATCH
     from .metrics import reference
 
     panel, config = reader.panel, forecaster.config
-    batches = [origins.select(slice(first, first + BATCH)) for first in range(0, len(origins), BATCH)]
+    batches = slices(origins, BATCH)
     histories = [
         [panel.values_of(series)[:step] for series, step in zip(batch.series, batch.steps, strict=True)]
         for batch in batches
@@ -102,10 +106,11 @@ def _update(
     targets, references = [], []
     with progress_bar("forecasting", len(origins)) as advance:
         for batch, own in zip(batches, histories, strict=True):
-            targets.append(reader.targets(batch))
+            inputs, target = reader.read(batch)
+            targets.append(target)
             references.append(reference(own, config.horizon, config.season))
-            quantiles = forecaster.quantiles(reader.inputs(batch))
-            metrics["model"].update(references[-1], targets[-1], quantiles[:, forecaster.median], quantiles)
+            quantiles = forecaster.quantiles(inputs)
+            metrics["model"].update(references[-1], target, quantiles[:, forecaster.median], quantiles)
             advance(len(batch))
     for name in baselines:
         forecasts = forecast_windows(name, histories, config.horizon, config.season, config.levels, len(origins))
@@ -155,30 +160,30 @@ def predict(
     rows = wide_rows(forecasts, forecaster.config, level) if panel.is_wide else long_rows(forecasts, forecaster.config)
     write_forecasts(rows, output)
     if figure is not None:
-        draw_forecasts(_drawn(forecaster, panel, ends.select(slice(MOST_SERIES))), forecaster.config.levels, figure)
+        quantiles = [forecast.quantiles for forecast in forecasts[:MOST_SERIES]]
+        drawn = _drawn(forecaster.reader(panel), ends[:MOST_SERIES], quantiles)
+        draw_forecasts(drawn, forecaster.config.levels, figure)
         note(f"the forecasts are drawn in {figure}")
     if reliance is not None:
-        first = ends.select(slice(1))
-        (drawn,) = _drawn(forecaster, panel, first)
-        context = forecaster.config.context
-        past = slice(-context - len(drawn.forecast), -len(drawn.forecast))
-        derivatives = forecaster.reliance(panel, first)[0]
-        draw_reliance(drawn.name, drawn.times[past], drawn.history[-context:], derivatives, reliance)
-        note(f"what the forecast of {drawn.name} relies on is drawn in {reliance}")
+        context = slice(-forecaster.config.context, None)
+        history, times = panel.values_of(0)[context], panel.times_of(0)[context]
+        derivatives = forecaster.reliance(panel, ends[:1])[0, -len(history) :]
+        draw_reliance(panel.ids[0], times, history, derivatives, reliance)
+        note(f"what the forecast of {panel.ids[0]} relies on is drawn in {reliance}")
 
 
-def _drawn(forecaster: "Forecaster", panel: "Panel", origins: "Origins") -> list["SeriesForecast"]:
-    """Returns what `figures.draw_forecasts` draws of the forecasts at some origins."""
+def _drawn(reader: "WindowReader", origins: "Origins", quantiles: Iterable["np.ndarray"]) -> list["SeriesForecast"]:
+    """Returns what `figures.draw_forecasts` draws of forecasts, given their origins and quantiles."""
     from .figures import SeriesForecast
 
-    reader = forecaster.reader(panel)
-    quantiles, targets = forecaster.quantiles(reader.inputs(origins)), reader.targets(origins)
+    panel, config = reader.panel, reader.config
+    _, targets = reader.read(origins)
     return [
         SeriesForecast(
             panel.ids[series],
-            panel.times_of(series, forecaster.config.horizon)[: step + forecaster.config.horizon],
+            panel.times_of(series, config.horizon)[: step + config.horizon],
             panel.values_of(series)[:step],
-            own[forecaster.median],
+            own[config.levels.index(0.5)],
             own,
             target,
         )

@@ -37,11 +37,11 @@ class Config(RecurrentConfig, TrainingConfig):
         data: CSV file (or .gz) in the long form, with a row for each value and the columns of `id`, `time` and
             `target`, or in the wide form, with a row for each series; or a folder with train.csv and test.csv, which
             continues the series; or sales, which is generated.
-        target: Columns to forecast. Each one is a series of its own.
+        target: Columns to forecast. Each is forecast as a separate series.
         id: Column with the name of the series. Without such a column, the file is one series.
         time: Column with the timestamps, or with integers.
-        static: Columns that are constant for each series, such as the kind of a shop. By default a table has none, and
-            the generated data all of its own.
+        static: Columns that are constant for each series, such as the kind of a shop. By default there are none; for
+            generated data, all of its columns are used.
         past: Columns that are known up to the present, such as the weather.
         known: Columns that are known ahead, such as promotions. They must extend beyond the last value by `horizon`.
         frequency: Distance of the timestamps, an alias of pandas such as h, D, W-SUN or MS. The default is inferred.

@@ -15,6 +15,7 @@ from ..shared.training.devices import share
 from .config import Config
 
 MAX_VALIDATION_WINDOWS = 20_000
+BATCH = 256  # windows that are forecast at once
 WINDOWS_PER_STEP = 4  # how many windows of an epoch forecast the same step, on average
 STATISTICS_WINDOWS = 4_096  # from which the mean and the variance of the columns are computed
 
@@ -34,7 +35,7 @@ class Origins:
     def __len__(self) -> int:
         return len(self.series)
 
-    def select(self, indices: Any) -> "Origins":
+    def __getitem__(self, indices: Any) -> "Origins":
         return Origins(self.series[indices], self.steps[indices])
 
 
@@ -51,8 +52,32 @@ class WindowReader:
         self.panel = panel
         self.config = config
         self.means = means or {}
-        example = self.inputs(Origins(np.zeros(1, int), np.zeros(1, int)))
-        self.columns = {name: example[name].shape[-1] if name in example else 0 for name in ("past", "known")}
+
+    def read(self, origins: Origins) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Reads windows.
+
+        Returns:
+            The result of `inputs`, and the true values `(batch, horizon)`, NaN where they are missing or in the future.
+        """
+        context, horizon = self.config.context, self.config.horizon
+        first, steps = origins.steps - context, context + horizon
+        windows = self.panel.windows(origins.series, first, steps)
+        values = windows.values[:, :context]
+        observed = ~np.isnan(values)
+        inputs = {
+            "values": np.where(observed, values, 0).astype("float32"),
+            "observed": observed.astype("float32"),
+        }
+        static = np.repeat(self.panel.static[origins.series][:, np.newaxis], steps, axis=1)
+        known = [windows.known, static]
+        if self.config.calendar:
+            times = self.panel.times(origins.series, first, steps)
+            known.append(calendar_features(times, self.panel.frequency)[0])
+        columns = {"past": windows.past[:, :context], "known": np.concatenate(known, axis=-1)}
+        for name, column in columns.items():
+            if column.shape[-1]:
+                inputs[name] = np.where(np.isnan(column), self.means.get(name, 0), column).astype("float32")
+        return inputs, windows.values[:, context:]
 
     def inputs(self, origins: Origins) -> dict[str, np.ndarray]:
         """Returns the inputs of the model.
@@ -60,35 +85,21 @@ class WindowReader:
         Returns:
             Dictionary of `values` and `observed` `(batch, context)`, the values and whether they are observed; `past`
             `(batch, context, columns)`; and `known` `(batch, context + horizon, columns)`, the columns that are known
-            ahead, the calendar and the static columns. `past` and `known` are missing without columns.
+            ahead, the static columns and the calendar. `past` and `known` are missing without columns.
         """
-        context, horizon = self.config.context, self.config.horizon
-        first = origins.steps - context
-        windows = self.panel.windows(origins.series, first, context + horizon)
-        observed = ~np.isnan(windows.values[:, :context])
-        inputs = {
-            "values": np.where(observed, windows.values[:, :context], 0).astype("float32"),
-            "observed": observed.astype("float32"),
-        }
-        known = [windows.known, self._static(origins.series, context + horizon)]
-        if self.config.calendar:
-            times = self.panel.times(origins.series, first, context + horizon)
-            known.append(calendar_features(times, self.panel.frequency)[0])
-        columns = {"past": windows.past[:, :context], "known": np.concatenate(known, axis=-1)}
-        for name, values in columns.items():
-            if values.shape[-1]:
-                inputs[name] = np.where(np.isnan(values), self.means.get(name, 0), values).astype("float32")
-        return inputs
-
-    def _static(self, series: np.ndarray, steps: int) -> np.ndarray:
-        return np.repeat(self.panel.static[series][:, np.newaxis], steps, axis=1)
-
-    def targets(self, origins: Origins) -> np.ndarray:
-        """Returns the true values `(batch, horizon)`, NaN where they are missing or in the future."""
-        return self.panel.windows(origins.series, origins.steps, self.config.horizon).values
+        return self.read(origins)[0]
 
 
-def statistics(reader: WindowReader, split: "Split", series: np.ndarray) -> dict[str, np.ndarray]:
+def input_specs(reader: WindowReader) -> dict[str, keras.InputSpec]:
+    """Returns the specifications of the inputs of a model."""
+    window = reader.inputs(Origins(np.zeros(1, int), np.zeros(1, int)))
+    return {
+        name: keras.InputSpec(dtype="float32", shape=(None, *values.shape[1:]), name=name)
+        for name, values in window.items()
+    }
+
+
+def statistics(panel: Panel, config: Config, split: "Split", series: np.ndarray) -> dict[str, np.ndarray]:
     """Computes the mean and the variance of the columns `past` and `known` from windows of the training data.
 
     Returns:
@@ -96,12 +107,12 @@ def statistics(reader: WindowReader, split: "Split", series: np.ndarray) -> dict
     """
     generator = np.random.default_rng(0)
     drawn = generator.choice(series, min(len(series) * 8, STATISTICS_WINDOWS))
-    missing = {name: np.full(count, np.nan) for name, count in reader.columns.items()}
-    inputs = WindowReader(reader.panel, reader.config, missing).inputs(
+    missing = dict.fromkeys(("past", "known"), np.array(np.nan))
+    inputs = WindowReader(panel, config, missing).inputs(
         Origins(drawn, generator.integers(0, split.train[drawn], endpoint=True))
     )
     result = {}
-    for name in inputs.keys() & {"past", "known"}:
+    for name in inputs.keys() & missing.keys():
         columns = inputs[name].reshape(-1, inputs[name].shape[-1])
         mean, variance = np.nan_to_num(np.nanmean(columns, axis=0)), np.nan_to_num(np.nanvar(columns, axis=0))
         result[name] = np.stack([mean, np.where(variance > 0, variance, 1)])
@@ -225,10 +236,12 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
         Batches `(inputs, targets, weights)`; see `WindowReader.inputs`. Targets and weights are float32
         `(batch, horizon)`. The weight of an observed value is 1, that of others 0.
     """
-    own, held_out = share(), _validation_origins(split, series, config)
-    count = len(held_out)
+    own = share()
     if name == "train":
         count = config.windows_per_epoch or int(np.ceil(WINDOWS_PER_STEP * split.train[series] / config.horizon).sum())
+    else:
+        held_out = _validation_origins(split, series, config)
+        count = len(held_out)
 
     def draw(epoch: int) -> Origins:
         if name != "train":
@@ -244,36 +257,19 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
         origins = origins_of(epoch)
         for indices in slices(np.arange(count), config.batch_size):
             # XLA and several devices need batches of one size. What fills the last one has no weight.
-            batch = origins.select(np.resize(indices, config.batch_size))
-            targets = reader.targets(batch)
+            inputs, targets = reader.read(origins[np.resize(indices, config.batch_size)])
             weights = ~np.isnan(targets) & (np.arange(config.batch_size) < len(indices))[:, np.newaxis]
             targets = np.where(weights, targets, 0).astype("float32")
-            yield own.of_batch((reader.inputs(batch), targets, weights.astype("float32")))
+            yield own.of_batch((inputs, targets, weights.astype("float32")))
 
-    return EpochBatches(
-        read, _signature(reader, config), lambda epoch: -(-count // config.batch_size), contents=f"{count:,} windows"
-    )
+    steps = keras.InputSpec(dtype="float32", shape=(None, config.horizon))
+    signature = (input_specs(reader), steps, steps)
+    return EpochBatches(read, signature, lambda epoch: -(-count // config.batch_size), contents=f"{count:,} windows")
 
 
 def _validation_origins(split: Split, series: np.ndarray, config: Config) -> Origins:
     origins = rolling_origins(split.train, split.validation, series, config.horizon)
     if len(origins) > MAX_VALIDATION_WINDOWS:
         chosen = np.random.default_rng(0).choice(len(origins), MAX_VALIDATION_WINDOWS, replace=False)
-        origins = origins.select(np.sort(chosen))
+        origins = origins[np.sort(chosen)]
     return origins
-
-
-def _signature(reader: WindowReader, config: Config) -> Any:
-    steps = keras.InputSpec(dtype="float32", shape=(None, config.horizon))
-    return input_specs(reader.columns, config), steps, steps
-
-
-def input_specs(columns: dict[str, int], config: Config) -> dict[str, keras.InputSpec]:
-    """Returns the specifications of the inputs of a model, given the numbers of columns `past` and `known`."""
-    context, whole = config.context, config.context + config.horizon
-    shapes: dict[str, tuple] = {"values": (None, context), "observed": (None, context)}
-    if columns["past"]:
-        shapes["past"] = (None, context, columns["past"])
-    if columns["known"]:
-        shapes["known"] = (None, whole, columns["known"])
-    return {name: keras.InputSpec(dtype="float32", shape=shape, name=name) for name, shape in shapes.items()}

@@ -1,6 +1,6 @@
 """The forecaster: an encoder of the past, a decoder of the horizon, and the distribution of each step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from ...layers.loop import gradients
 from ...layers.types import Tensor
 from ..shared.models.compiled import compiled
 from ..shared.models.trained_model import TrainedModel
+from ..shared.training.batches import slices
 from ..shared.training.fit import fit
 from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import checksum
@@ -49,12 +50,12 @@ def split_outputs(predicted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return predicted[..., :-2], predicted[:, 0, -2:-1], predicted[:, 0, -1:]
 
 
-def build(config: Config, columns: dict[str, int], statistics: dict[str, np.ndarray]) -> keras.Model:
+def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapping[str, np.ndarray]) -> keras.Model:
     """Builds the Keras model of a configuration.
 
     Args:
         config: The `Config`.
-        columns: The numbers of columns `past` and `known`; see `data.WindowReader`.
+        specs: The specifications of the inputs; see `data.input_specs`.
         statistics: For `past` and `known` an array `(2, columns)`, the mean and the variance of each column.
 
     Returns:
@@ -62,10 +63,7 @@ def build(config: Config, columns: dict[str, int], statistics: dict[str, np.ndar
         `split_outputs`.
     """
     policy: dict[str, Any] = {"dtype": config.precision}
-    inputs = {
-        name: keras.Input(spec.shape[1:], dtype="float32", name=name)
-        for name, spec in data.input_specs(columns, config).items()
-    }
+    inputs = {name: keras.Input(spec.shape[1:], dtype=spec.dtype, name=name) for name, spec in specs.items()}
     values, observed = inputs["values"], inputs["observed"]
     location, scale = WindowScaling(config.scaling, config.season, name="scaling")(values, observed)
     scaled = (values - location) / scale * observed
@@ -88,7 +86,7 @@ def build(config: Config, columns: dict[str, int], statistics: dict[str, np.ndar
         name="encoder",
         **config.recurrent_arguments,
         **policy,
-    )(layers.Concatenate(**policy)(past) if len(past) > 1 else past[0])
+    )(ops.concatenate(past, axis=-1))
     outputs = SeriesDecoder(
         DISTRIBUTIONS[config.distribution](config.levels).outputs,
         config.decoder_units,
@@ -97,7 +95,7 @@ def build(config: Config, columns: dict[str, int], statistics: dict[str, np.ndar
         name="decoder",
         **config.recurrent_arguments,
         **policy,
-    )(layers.Concatenate(**policy)(future) if len(future) > 1 else future[0], memory)
+    )(ops.concatenate(future, axis=-1), memory)
     scales = ops.repeat(ops.expand_dims(ops.concatenate([location, scale], axis=-1), 1), config.horizon, axis=1)
     return keras.Model(inputs, ops.concatenate([ops.cast(outputs, "float32"), scales], axis=-1))
 
@@ -194,21 +192,18 @@ class Forecaster(TrainedModel):
 
     def reader(self, panel: Panel) -> data.WindowReader:
         """Returns what reads the model's inputs from a panel."""
-        names = {layer.name for layer in self.model.layers}
         means = {
-            name: np.ravel(self.model.get_layer(f"{name}_normalization").mean)
-            for name in ("past", "known")
-            if f"{name}_normalization" in names
+            layer.name.removesuffix("_normalization"): np.ravel(layer.mean)
+            for layer in self.model.layers
+            if isinstance(layer, layers.Normalization)
         }
         return data.WindowReader(panel, self.config, means)
 
-    def forecast(self, panel: Panel, batch_size: int = 256) -> list[Forecast]:
+    def forecast(self, panel: Panel) -> list[Forecast]:
         """Forecasts the steps after the last value of each series."""
         reader = self.reader(panel)
-        ends = data.ends_of(panel)
         forecasts = []
-        for first in range(0, len(panel), batch_size):
-            origins = ends.select(slice(first, first + batch_size))
+        for origins in slices(data.ends_of(panel), data.BATCH):
             times = panel.times(origins.series, origins.steps, self.config.horizon)
             for index, own, quantiles in zip(
                 origins.series, times, self.quantiles(reader.inputs(origins)), strict=True
@@ -246,11 +241,11 @@ def train(config: Config, folder: str | Path) -> Forecaster:
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
     panel, split = data.read(config)
     series = data.usable_series(split, config)
-    columns = data.WindowReader(panel, config)
-    model = build(config, columns.columns, data.statistics(columns, split, series))
+    statistics = data.statistics(panel, config, split, series)
+    reader = data.WindowReader(panel, config, {name: mean for name, (mean, _) in statistics.items()})
+    model = build(config, data.input_specs(reader), statistics)
     categories = [f"{column}\t{value}" for column, values in panel.categories.items() for value in values]
     forecaster = Forecaster(config, model, categories)
-    reader = forecaster.reader(panel)
     forecaster.save_assets(folder)
     fit(
         model,
@@ -259,6 +254,6 @@ def train(config: Config, folder: str | Path) -> Forecaster:
         data.batches(reader, split, series, config, "validation"),
         config,
         folder,
-        data=checksum([panel.ids, panel.values.tobytes(), panel.known.tobytes(), panel.past.tobytes()]),
+        data=checksum(panel),
     )
     return forecaster

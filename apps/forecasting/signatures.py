@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from ...layers.types import Tensor
-from ..shared.saved_model.rows import answer_usable, first_error
+from ..shared.saved_model.rows import answer_usable, number_error
 
 if TYPE_CHECKING:
     from .model import Forecaster
@@ -36,10 +36,7 @@ def signatures(forecaster: "Forecaster") -> tuple[dict[str, Any], list[Any]]:
         return {"forecast": quantiles[:, forecaster.median], "quantiles": quantiles}
 
     def answer(*inputs: Tensor) -> dict[str, Tensor]:
-        values = inputs[values_index]
-        is_known = tf.reduce_any(tf.math.is_finite(values), axis=1)
-        is_infinite = tf.reduce_any(tf.math.is_inf(values), axis=1)
-        error = first_error((is_infinite, "a value is infinite"), (~is_known, "the series has no value"))
+        error = number_error(inputs[values_index], "value")
         return answer_usable(best, error, error == "", *inputs)
 
     return {"serving_default": (answer, specs)}, []

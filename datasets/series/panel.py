@@ -1,5 +1,6 @@
 """Many time series in flat arrays."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -105,6 +106,14 @@ class Panel:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def checksum(self, start: int = 0) -> int:
+        """Returns a CRC-32 of the series and their columns, continued from `start`."""
+        start = zlib.crc32(repr([self.ids, self.frequency, self.step]).encode(), start)
+        columns = (self.static, self.past, self.known, self.known_offsets)
+        for array in (self.offsets, self.values, self.starts, *columns):
+            start = zlib.crc32(array.tobytes(), start)
+        return start
 
     @property
     def lengths(self) -> np.ndarray:

@@ -21,7 +21,7 @@ class Splits(NamedTuple):
 
     Attributes:
         panel: The whole series.
-        test_starts: Number of steps of each series before its test (N,). None if the data has no test of its own.
+        test_starts: Number of steps of each series before its test (N,). None if the data has no test file.
     """
 
     panel: Panel

@@ -57,12 +57,24 @@ def read_wide(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         end = len(row)
         while end > 1 and row[end - 1].strip() in MISSING:
             end -= 1
-        values = _to_numbers(row[1:end])
-        for index in np.flatnonzero(~np.isfinite(values)):
-            if np.isinf(values[index]) or row[1 + index].strip() not in MISSING:
-                column = header[1 + index] if 1 + index < len(header) else str(2 + index)
-                raise number_error(path, cells.line_num, column, row[1 + index])
+        values, wrong = parse_numbers(row[1:end])
+        if wrong is not None:
+            column = header[1 + wrong] if 1 + wrong < len(header) else str(2 + wrong)
+            raise number_error(path, cells.line_num, column, row[1 + wrong])
         yield row[0], values
+
+
+def parse_numbers(cells: Sequence[str]) -> tuple[np.ndarray, int | None]:
+    """Converts cells to float64, NaN where a number is missing.
+
+    Returns:
+        The numbers, and the index of the first cell that is neither a finite number nor missing; None if there is none.
+    """
+    values = _to_numbers(cells)
+    for index in np.flatnonzero(~np.isfinite(values)).tolist():
+        if np.isinf(values[index]) or cells[index].strip() not in MISSING:
+            return values, index
+    return values, None
 
 
 def _to_numbers(cells: Sequence[Any]) -> np.ndarray:

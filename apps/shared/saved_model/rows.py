@@ -30,6 +30,29 @@ def first_error(*checks: tuple[Tensor, Any]) -> Tensor:
     return error
 
 
+def number_error(numbers: Tensor, noun: str) -> Tensor:
+    """Says what is wrong with the rows of a batch of series: a number is infinite, or all are missing.
+
+    Args:
+        numbers: Float tensor `(batch, ...)`, NaN where a number is missing.
+        noun: What messages call a number.
+
+    Returns:
+        String tensor `(batch,)`, empty where nothing is wrong.
+
+    Example:
+
+    >>> from keras_recurrent.apps.shared.saved_model.rows import number_error
+    >>> nan, inf = float("nan"), float("inf")
+    >>> number_error(tf.constant([[1, nan], [inf, 1], [nan, nan]]), "value").numpy().tolist()
+    [b'', b'a value is infinite', b'the series has no value']
+    """
+    axes = [*range(1, len(numbers.shape))]
+    is_known = tf.reduce_any(tf.math.is_finite(numbers), axis=axes)
+    is_infinite = tf.reduce_any(tf.math.is_inf(numbers), axis=axes)
+    return first_error((is_infinite, f"a {noun} is infinite"), (~is_known, f"the series has no {noun}"))
+
+
 def answer_usable(
     function: Callable[..., dict[str, Tensor]], error: Tensor, is_usable: Tensor, *inputs: Tensor
 ) -> dict[str, Tensor]:

@@ -183,7 +183,7 @@ def test_rolling_origins():
 def test_reliance_is_the_derivative(saved):
     forecaster = load(saved)
     panel, _ = forecaster.read()
-    ends = data.ends_of(panel).select(slice(2))
+    ends = data.ends_of(panel)[:2]
     derivative = forecaster.reliance(panel, ends)
     inputs, change = forecaster.reader(panel).inputs(ends), 1e-2
     for step in (3, 11):
@@ -203,6 +203,25 @@ def test_distributions_train(distribution, config, tmp_path):
     panel, _ = forecaster.read()
     for forecast in forecaster.forecast(panel):
         assert np.isfinite(forecast.quantiles).all() and np.all(np.diff(forecast.quantiles, axis=0) >= 0)
+
+
+def test_an_interrupted_training_is_resumed_on_the_command_line(tmp_path, table, monkeypatch):
+    options = ["--data", table, "--horizon", 4, "--context", 8, "--segment", 4, "--encoder-units", 4, "--epochs", 2]
+    assert command("train", "--output", tmp_path / "whole", *options) == 0
+    epochs = []
+
+    def stop(epoch):
+        epochs.append(epoch)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        fit = model.fit
+        patch.setattr(model, "fit", lambda *arguments, **named: fit(*arguments, begin_epoch=stop, **named))
+        assert command("train", "--output", tmp_path / "model", *options) == 130
+    assert command("train", "--output", tmp_path / "model", *options, "--resume") == 0
+    for whole, resumed in zip(*(load(tmp_path / name).model.get_weights() for name in ("whole", "model")), strict=True):
+        np.testing.assert_array_equal(whole, resumed)
 
 
 def test_a_model_of_another_app(saved, tmp_path):
@@ -281,6 +300,12 @@ def test_known_columns_that_end_too_early(saved, tmp_path, capsys):
         "the columns known ahead of the series 's0' end 2 steps after its last value; a forecast needs 4"
         in capsys.readouterr().err
     )
+
+
+def test_reliance_of_a_series_that_is_shorter_than_the_context(saved, tmp_path):
+    path, picture = write(tmp_path / "short.csv", rows(1, days=3)), tmp_path / "reliance.png"
+    assert command("predict", saved, "--data", path, "--output", tmp_path / "out.csv", "--reliance", picture) == 0
+    assert picture.exists()
 
 
 def test_constant_and_short_series(saved, tmp_path, capsys):
