@@ -239,7 +239,7 @@ def thumbnail(pixels: np.ndarray, side: int = 600) -> np.ndarray:
 
 
 def draw_overlays(panels: Sequence[Axes], pixels: np.ndarray, maps: Sequence[np.ndarray]) -> None:
-    """Draws an image, and the attention beside it in red over a pale grey version of the image.
+    """Draws an image and, beside it, its attention maps in red over a pale grey version of the image.
 
     Args:
         panels: The axes to draw into, one for the image, and one for each map.
