@@ -42,6 +42,7 @@ def number_error(numbers: Tensor, noun: str) -> Tensor:
 
     Example:
 
+    >>> import tensorflow as tf
     >>> from keras_recurrent.apps.shared.saved_model.rows import number_error
     >>> nan, inf = float("nan"), float("inf")
     >>> number_error(tf.constant([[1, nan], [inf, 1], [nan, nan]]), "value").numpy().tolist()
