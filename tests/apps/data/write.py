@@ -1,10 +1,11 @@
-"""Writes a tiny model of every app, and what it predicts: see README.md."""
+"""Writes a tiny model of every app, or of those given, and what it predicts: see README.md."""
 
 import io
 import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ OPTIONS = {
     "generation": {**TEXT, "units": 8, "max_length": 8},
     "long_memory": {**SMALL, "task": "parity", "lag": 4, "units": 4, "cell": "lstm", "steps_per_epoch": 2},
 }
+COLUMNS = {"forecasting": {"known": ("promotion",), "static": ("kind",)}}  # of the models here
 
 
 def image():
@@ -35,6 +37,16 @@ def image():
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), "uint8")).save(file, "png")
     return file.getvalue()
+
+
+def series():
+    """A table of two series in long form, with a column known ahead and a static one."""
+    rows = ["unique_id,ds,y,promotion,kind"]
+    for name, kind in (("a", "small"), ("bb", "large")):
+        for day in range(23):
+            value = day % 7 + len(name) if day < 21 else ""
+            rows.append(f"{name},2024-01-{day + 1:02},{value},{day % 3},{kind}")
+    return "\n".join(rows) + "\n"
 
 
 def predictions(app, model):
@@ -48,7 +60,11 @@ def predictions(app, model):
     elif app == "classification":
         results = model.explain(["EIN Hund", "eine Katze", ""])
     elif app == "forecasting":
-        results = [forecast.quantiles.tolist() for forecast in model.forecast(model.read()[0])]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "series.csv"
+            path.write_text(series(), encoding="utf-8")
+            forecasts = model.forecast(model.read(path)[0])
+        results = [[forecast.id, str(forecast.times[0]), forecast.quantiles.tolist()] for forecast in forecasts]
     elif app == "generation":
         results = [prediction._asdict() for prediction in model.follow("aba")]
     else:
@@ -80,15 +96,13 @@ def write_data(folder):
         if not (folder / app / "images").exists():
             (folder / app / "images").symlink_to(folder / "images")
     (folder / "forecasting").mkdir()
-    rows = [f"{name},{day + 1},{day % 7 + len(name)}" for name in ("a", "bb") for day in range(21)]
-    (folder / "forecasting" / "train.csv").write_text("\n".join(["unique_id,ds,y", *rows]) + "\n", encoding="utf-8")
+    (folder / "forecasting" / "train.csv").write_text(series(), encoding="utf-8")
     keras.utils.set_random_seed(0)
     keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 4, strides=4)]).save("backbone.keras")
 
 
-def main(output):
+def main(output, *apps):
     import importlib
-    import tempfile
 
     import tensorflow as tf
 
@@ -96,11 +110,12 @@ def main(output):
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         write_data(Path(folder) / "data")
-        results = {}
-        for app, options in OPTIONS.items():
+        file = output / "predictions.json"
+        results = json.loads(file.read_text(encoding="utf-8")) if apps else {}
+        for app in apps or OPTIONS:
             package = f"keras_recurrent.apps.{app}"
-            if app != "long_memory":
-                options = {**options, "data": f"data/{app}"}
+            data = {} if app == "long_memory" else {"data": f"data/{app}"}
+            options = {**OPTIONS[app], **COLUMNS.get(app, {}), **data}
             config = importlib.import_module(f"{package}.config").Config(**options)
             shutil.rmtree(output / app, ignore_errors=True)
             (output / app).mkdir(parents=True)
@@ -111,8 +126,8 @@ def main(output):
             for name in ("figures", "training"):
                 shutil.rmtree(output / app / name, ignore_errors=True)
         text = json.dumps(results, ensure_ascii=False, indent=1)
-        (output / "predictions.json").write_text(text + "\n", encoding="utf-8")
+        file.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
