@@ -6,7 +6,7 @@ import os
 import signal
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -19,7 +19,7 @@ from ...extras import import_extra
 from ..shared.console import note, progress_bar
 from ..shared.errors import TrainingError
 
-Baseline: TypeAlias = Literal["naive", "seasonal_naive", "naive2", "auto_ets", "auto_theta", "auto_arima"]
+Baseline: TypeAlias = Literal["naive", "seasonal_naive", "naive2", "linear", "auto_ets", "auto_theta", "auto_arima"]
 
 CRITICAL = 1.645  # of the normal distribution: the seasonality test has a significance of 90 %
 
@@ -119,7 +119,9 @@ def naive2(history: np.ndarray, horizon: int, season: int) -> NormalForecast:
     return NormalForecast(adjusted.mean * future, adjusted.deviation * future)
 
 
-NAIVE = {"naive": naive, "seasonal_naive": seasonal_naive, "naive2": naive2}
+Method: TypeAlias = Callable[[np.ndarray, int, int], NormalForecast]  # of a history, a horizon and a season
+
+NAIVE: dict[str, Method] = {"naive": naive, "seasonal_naive": seasonal_naive, "naive2": naive2}
 STATISTICAL = {"auto_ets": "AutoETS", "auto_theta": "AutoTheta", "auto_arima": "AutoARIMA"}  # statsforecast's classes
 
 
@@ -131,6 +133,7 @@ def forecast_windows(
     levels: Sequence[float],
     total: int | None = None,
     processes: int | None = None,
+    methods: Mapping[str, Method] = NAIVE,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Forecasts windows with a baseline, with a progress bar.
 
@@ -149,6 +152,7 @@ def forecast_windows(
         levels: Levels of the quantiles, between 0 and 1.
         total: The number of windows, or None if it is unknown.
         processes: Number of parallel processes for the models of statsforecast, by default that of the cores.
+        methods: The functions of the baselines that are not models of statsforecast.
 
     Returns:
         An iterator over the point forecasts `(batch, horizon)` and the quantiles `(batch, levels, horizon)` of each
@@ -168,7 +172,7 @@ def forecast_windows(
     if name in STATISTICAL:
         import_extra("statsforecast.models", "baseline")
     processes = processes or os.cpu_count() or 1
-    forecast = partial(_forecast, name, horizon=horizon, season=season, levels=levels)
+    forecast = partial(_forecast, name, methods.get(name), horizon=horizon, season=season, levels=levels)
     return _forecast_batches(name, forecast, batches, total, processes if name in STATISTICAL else 1)
 
 
@@ -224,13 +228,13 @@ def _ahead(items: Iterator) -> Iterator:
 
 
 def _forecast(
-    name: Baseline, history: np.ndarray, horizon: int, season: int, levels: Sequence[float]
+    name: Baseline, method: Method | None, history: np.ndarray, horizon: int, season: int, levels: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Returns the point forecast, the quantiles, and whether they are of `seasonal_naive` instead."""
     history = np.asarray(history, "float64")
     is_empty = np.isnan(history).all()
-    if name in NAIVE:
-        forecast = NAIVE[name](history, horizon, season)
+    if method is not None:
+        forecast = method(history, horizon, season)
         if is_empty or not np.isnan(forecast.mean).any():
             return forecast.mean, forecast.quantiles(levels), False
     elif not is_empty:

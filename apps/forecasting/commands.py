@@ -13,13 +13,25 @@ from .baselines import Baseline
 if TYPE_CHECKING:
     import numpy as np
 
-    from .data import Origins, WindowReader
+    from .data import Origins, Split, WindowReader
     from .figures import SeriesForecast
     from .metrics import ForecastMetrics
     from .model import Forecaster
 
 NAIVE: tuple[Baseline, ...] = ("naive", "seasonal_naive")  # what an evaluation always compares with
-METRICS = ("smape", "mase", "owa", "msis", "weighted_quantile_loss", "coverage_80", "coverage_95", "mae", "mse")
+METRICS = (
+    "smape",
+    "mase",
+    "owa",
+    "msis",
+    "weighted_quantile_loss",
+    "coverage_80",
+    "coverage_95",
+    "mae",
+    "mse",
+    "standardized_mae",
+    "standardized_mse",
+)
 
 
 def evaluate(
@@ -42,8 +54,9 @@ def evaluate(
         data: CSV file or folder. The default is the data that the model was trained on.
         split: Part of each series to forecast, test or validation.
         windows: Number of origins per series, evenly spaced, of which the last forecasts the last steps.
-        baseline: Further baselines, separated by commas: naive2, and auto_ets, auto_theta and auto_arima of
-            statsforecast, which require the extra `baseline` and take seconds per window.
+        baseline: Further baselines, separated by commas: naive2; linear, a linear map from the context that is fitted
+            to the training data; and auto_ets, auto_theta and auto_arima of statsforecast, which take seconds per
+            window. All but naive2 require the extra `baseline`.
     """
     import numpy as np
 
@@ -66,7 +79,7 @@ def evaluate(
     names = tuple(dict.fromkeys((*NAIVE, *baseline)))
     metrics = {name: ForecastMetrics(config.horizon, config.season, config.levels) for name in ("model", *names)}
     reader = forecaster.reader(panel)
-    _update(metrics, names, forecaster, reader, origins)
+    _update(metrics, names, forecaster, reader, parts, origins)
     if remark := metrics["model"].remark():
         note(remark)
     results = {name: own.result() for name, own in metrics.items()}
@@ -89,12 +102,14 @@ def _update(
     baselines: Sequence[Baseline],
     forecaster: "Forecaster",
     reader: "WindowReader",
+    split: "Split",
     origins: "Origins",
 ) -> None:
     """Adds the forecasts of the model and of the baselines at all origins to their metrics."""
     from ..shared.training.batches import slices
-    from .baselines import forecast_windows
+    from .baselines import NAIVE, forecast_windows
     from .data import BATCH
+    from .linear import fit_linear
     from .metrics import reference
 
     panel, config = reader.panel, forecaster.config
@@ -108,12 +123,15 @@ def _update(
         for batch, own in zip(batches, histories, strict=True):
             inputs, target = reader.read(batch)
             targets.append(target)
-            references.append(reference(own, config.horizon, config.season))
+            references.append(reference(own, config.horizon, config.season, split.train[batch.series]))
             quantiles = forecaster.quantiles(inputs)
             metrics["model"].update(references[-1], target, quantiles[:, forecaster.median], quantiles)
             advance(len(batch))
+    methods = NAIVE if "linear" not in baselines else {**NAIVE, "linear": fit_linear(reader, split)}
     for name in baselines:
-        forecasts = forecast_windows(name, histories, config.horizon, config.season, config.levels, len(origins))
+        forecasts = forecast_windows(
+            name, histories, config.horizon, config.season, config.levels, len(origins), methods=methods
+        )
         for target, known, (forecast, quantiles) in zip(targets, references, forecasts, strict=True):
             metrics[name].update(known, target, forecast, quantiles)
 

@@ -10,7 +10,7 @@ from .baselines import naive2
 COVERAGES = (0.8, 0.95)  # of central intervals
 ALPHA = 0.05  # of the interval whose score is computed: 1 - 0.95
 POINT_ERRORS = (
-    *("smape", "mase", "mae", "mse"),
+    *("smape", "mase", "mae", "mse", "standardized_mae", "standardized_mse"),
     *("smape where naive2", "smape of naive2", "mase where naive2", "mase of naive2"),
 )
 
@@ -23,25 +23,39 @@ class Reference(NamedTuple):
             observed values are one season apart.
         naive2: Array `(batch, horizon)`, the forecasts of `baselines.naive2`. NaN where it is not defined.
         is_empty: Boolean array `(batch,)`, whether a history has no observed value.
+        deviations: Array `(batch,)`, the standard deviations that the standardized errors are in units of. NaN where
+            they are not defined.
     """
 
     scales: np.ndarray
     naive2: np.ndarray
     is_empty: np.ndarray
+    deviations: np.ndarray
 
 
-def reference(histories: Sequence[np.ndarray], horizon: int, season: int) -> Reference:
-    """Computes the scale and the Naive 2 forecast of each history.
+def reference(
+    histories: Sequence[np.ndarray], horizon: int, season: int, train: Sequence[int] | None = None
+) -> Reference:
+    """Computes the scale, the Naive 2 forecast and the standard deviation of each history.
 
     Args:
         histories: Arrays `(steps,)`, all values before the forecast. NaN where a value is missing.
         horizon: Number of steps to forecast.
         season: Number of steps of the season, 1 for none.
+        train: The number of first steps of each history whose standard deviation is computed. The default is all.
     """
     histories = [np.asarray(history, "float64") for history in histories]
     scales = np.array([_scale(history, season) for history in histories])
     forecasts = np.array([naive2(history, horizon, season).mean for history in histories])
-    return Reference(scales, forecasts, np.array([np.isnan(history).all() for history in histories]))
+    ends = [len(history) for history in histories] if train is None else train
+    deviations = [_deviation(history[:end]) for history, end in zip(histories, ends, strict=True)]
+    is_empty = np.array([np.isnan(history).all() for history in histories])
+    return Reference(scales, forecasts, is_empty, np.array(deviations))
+
+
+def _deviation(history: np.ndarray) -> float:
+    observed = history[~np.isnan(history)]
+    return float(observed.std()) if len(observed) else np.nan
 
 
 def _scale(history: np.ndarray, season: int) -> float:
@@ -114,7 +128,7 @@ class ForecastMetrics:
         """
         if not isinstance(histories, Reference):
             histories = reference(histories, self.horizon, self.season)
-        scales, naive2_forecast, is_empty = histories
+        scales, naive2_forecast, is_empty, deviations = histories
         actual, forecast = np.asarray(actual, "float64"), np.asarray(forecast, "float64")
         shape = len(scales), self.horizon
         _check_shape("actual", actual, shape)
@@ -131,6 +145,10 @@ class ForecastMetrics:
         self._add("smape", percentage, observed)
         self._add("mae", np.abs(error), observed)
         self._add("mse", np.square(error), observed)
+        has_deviation = observed & (deviations > 0)[:, None]
+        standardized = error / np.where(deviations > 0, deviations, 1)[:, None]
+        self._add("standardized_mae", np.abs(standardized), has_deviation)
+        self._add("standardized_mse", np.square(standardized), has_deviation)
         has_scale = observed & (scales > 0)[:, None]
         scale = np.where(scales > 0, scales, 1)[:, None]
         self._add("mase", np.abs(error) / scale, has_scale)
@@ -192,6 +210,8 @@ class ForecastMetrics:
               absolute target: `mean_wQuantileLoss` of GluonTS,
             - `coverage_80` and `coverage_95`, the shares of targets within the central intervals,
             - `mae` and `mse`, in the unit of the target and its square,
+            - `standardized_mae` and `standardized_mse`, those of the series divided by the standard deviation of its
+              training part, without series for which this is 0,
             - the number of `windows`, and `empty_histories`, `short_histories`, `constant_histories` and
               `undefined_naive2`; see the attributes.
 
@@ -231,7 +251,7 @@ def _metrics(sums: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         metrics = {"smape": means["smape"], "mase": means["mase"], "owa": (smape + mase) / 2}
         if "quantile loss" in means:
             metrics["weighted_quantile_loss"] = means["quantile loss"] / means["absolute target"]
-        names = ("msis", "coverage_80", "coverage_95", "mae", "mse")
+        names = ("msis", "coverage_80", "coverage_95", "mae", "mse", "standardized_mae", "standardized_mse")
         metrics.update({name: means[name] for name in names if name in means})
     return metrics
 

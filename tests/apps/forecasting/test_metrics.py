@@ -32,6 +32,8 @@ def test_metrics_of_one_window():
         "coverage_95": 0.5,
         "mae": 2.5,
         "mse": 8.5,
+        "standardized_mae": pytest.approx(2.5 / np.std([1, 3, 2, 5])),
+        "standardized_mse": pytest.approx(8.5 / np.var([1, 3, 2, 5])),
         "windows": 1,
         "empty_histories": 0,
         "short_histories": 0,
@@ -52,10 +54,11 @@ def test_metrics_of_one_window():
 
 def test_scale_is_the_error_of_the_seasonal_naive_forecast():
     history = np.array([NAN, 10, 1, NAN, 4, 16, 2])  # 3 steps per season: 4 is compared with 1, 16 with a missing value
-    scales, naive2_forecast, is_empty = reference([history], 2, 3)
+    scales, naive2_forecast, is_empty, deviations = reference([history], 2, 3, train=[6])
     np.testing.assert_allclose(scales, [np.mean([abs(4 - 10), abs(16 - 1)])])
     np.testing.assert_allclose(naive2_forecast, [[2, 2]])  # too short to test for seasonality
     assert not is_empty.any()
+    np.testing.assert_allclose(deviations, [np.std([10, 1, 4, 16])])
 
 
 def random_windows(count, horizon, seed=0):
