@@ -45,7 +45,7 @@ test-faults: .venv/test
 test-deploy: .venv/test
 	.venv/bin/$(PYTEST) -m deploy
 
-# Trainings on four emulated devices and in two processes, on JAX; and of vqa, begun on one backend, on the other.
+# Trainings on four emulated devices and in two processes, on JAX; and trainings begun on one backend, on the other.
 test-devices: .venv/test .venv-backends/installed
 	KERAS_BACKEND=jax .venv-backends/bin/$(PYTEST) -m devices tests/backends
 	.venv/bin/$(PYTEST) -m devices tests/backends

@@ -237,6 +237,7 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
         `(batch, horizon)`. The weight of an observed value is 1, that of others 0.
     """
     own = share()
+    size = own.rounded(config.batch_size)
     if name == "train":
         count = config.windows_per_epoch or int(np.ceil(WINDOWS_PER_STEP * split.train[series] / config.horizon).sum())
     else:
@@ -256,9 +257,9 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
     def read(epoch: int) -> Iterator[Any]:
         origins = origins_of(epoch)
         for indices in slices(np.arange(count), config.batch_size):
-            # XLA and several devices need batches of one size. What fills the last one has no weight.
-            inputs, targets = reader.read(origins[np.resize(indices, config.batch_size)])
-            weights = ~np.isnan(targets) & (np.arange(config.batch_size) < len(indices))[:, np.newaxis]
+            # XLA and several devices need batches of one size. What fills a batch has no weight.
+            inputs, targets = reader.read(origins[np.resize(indices, size)])
+            weights = ~np.isnan(targets) & (np.arange(size) < len(indices))[:, np.newaxis]
             targets = np.where(weights, targets, 0).astype("float32")
             yield own.of_batch((inputs, targets, weights.astype("float32")))
 

@@ -1,6 +1,7 @@
 """Runs commands. As a program, it runs those that it reads, and so those of another environment."""
 
 import contextlib
+import csv
 import io
 import json
 import sys
@@ -41,6 +42,14 @@ def run(*arguments, last=None):
             return None
     assert status == 0 and last is None, f"exit status {status}"
     return output.getvalue()
+
+
+def parse(app, output):
+    """Returns what `predict --json`, or `predict` of a forecaster, has printed."""
+    if app != "forecasting":
+        return [json.loads(line) for line in output.splitlines()]
+    _, *rows = csv.reader(io.StringIO(output))
+    return [[name, time, *map(float, quantiles)] for name, time, *quantiles in rows]
 
 
 class _Losses(ReadableVariables):

@@ -5,7 +5,7 @@ import random
 import numpy as np
 from PIL import Image
 
-SMALL = ["--epochs", "1", "--embedding-dim", "8", "--seed", "3", "--learning-rate", "0.0005"]
+TRAINING = ["--epochs", "1", "--seed", "3", "--learning-rate", "0.0005"]
 SIZES = {
     "translation": ["--encoder-units", "8", "--decoder-units", "8", "--batch-size", "6"],
     "captioning": ["--image-units", "8", "--decoder-units", "8", "--batch-size", "4", "--image-size", "16"],
@@ -20,9 +20,13 @@ COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 def write_data(app, folder):
     """Writes a data set for an application, and returns the arguments of a training on it, without `--output`."""
     if app == "long_memory":
-        sizes = ["--lag", "10", "--units", "8", "--batch-size", "6", "--steps-per-epoch", "10"]
-        return [app, "train", *sizes, "--epochs", "1", "--seed", "3", "--learning-rate", "0.0005"]
+        return [app, "train", "--lag", "10", "--units", "8", "--batch-size", "6", "--steps-per-epoch", "10", *TRAINING]
     folder.mkdir()
+    if app == "forecasting":
+        (folder / "train.csv").write_text("\n".join(["unique_id,ds,y,promotion", *sales_rows()]) + "\n")
+        sizes = ["--horizon", "4", "--context", "8", "--segment", "2", "--encoder-units", "8", "--decoder-units", "8"]
+        sizes += ["--batch-size", "6", "--windows-per-epoch", "58"]
+        return [app, "train", "--data", str(folder), "--known", "promotion", *sizes, *TRAINING]
     generator = random.Random(0)
     words = ["a", "dog", "cat", "sleeps", "runs", "here", "there"]
     texts = [" ".join(generator.choices(words, k=generator.randint(2, 9))) for _ in range(70)]
@@ -40,7 +44,19 @@ def write_data(app, folder):
         rows = caption_rows if app == "captioning" else question_rows
         write_splits(folder, "tsv", rows(pictures(folder)))
         options = ["--backbone", "small", *options]
-    return [app, "train", "--data", str(folder), *options, *SMALL]
+    return [app, "train", "--data", str(folder), *options, "--embedding-dim", "8", *TRAINING]
+
+
+def sales_rows():
+    """The rows of five series of different lengths with a missing value, and a column known ahead."""
+    generator = np.random.default_rng(0)
+    for series in range(5):
+        days = 40 + 5 * series
+        for day in range(days + 4):
+            promotion = int(generator.random() < 0.2)
+            value = (series + 1) * (3 + day % 7 + promotion + generator.normal(0, 0.5))
+            date = np.datetime64("2024-01-01") + day
+            yield f"s{series},{date},{'' if day == 11 or day >= days else f'{value:.3f}'},{promotion}"
 
 
 def write_splits(folder, kind, lines):

@@ -31,7 +31,7 @@ for name, devices in (("one", "1"), ("all", "all")):
 MAIN = "import sys; from keras_recurrent.apps import cli; sys.exit(cli.main(sys.argv[1:]))"
 
 
-@pytest.fixture(params=["translation", "generation", "captioning", "vqa"])
+@pytest.fixture(params=["translation", "generation", "captioning", "vqa", "forecasting"])
 def command(request, tmp_path):
     """The arguments of a training. But for images, whose backbone normalizes a batch, batches do not divide by four.
 

@@ -20,7 +20,11 @@ from .data import write_data
 tf = pytest.importorskip("tensorflow")
 
 PYTHON = Path(__file__).parents[2] / ".venv-backends" / "bin" / "python"
-CHANGES = {"translation": {"dropout": 0}, "vqa": {"dropout": 0, "fusion": "stacked_attention", "hops": 1}}
+CHANGES = {
+    "translation": {"dropout": 0},
+    "vqa": {"dropout": 0, "fusion": "stacked_attention", "hops": 1},
+    "forecasting": {"dropout": 0, "windows_per_epoch": 64, "known": "promotion"},
+}
 FIRST_LOSSES = [
     ("translation", ["--dropout", "0", "--tokenizer", "words"]),
     ("translation", ["--dropout", "0", "--tokenizer", "words", "--max-length", "8", "--jit", "true"]),
@@ -31,10 +35,13 @@ FIRST_LOSSES = [
     ("vqa", ["--fusion", "film", "--backbone-epoch", "0", "--learning-rate", "0.0001"]),
     ("generation", []),
     ("long_memory", []),
+    ("forecasting", ["--dropout", "0", "--epochs", "2"]),
+    ("forecasting", ["--dropout", "0", "--epochs", "2", "--distribution", "student_t"]),
 ]
 PREDICTED = {
-    "translation": ["ein Hund schläft.", "eine Katze"],
-    "vqa": ["data/images/red.png", "Which colour is it?"],
+    "translation": ["ein Hund schläft.", "eine Katze", "--json"],
+    "vqa": ["data/images/red.png", "Which colour is it?", "--json"],
+    "forecasting": [],
 }
 
 
@@ -87,10 +94,10 @@ def check_equal(app, folder, first, second):
     """Checks that two backends measure and predict the same with a model."""
     results = []
     for run in (first.run, second.run):
-        measured = json.loads(run(app, "evaluate", folder, "--split=val").splitlines()[-1])
-        lines = run(app, "predict", folder, *PREDICTED[app], "--json").splitlines()
+        measured = json.loads(run(app, "evaluate", folder, "--split=validation").splitlines()[-1])
+        predicted = commands.parse(app, run(app, "predict", folder, *PREDICTED[app]))
         speed = [name for name in measured if name.endswith("per_second")]
-        results.append([{name: measured[name] for name in measured if name not in speed}, *map(json.loads, lines)])
+        results.append([{name: measured[name] for name in measured if name not in speed}, *predicted])
     leaves = [keras.tree.flatten(result) for result in results]
     for value, other in zip(*leaves, strict=True):
         assert value == other or value == pytest.approx(other, abs=2e-4)
@@ -119,7 +126,7 @@ def test_the_first_losses_are_equal(app, options, tmp_path, on_jax, on_tensorflo
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("app", ["translation", "vqa"])
+@pytest.mark.parametrize("app", CHANGES)
 def test_trainings_and_models_move_between_backends(app, work, on_jax, on_tensorflow):
     begun, resumed, other = (f"{app}/{name}" for name in ("begun", "resumed", "other"))
     train = training(app, 4)

@@ -25,7 +25,7 @@ from keras_recurrent.layers.fusion import FUSIONS
 
 from ..apps.data.write import OPTIONS
 from ..apps.test_load import EXPECTED, FOLDER, check_predictions
-from .commands import run
+from .commands import parse, run
 
 NEEDS_TENSORFLOW = (".signatures", ".saved_model", ".runtimes", "_dataset_builder", ".export")
 TRAININGS = {
@@ -34,16 +34,18 @@ TRAININGS = {
     "vqa": {"fusion": "stacked_attention", "backbone_epoch": 2, "ema": 0.5},
     "classification": {"precision": "mixed_float16", "tensorboard": True},
     "generation": {"mode": "text", "batch_size": 2, "window": 3},
+    "forecasting": {"known": "promotion", "static": "kind", "attention": True},
     "long_memory": {},
 }
 TRAININGS["translation"] |= {"vocabulary_size": 40, "max_length": 30}
-EVALUATED = {"generation": ["--split=val", "--adapt=0.1"], "long_memory": []}
+EVALUATED = {"generation": ["--split=val", "--adapt=0.1"], "long_memory": [], "forecasting": ["--windows=2"]}
 PREDICTED = {
     "translation": ["predict", "ein Hund schläft.", "--json"],
     "captioning": ["predict", "data/images/red.png", "--json"],
     "vqa": ["predict", "data/images/red.png", "Is it red?", "--json"],
     "classification": ["predict", "ein Hund", "--json"],
     "generation": ["generate", "--prompt=a", "--samples=2", "--json"],
+    "forecasting": ["predict"],
     "long_memory": ["predict", "7 1 0 3", "--json"],
 }
 
@@ -76,8 +78,8 @@ def test_train_evaluate_and_predict(app, work):
     result = json.loads(run(app, "evaluate", once, *EVALUATED.get(app, ["--split=val"])).splitlines()[-1])
     assert np.isfinite([value for value in result.values() if isinstance(value, float)]).all()
     verb, *arguments = PREDICTED[app]
-    lines = run(app, verb, once, *arguments).splitlines()
-    assert len(lines) == (2 if app == "generation" else 1) and all(map(json.loads, lines))
+    results = parse(app, run(app, verb, once, *arguments))
+    assert len(results) == {"generation": 2, "forecasting": 4}.get(app, 1) and all(results)
     run(app, "train", *options(app), "--output", twice, last=1)
     run(app, "train", *options(app), "--output", twice, "--resume")
     for weight, again in zip(*(load(work / name).model.get_weights() for name in (once, twice)), strict=True):
