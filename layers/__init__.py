@@ -27,7 +27,8 @@ from .memory import Memory
 from .pooling import AttentionPooling
 from .recurrent import Recurrent
 from .search import AlignedHypotheses, Hypotheses, beam_search, greedy_search, sample
-from .series import SeasonalLags, SeriesDecoder, WindowScaling
+from .series import SeasonalLags, WindowScaling
+from .series_decoder import AutoregressiveRNN, SeriesDecoder
 from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedCells
 from .variants import (
@@ -45,6 +46,7 @@ __all__ = [
     "AddFusion",
     "AlignedHypotheses",
     "AttentionPooling",
+    "AutoregressiveRNN",
     "BahdanauAttention",
     "Bidirectional",
     "Chrono",

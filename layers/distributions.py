@@ -1,7 +1,7 @@
 """Distributions of a forecast: from the outputs of a network to a loss and to quantiles.
 
 A network forecasts a series that is shifted by a `location` and divided by a `scale`, which are those of its recent
-past. All functions take both, `(batch, 1)`, and compute in the units of the series.
+past. All functions take both, `(batch, 1)` or `(batch, steps)`, and compute in the units of the series.
 """
 
 import math
@@ -23,9 +23,11 @@ class Distribution:
 
     Attributes:
         outputs: Integer, how many numbers a network computes per step.
+        has_all_levels: Whether `quantiles` takes any levels.
     """
 
     outputs: int = 2
+    has_all_levels: bool = True
 
     def __init__(self, levels: Sequence[float]) -> None:
         self.levels = tuple(levels)
@@ -36,8 +38,8 @@ class Distribution:
         Args:
             target: Tensor `(batch, steps)`, the true values.
             outputs: Tensor `(batch, steps, self.outputs)`, what the network computes.
-            location: Tensor `(batch, 1)`.
-            scale: Positive tensor `(batch, 1)`.
+            location: Tensor `(batch, 1)` or `(batch, steps)`.
+            scale: Positive tensor `(batch, 1)` or `(batch, steps)`.
 
         Returns:
             Tensor `(batch, steps)`.
@@ -81,6 +83,8 @@ class Quantiles(Distribution):
     >>> float(Quantiles([0.5]).loss(one, ops.zeros((1, 1, 1)), zero, one)[0, 0])
     1.0
     """
+
+    has_all_levels = False
 
     def __init__(self, levels: Sequence[float]) -> None:
         super().__init__(levels)
@@ -187,6 +191,37 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
 }
 
 
+def empirical_quantiles(samples: Tensor, levels: Sequence[float]) -> Tensor:
+    """Computes the quantiles of samples.
+
+    The `k`-th smallest of `n` samples, `k = 1, ..., n`, is the quantile at the level `(k - 0.5) / n`. Between these
+    levels, the quantiles are interpolated. Beyond them, they are the smallest or the largest sample.
+
+    Args:
+        samples: Tensor `(..., n)`.
+        levels: Floats in (0, 1).
+
+    Returns:
+        Tensor `(..., len(levels))`.
+
+    Reference:
+        Hyndman and Fan 1996, Sample quantiles in statistical packages, definition 5.
+
+    Example:
+
+    >>> from keras_recurrent.layers.distributions import empirical_quantiles
+    >>> [float(q) for q in empirical_quantiles(ops.array([3.0, 1.0]), [0.1, 0.5])]
+    [1.0, 2.0]
+    """
+    count = samples.shape[-1]
+    positions = [min(max(level * count - 0.5, 0), count - 1) for level in levels]
+    below = [int(position) for position in positions]
+    above = [min(index + 1, count - 1) for index in below]
+    share = ops.convert_to_tensor([p - index for p, index in zip(positions, below, strict=True)], dtype=samples.dtype)
+    ordered = ops.sort(samples, axis=-1)
+    return (1 - share) * ops.take(ordered, below, axis=-1) + share * ops.take(ordered, above, axis=-1)
+
+
 def log_gamma(x: Tensor) -> Tensor:
     """Computes the logarithm of the gamma function for positive numbers, by Stirling's series at `x + 6`.
 
@@ -218,29 +253,8 @@ def _unscaled(x: Tensor, location: Tensor, scale: Tensor) -> Tensor:
     return ops.expand_dims(location, -1) + ops.expand_dims(scale, -1) * x
 
 
-# Coefficients of the polynomials of `_normal_quantile`, the highest power first.
-_CENTRE = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503)
-_CENTRE += (-0.00417768164, 0.246640727, 1.50140941)
-_TAILS = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613)
-_TAILS += (0.00943887047, 1.00167406, 2.83297682)
-
-
 def _normal_quantile(levels: Tensor) -> Tensor:
-    """The quantiles of the standard normal distribution, by operations that all formats of exports have.
-
-    Reference:
-        Giles 2010, Approximating the erfinv function, for single precision.
-    """
-    w = -ops.log(4 * levels * (1 - levels))
-    erfinv = ops.where(w < 5, _polynomial(_CENTRE, w - 2.5), _polynomial(_TAILS, ops.sqrt(ops.maximum(w, 5)) - 3))
-    return math.sqrt(2) * (2 * levels - 1) * erfinv
-
-
-def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
-    result = ops.zeros_like(x)
-    for coefficient in coefficients:
-        result = result * x + coefficient
-    return result
+    return math.sqrt(2) * ops.erfinv(2 * levels - 1)
 
 
 def _t_quantile(tails: Tensor, freedom: Tensor) -> Tensor:

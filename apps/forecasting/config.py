@@ -11,6 +11,7 @@ from ..shared.config import (
     OpenUnitInterval,
     PositiveFloat,
     PositiveInt,
+    PositiveSamples,
     Rate,
     RecurrentConfig,
     TrainingConfig,
@@ -58,10 +59,13 @@ class Config(RecurrentConfig, TrainingConfig):
         levels: Levels of the quantiles to forecast, ascending. The one at 0.5, the median, is the forecast.
         scaling: How each window is scaled: divided by its mean magnitude (mean), by its mean and standard deviation
             (standard), by its last value and standard deviation (last), or not at all (none).
+        network: An encoder of the past with a decoder that computes all steps of the horizon at once (encoder_decoder),
+            or one network that reads the values before each segment and forecasts by drawing samples (autoregressive).
+        samples: Number of samples that an autoregressive network draws for a forecast.
         seasons: Lengths of the seasons in steps. The decoder reads the values one season before.
         season_lags: For each season, the number of past seasons whose values the decoder reads.
         encoder_units: Units of each recurrent layer of the encoder, per direction.
-        decoder_units: Units of each recurrent layer of the decoder.
+        decoder_units: Units of each recurrent layer of the decoder, or of the autoregressive network.
         dilations: For each layer of the encoder the distance of the steps that it connects, such as [1, 4, 16]. The
             default is 1.
         residual: Add the input of a layer of the encoder to its output, from the second layer on.
@@ -104,6 +108,8 @@ class Config(RecurrentConfig, TrainingConfig):
     distribution: Literal["quantiles", "gaussian", "student_t", "negative_binomial"] = "quantiles"
     levels: tuple[OpenUnitInterval, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
     scaling: Literal["mean", "standard", "last", "seasonal", "none"] = "mean"
+    network: Literal["encoder_decoder", "autoregressive"] = "encoder_decoder"
+    samples: PositiveSamples = 100
     seasons: tuple[PositiveInt, ...] = (7,)
     season_lags: PositiveInt = 4
     cell: Cell = "gru"
@@ -127,6 +133,19 @@ class Config(RecurrentConfig, TrainingConfig):
             yield f"--levels must ascend and contain 0.5, not {list(self.levels)}"
         if self.dilations is not None and len(self.dilations) != self.num_layers:
             yield f"--dilations {list(self.dilations)} must have one number for each of the {self.num_layers} layers"
+
+        if self.network == "autoregressive":
+            yield from self._autoregressive_contradictions()
+
+    def _autoregressive_contradictions(self) -> Iterator[str]:
+        """Yields a message for each option that an autoregressive network does not have."""
+        if self.distribution == "quantiles":
+            yield (
+                "--network autoregressive draws samples: choose --distribution gaussian, student_t or negative_binomial"
+            )
+        for name in ("dilations", "residual", "bidirectional", "attention"):
+            if getattr(self, name):
+                yield f"--{name} requires --network encoder_decoder"
 
     @property
     def season(self) -> int:

@@ -234,8 +234,10 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
 
     Returns:
         Batches `(inputs, targets, weights)`; see `WindowReader.inputs`. Targets and weights are float32
-        `(batch, horizon)`. The weight of an observed value is 1, that of others 0.
+        `(batch, horizon)`. The weight of an observed value is 1, that of others 0. For an autoregressive network, they
+        are the result of `teacher_forced`.
     """
+    is_autoregressive = config.network == "autoregressive"
     own = share()
     size = own.rounded(config.batch_size)
     if name == "train":
@@ -261,11 +263,37 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
             inputs, targets = reader.read(origins[np.resize(indices, size)])
             weights = ~np.isnan(targets) & (np.arange(size) < len(indices))[:, np.newaxis]
             targets = np.where(weights, targets, 0).astype("float32")
-            yield own.of_batch((inputs, targets, weights.astype("float32")))
+            batch = inputs, targets, weights.astype("float32")
+            yield own.of_batch(teacher_forced(*batch, name == "train") if is_autoregressive else batch)
 
     steps = keras.InputSpec(dtype="float32", shape=(None, config.horizon))
     signature = (input_specs(reader), steps, steps)
+    if is_autoregressive:
+        both = keras.InputSpec(dtype="float32", shape=(None, config.context + config.horizon))
+        signature = ({**signature[0], "targets": steps, "targets_observed": steps}, both, both)
     return EpochBatches(read, signature, lambda epoch: -(-count // config.batch_size), contents=f"{count:,} windows")
+
+
+def teacher_forced(
+    inputs: dict[str, np.ndarray], targets: np.ndarray, weights: np.ndarray, is_train: bool
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Returns a batch for a network that also reads the true values of the horizon, and learns those of the context.
+
+    Args:
+        inputs, targets, weights: A batch; see `batches`.
+        is_train: Whether the values of the context have a weight.
+
+    Returns:
+        `(inputs, targets, weights)`: the inputs with `targets` and `targets_observed`, which are `weights`; and float32
+        arrays `(batch, context + horizon)`.
+    """
+    in_batch = weights.any(axis=1, keepdims=True)  # not what fills the last batch
+    context_weights = inputs["observed"] * (in_batch & is_train)
+    return (
+        {**inputs, "targets": targets, "targets_observed": weights},
+        np.concatenate([inputs["values"], targets], axis=1),
+        np.concatenate([context_weights.astype("float32"), weights], axis=1),
+    )
 
 
 def _validation_origins(split: Split, series: np.ndarray, config: Config) -> Origins:

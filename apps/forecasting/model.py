@@ -1,4 +1,4 @@
-"""The forecaster: an encoder of the past, a decoder of the horizon, and the distribution of each step."""
+"""The forecaster: from windows of series to the distribution of each step of the horizon."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +9,8 @@ import numpy as np
 from keras import layers, ops
 
 from ...datasets.series import Panel
-from ...layers import SeasonalLags, SeriesDecoder, SeriesEncoder, WindowScaling
-from ...layers.distributions import DISTRIBUTIONS, Distribution
+from ...layers import WindowScaling
+from ...layers.distributions import Distribution
 from ...layers.loop import gradients
 from ...layers.types import Tensor
 from ..shared.models.compiled import compiled
@@ -21,6 +21,7 @@ from ..shared.training.optimizers import build_optimizer
 from ..shared.training.splits import checksum
 from . import data
 from .config import Config
+from .networks import NETWORKS, Window, distribution_of, split_outputs
 
 
 @keras.saving.register_keras_serializable(package="keras_recurrent")
@@ -45,11 +46,6 @@ class ForecastLoss(keras.losses.Loss):
         return self.distribution.loss(y_true, outputs, location, scale)
 
 
-def split_outputs(predicted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Divides what the Keras model computes into outputs `(batch, steps, outputs)`, location and scale `(batch, 1)`."""
-    return predicted[..., :-2], predicted[:, 0, -2:-1], predicted[:, 0, -1:]
-
-
 def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapping[str, np.ndarray]) -> keras.Model:
     """Builds the Keras model of a configuration.
 
@@ -59,51 +55,33 @@ def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapp
         statistics: For `past` and `known` an array `(2, columns)`, the mean and the variance of each column.
 
     Returns:
-        A model from `values`, `observed`, `past` and `known` to a tensor `(batch, horizon, outputs + 2)`; see
-        `split_outputs`.
+        A model from `values`, `observed`, `past`, `known` and the network's `targets` to a tensor
+        `(batch, steps, outputs + 2)`; see `networks.split_outputs`.
     """
-    policy: dict[str, Any] = {"dtype": config.precision}
+    network = NETWORKS[config.network]
+    specs = {**specs, **{name: keras.InputSpec(shape=(None, config.horizon)) for name in network.targets}}
     inputs = {name: keras.Input(spec.shape[1:], dtype=spec.dtype, name=name) for name, spec in specs.items()}
+    columns = {
+        name: [_normalized(inputs[name], statistics[name], f"{name}_normalization")] if name in inputs else []
+        for name in ("past", "known")
+    }
     values, observed = inputs["values"], inputs["observed"]
     location, scale = WindowScaling(config.scaling, config.season, name="scaling")(values, observed)
-    scaled = (values - location) / scale * observed
-    past, future = [ops.stack([scaled, observed], axis=-1)], [_positions(values, config.horizon)]
-    if "past" in inputs:
-        past.append(_normalized(inputs["past"], statistics["past"], "past_normalization"))
-    if "known" in inputs:
-        known = _normalized(inputs["known"], statistics["known"], "known_normalization")
-        past.append(known[:, : config.context])
-        future.append(known[:, config.context :])
-    if config.seasons:
-        lags = SeasonalLags(config.horizon, config.seasons, config.season_lags, name="lags", **policy)
-        future.append(lags(scaled, observed))
-    memory = SeriesEncoder(
-        config.encoder_units,
-        bidirectional=config.bidirectional,
-        dilations=config.dilations,
-        residual=config.residual,
-        segment=config.segment,
-        name="encoder",
-        **config.recurrent_arguments,
-        **policy,
-    )(ops.concatenate(past, axis=-1))
-    outputs = SeriesDecoder(
-        DISTRIBUTIONS[config.distribution](config.levels).outputs,
-        config.decoder_units,
-        segment=config.segment,
-        attention=config.attention,
-        name="decoder",
-        **config.recurrent_arguments,
-        **policy,
-    )(ops.concatenate(future, axis=-1), memory)
-    scales = ops.repeat(ops.expand_dims(ops.concatenate([location, scale], axis=-1), 1), config.horizon, axis=1)
-    return keras.Model(inputs, ops.concatenate([ops.cast(outputs, "float32"), scales], axis=-1))
+    zeros = ops.zeros((1, config.context + config.horizon))
+    location, scale = location + zeros, scale + zeros
 
+    def scaled(values: Tensor, observed: Tensor, steps: slice) -> Tensor:
+        return (values - location[:, steps]) / scale[:, steps] * observed
 
-def _positions(values: Tensor, horizon: int) -> Tensor:
-    """The position of each step in the horizon, from 0 to 1: `(batch, horizon, 1)`."""
-    positions = ops.reshape(ops.linspace(0.0, 1.0, horizon, dtype="float32"), (1, horizon, 1))
-    return ops.ones_like(values[:, :1, None]) * positions
+    window = Window(scaled(values, observed, slice(config.context)), observed, columns["past"], columns["known"])
+    if network.targets:
+        targets, are_observed = (inputs[name] for name in network.targets)
+        later = scaled(targets, are_observed, slice(config.context, None))
+        window = window._replace(scaled_targets=later, targets_observed=are_observed)
+    outputs = network.outputs(config, window)
+    steps = slice(-outputs.shape[1], None)
+    scales = [ops.expand_dims(x[:, steps], -1) for x in (location, scale)]
+    return keras.Model(inputs, ops.concatenate([ops.cast(outputs, "float32"), *scales], axis=-1))
 
 
 def _normalized(columns: Tensor, statistics: np.ndarray, name: str) -> Tensor:
@@ -141,8 +119,9 @@ class Forecaster(TrainedModel):
 
     def __init__(self, config: Config, model: keras.Model, categories: list[str]) -> None:
         super().__init__(config, model, categories=categories)
-        self.distribution = DISTRIBUTIONS[config.distribution](config.levels)
+        self.distribution = distribution_of(config)
         self.median = config.levels.index(0.5)
+        self._quantiles = NETWORKS[config.network].forecaster(config, model)
         self._compiled_core = compiled(self.core, model, self.core_inputs)
 
     @staticmethod
@@ -155,23 +134,24 @@ class Forecaster(TrainedModel):
         return [
             keras.InputSpec(dtype="float32", shape=(None, *tensor.shape[1:]), name=tensor.name)
             for tensor in self.model.inputs
+            if tensor.name not in NETWORKS[self.config.network].targets
         ]
 
     def core(self, *inputs: Tensor) -> dict[str, Tensor]:
         """Computes the quantiles of each step of the horizon.
 
         Args:
-            *inputs: The inputs of the Keras model.
+            *inputs: The inputs of the Keras model but those of training alone, in the order of `input_names`.
 
         Returns:
             Dictionary of `quantiles` `(batch, levels, horizon)`.
         """
-        predicted = self.model(dict(zip(self.input_names, inputs, strict=True)))
-        return {"quantiles": ops.transpose(self.distribution.quantiles(*split_outputs(predicted)), (0, 2, 1))}
+        quantiles = self._quantiles(dict(zip(self.input_names, inputs, strict=True)))
+        return {"quantiles": ops.transpose(quantiles, (0, 2, 1))}
 
     @property
     def input_names(self) -> list[str]:
-        return [tensor.name for tensor in self.model.inputs]
+        return [spec.name for spec in self.core_inputs]
 
     def quantiles(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Computes quantiles `(batch, levels, horizon)` from the inputs that a `data.WindowReader` reads."""

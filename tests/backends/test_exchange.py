@@ -37,6 +37,7 @@ FIRST_LOSSES = [
     ("long_memory", []),
     ("forecasting", ["--dropout", "0", "--epochs", "2"]),
     ("forecasting", ["--dropout", "0", "--epochs", "2", "--distribution", "student_t"]),
+    ("forecasting", ["--dropout", "0", "--epochs", "2", "--distribution", "gaussian", "--network", "autoregressive"]),
 ]
 PREDICTED = {
     "translation": ["ein Hund schläft.", "eine Katze", "--json"],

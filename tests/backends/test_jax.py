@@ -54,7 +54,8 @@ def options(app, **changes):
     data = {} if app == "long_memory" else {"data": f"data/{app}"}
     values = {**OPTIONS[app], **data, "epochs": 2, **TRAININGS[app], **changes}
     names = {name: f"--{name.replace('_', '-')}" for name in values}
-    return [names[name] if value is True else f"{names[name]}={value}" for name, value in values.items()]
+    given = {name: value for name, value in values.items() if value is not False}
+    return [names[name] if value is True else f"{names[name]}={value}" for name, value in given.items()]
 
 
 def test_there_is_no_tensorflow():
@@ -84,6 +85,13 @@ def test_train_evaluate_and_predict(app, work):
     run(app, "train", *options(app), "--output", twice, "--resume")
     for weight, again in zip(*(load(work / name).model.get_weights() for name in (once, twice)), strict=True):
         np.testing.assert_array_equal(weight, again)
+
+
+def test_an_autoregressive_forecaster_predicts_the_same_twice(work):
+    changes = {"network": "autoregressive", "distribution": "negative_binomial", "attention": False, "samples": 3}
+    run("forecasting", "train", *options("forecasting", **changes, epochs=1), "--output", "models/autoregressive")
+    first, second = (run("forecasting", "predict", "models/autoregressive") for _ in range(2))
+    assert first == second and len(first.splitlines()) == 5
 
 
 @pytest.mark.devices

@@ -11,7 +11,7 @@ from keras_recurrent.layers.distributions import (
     NegativeBinomial,
     Quantiles,
     StudentT,
-    _normal_quantile,
+    empirical_quantiles,
     log_gamma,
 )
 
@@ -120,7 +120,22 @@ def test_attributes():
     assert [cls(LEVELS).outputs for cls in (Quantiles, Gaussian, StudentT, NegativeBinomial)] == [5, 2, 3, 2]
 
 
-def test_quantiles_of_the_normal_distribution_in_its_tails():
-    levels = np.concatenate([np.geomspace(3e-8, 0.5, 60), [0.6, 0.9, 0.999, 0.9999]]).astype("float32")
-    expected = scipy.special.ndtri(levels.astype("float64"))
-    np.testing.assert_allclose(computed(_normal_quantile, levels), expected, rtol=2e-6, atol=1e-6)
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_empirical_quantiles(count):
+    samples = np.random.default_rng(0).normal(size=(3, 4, count)).astype("float32")
+    quantiles = computed(lambda samples: empirical_quantiles(samples, LEVELS), samples)
+    expected = np.moveaxis(np.quantile(samples, LEVELS, axis=-1, method="hazen"), 0, -1)
+    np.testing.assert_allclose(quantiles, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_location_and_scale_of_each_step():
+    """They are those of a series with one step, for each step."""
+    numbers, target = outputs(2), LOCATION + SCALE * outputs(1, seed=1)[..., 0]
+    location, scale = (np.tile(x, (1, 6)) * np.arange(1, 7, dtype="float32") for x in (LOCATION, SCALE))
+    for function, first in ((Gaussian(LEVELS).loss, target), (Gaussian(LEVELS).quantiles, None)):
+        own = [numbers] if first is None else [first, numbers]
+        together = computed(function, *own, location, scale)
+        for step in range(6):
+            steps = slice(step, step + 1)
+            alone = computed(function, *(x[:, steps] for x in own), location[:, steps], scale[:, steps])
+            np.testing.assert_allclose(together[:, steps], alone, rtol=1e-5)

@@ -75,6 +75,10 @@ CLASSES = {
     "WindowScaling": (layers.WindowScaling, lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
     "SeasonalLags": (lambda: layers.SeasonalLags(4, [2]), lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
     "SeriesDecoder": (lambda: layers.SeriesDecoder(2, UNITS), lambda: (ops.ones((2, 5, FEATURES)), memory())),
+    "AutoregressiveRNN": (
+        lambda: layers.AutoregressiveRNN("student_t", UNITS),
+        lambda: (ops.ones((2, 5)), ops.ones((2, 5)), ops.ones((2, 5, FEATURES))),
+    ),
     "LuongAttention": (layers.LuongAttention, lambda: (ops.ones((2, 1, UNITS)), memory(), ops.ones((2, 4, UNITS)))),
     "BahdanauAttention": (
         lambda: layers.BahdanauAttention(UNITS),

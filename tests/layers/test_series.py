@@ -1,10 +1,9 @@
-"""Layers of forecasters against their definitions in NumPy."""
+"""What forecasters read of a window, against the definitions in NumPy."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_recurrent.layers import Memory, SeasonalLags, SeriesDecoder, WindowScaling
+from keras_recurrent.layers import SeasonalLags, WindowScaling
 from keras_recurrent.layers.series import last_observed
 
 
@@ -76,47 +75,14 @@ def test_lags_are_the_values_at_the_same_phase_of_past_seasons():
             np.testing.assert_allclose(lags[:, h, index], values[:, step] * seen if step >= 0 else np.zeros(3))
 
 
-def memory(batch=2):
-    generator = np.random.default_rng(1)
-    values, summary = (generator.normal(size=shape).astype("float32") for shape in [(batch, 5, 3), (batch, 4)])
-    return Memory(ops.convert_to_tensor(values), None, ops.convert_to_tensor(summary))
-
-
-@pytest.mark.parametrize("cell", ["gru", "lstm", "simple_rnn"])
-def test_the_decoder_computes_its_equations(cell):
-    decoder = SeriesDecoder(outputs=2, units=4, cell=cell, segment=3)
-    inputs = np.random.default_rng(2).normal(size=(2, 6, 5)).astype("float32")
-    outputs = ops.convert_to_numpy(decoder(inputs, memory()))
-    state = [bridge(memory().summary) for bridge in decoder.bridges]
-    for segment in range(2):
-        step = inputs[:, 3 * segment : 3 * segment + 3].reshape(2, 15)
-        output, state = decoder.layers[0].cell(ops.convert_to_tensor(step), state)
-        readout = decoder.output_projection(decoder.readout(output))
-        expected = ops.reshape(readout, (2, 3, 2)) + decoder.shortcut(inputs[:, 3 * segment : 3 * segment + 3])
-        expected = ops.convert_to_numpy(expected)
-        np.testing.assert_allclose(outputs[:, 3 * segment : 3 * segment + 3], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_attention_reads_the_memory():
-    decoder = SeriesDecoder(outputs=1, units=4, attention=True, num_layers=2, dropout=0.5)
-    inputs, read = np.ones((2, 3, 5), "float32"), memory()
-    first = ops.convert_to_numpy(decoder(inputs, read))
-    second = ops.convert_to_numpy(decoder(inputs, read._replace(values=2 * read.values)))
-    assert first.shape == (2, 3, 1) and np.abs(first - second).max() > 1e-4
-
-
-def test_the_horizon_must_be_a_multiple_of_the_segment():
-    with pytest.raises(ValueError, match="multiple of segment=4"):
-        SeriesDecoder(outputs=1, units=4, segment=4)(np.ones((2, 6, 5), "float32"), memory())
-
-
-def test_saving(tmp_path):
-    values, observed = keras.Input((12,), name="values"), keras.Input((12,), name="observed")
-    location, scale = WindowScaling("seasonal", season=3)(values, observed)
-    lags = SeasonalLags(4, [3], 2)(values, observed)
-    outputs = SeriesDecoder(2, 4, segment=2)(lags, Memory(lags, None, location * scale))
-    model = keras.Model([values, observed], outputs)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    expected = ops.convert_to_numpy(model([*window()]))
-    np.testing.assert_allclose(ops.convert_to_numpy(again([*window()])), expected, rtol=1e-6)
+def test_lags_of_a_window_are_those_of_each_of_its_segments():
+    values, observed = window()
+    horizon, segment, seasons, count = 6, 3, [2, 5], 2
+    lags = ops.convert_to_numpy(SeasonalLags(horizon, seasons, count, segment=segment)(values, observed))
+    assert lags.shape == (3, 18, 8)
+    for start in range(segment, 12, segment):
+        expected = SeasonalLags(segment, seasons, count)(values[:, :start], observed[:, :start])
+        np.testing.assert_array_equal(lags[:, start : start + segment], ops.convert_to_numpy(expected))
+    assert not lags[:, :segment].any()
+    expected = SeasonalLags(horizon, seasons, count)(values, observed)
+    np.testing.assert_array_equal(lags[:, 12:], ops.convert_to_numpy(expected))

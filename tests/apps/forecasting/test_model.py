@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from keras_recurrent.apps import cli, load
-from keras_recurrent.apps.forecasting import data, model
+from keras_recurrent.apps.forecasting import data, model, networks
 from keras_recurrent.apps.forecasting.config import Config
 from keras_recurrent.apps.shared.errors import ModelFolderError
 
@@ -52,12 +52,24 @@ def saved(config, shared_folder):
     return shared_folder("sales", lambda folder: model.train(config, folder))
 
 
+@pytest.fixture(scope="module")
+def autoregressive(config, shared_folder):
+    """A network that draws samples."""
+    config = dataclasses.replace(config, network="autoregressive", distribution="gaussian", past=("promotion",))
+    return shared_folder("autoregressive-sales", lambda folder: model.train(config, folder))
+
+
+@pytest.fixture(params=["saved", "autoregressive"])
+def either(request):
+    return request.getfixturevalue(request.param)
+
+
 def command(*arguments):
     return cli.main(["forecasting", *map(str, arguments)])
 
 
-def test_forecasts_follow_season_and_promotions(saved, table):
-    forecaster = load(saved)
+def test_forecasts_follow_season_and_promotions(either, table):
+    forecaster = load(either)
     panel, _ = forecaster.read()
     forecasts = forecaster.forecast(panel)
     assert [forecast.id for forecast in forecasts] == [f"s{series}" for series in range(5)]
@@ -180,8 +192,8 @@ def test_rolling_origins():
     assert [*zip(origins.series.tolist(), origins.steps.tolist(), strict=True)] == [(0, 10), (0, 19), (1, 20), (2, 30)]
 
 
-def test_reliance_is_the_derivative(saved):
-    forecaster = load(saved)
+def test_reliance_is_the_derivative(either):
+    forecaster = load(either)
     panel, _ = forecaster.read()
     ends = data.ends_of(panel)[:2]
     derivative = forecaster.reliance(panel, ends)
@@ -239,9 +251,9 @@ def test_saved_forecasts_are_those_of_the_training(saved, config, tmp_path):
         np.testing.assert_array_equal(before.quantiles, after.quantiles)
 
 
-def test_saved_model(saved, tmp_path):
+def test_saved_model(either, tmp_path):
     tf = pytest.importorskip("tensorflow")
-    forecaster = load(saved)
+    forecaster = load(either)
     panel, _ = forecaster.read()
     inputs = forecaster.reader(panel).inputs(data.ends_of(panel))
     forecaster.export(tmp_path / "export")
@@ -256,6 +268,35 @@ def test_saved_model(saved, tmp_path):
     np.testing.assert_allclose(answer["quantiles"].numpy()[others], expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(answer["forecast"].numpy()[others], expected[:, forecaster.median], rtol=1e-4, atol=1e-4)
     assert not answer["quantiles"].numpy()[1].any()
+
+
+def test_forecasts_of_samples_do_not_depend_on_the_batch(autoregressive):
+    forecaster = load(autoregressive)
+    panel, _ = forecaster.read()
+    inputs = forecaster.reader(panel).inputs(data.ends_of(panel))
+    together = forecaster.quantiles(inputs)
+    alone = load(autoregressive).quantiles({name: values[3:4] for name, values in inputs.items()})
+    np.testing.assert_allclose(together[3:4], alone, rtol=1e-5)
+    assert np.all(np.diff(together, axis=1) > 0)
+
+
+def test_levels_of_samples_fill_each_step():
+    levels = networks.draw_levels(samples=5, steps=3, seed=1)
+    np.testing.assert_allclose(np.sort(levels, axis=0), np.tile([[0.1], [0.3], [0.5], [0.7], [0.9]], (1, 3)), rtol=1e-6)
+    assert not np.array_equal(levels[:, 0], levels[:, 1])
+    np.testing.assert_array_equal(levels, networks.draw_levels(5, 3, 1))
+    assert networks.draw_levels(1, 2, 0).tolist() == [[0.5, 0.5]]
+
+
+def test_a_batch_of_an_autoregressive_network(config):
+    config = dataclasses.replace(config, network="autoregressive", distribution="gaussian")
+    panel, split = data.read(config)
+    reader = data.WindowReader(panel, config)
+    ((inputs, targets, weights),) = data.batches(reader, split, np.arange(5), config, "validation")
+    np.testing.assert_array_equal(targets, np.concatenate([inputs["values"], inputs["targets"]], axis=1))
+    assert weights[:, :12].sum() == 0 and weights[:, 12:].sum() == inputs["targets_observed"].sum() == 5 * HORIZON
+    inputs, targets, weights = next(iter(data.batches(reader, split, np.arange(5), config, "train")))
+    assert targets.shape == (32, 12 + HORIZON) and weights.all()
 
 
 TRAIN = ["train", "--output", "model"]
@@ -286,6 +327,11 @@ def test_bad_tables(table, options, message, tmp_path, capsys, monkeypatch):
         (["--levels", "0.5,1.5"], "takes a number above 0 and below 1"),
         (["--dilations", "1,4"], "must have one number for each of the 1 layers"),
         (["--seasons", "0"], "takes a positive integer"),
+        (["--network", "autoregressive"], "choose --distribution gaussian, student_t or negative_binomial"),
+        (
+            ["--network", "autoregressive", "--distribution", "gaussian", "--attention"],
+            "--attention requires --network encoder_decoder",
+        ),
     ],
 )
 def test_bad_options(options, message, capsys, tmp_path):
@@ -308,9 +354,9 @@ def test_reliance_of_a_series_that_is_shorter_than_the_context(saved, tmp_path):
     assert picture.exists()
 
 
-def test_constant_and_short_series(saved, tmp_path, capsys):
+def test_constant_and_short_series(either, tmp_path, capsys):
     table = [[*row[:2], "7" if row[2] else "", *row[3:]] for row in rows(0)] + [*rows(1, days=3)]
     path = write(tmp_path / "constant.csv", table)
-    assert command("predict", saved, "--data", path) == 0
+    assert command("predict", either, "--data", path) == 0
     table = [*csv.reader(io.StringIO(capsys.readouterr().out))]
     assert len(table) == 1 + 2 * HORIZON and all(np.isfinite(float(cell)) for row in table[1:] for cell in row[2:])

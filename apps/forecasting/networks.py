@@ -1,0 +1,176 @@
+"""The networks of a forecaster: from a window of a series to numbers for each step, and to quantiles of the horizon."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from ...layers import AutoregressiveRNN, SeasonalLags, SeriesDecoder, SeriesEncoder
+from ...layers.distributions import DISTRIBUTIONS, Distribution, empirical_quantiles
+from ...layers.types import Tensor
+from .config import Config
+
+
+class Window(NamedTuple):
+    """What a network reads.
+
+    Attributes:
+        scaled: Tensor `(batch, context)`, the scaled values, 0 where they are missing.
+        observed: Tensor `(batch, context)`, 1 for values and 0 where they are missing.
+        past: List of tensors `(batch, context, columns)`, the columns that are known up to the present.
+        known: List of tensors `(batch, context + horizon, columns)`, those that are known ahead.
+        scaled_targets, targets_observed: Tensors `(batch, horizon)`, the same for the steps to forecast. Only networks
+            with `targets` have them.
+    """
+
+    scaled: Tensor
+    observed: Tensor
+    past: list[Tensor]
+    known: list[Tensor]
+    scaled_targets: Tensor | None = None
+    targets_observed: Tensor | None = None
+
+
+class Network(NamedTuple):
+    """How a network is built, and how it forecasts.
+
+    Attributes:
+        outputs: Function `(config, window) -> outputs`, a tensor `(batch, steps, outputs)`: those of the
+            `Distribution` of each step, of which the last ones are the horizon.
+        forecaster: Function `(config, model) -> quantiles` from a trained Keras model to a function of its inputs by
+            name, which returns the quantiles `(batch, horizon, levels)`.
+        targets: The names of the inputs that exist in training alone.
+    """
+
+    outputs: Callable[[Config, Window], Tensor]
+    forecaster: Callable[[Config, keras.Model], Callable[[Mapping[str, Tensor]], Tensor]]
+    targets: tuple[str, ...] = ()
+
+
+def split_outputs(predicted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Divides what the Keras model computes.
+
+    Returns:
+        Outputs `(batch, steps, outputs)`, location and scale `(batch, steps)`.
+    """
+    return predicted[..., :-2], predicted[..., -2], predicted[..., -1]
+
+
+def distribution_of(config: Config) -> Distribution:
+    """Returns the distribution of a forecast."""
+    return DISTRIBUTIONS[config.distribution](config.levels)
+
+
+def _encoder_decoder(config: Config, window: Window) -> Tensor:
+    """An encoder of the past, and a decoder of the horizon."""
+    policy: dict[str, Any] = {"dtype": config.precision}
+    read = ops.stack([window.scaled, window.observed], axis=-1)
+    past = [read, *window.past, *(columns[:, : config.context] for columns in window.known)]
+    future = [_positions(window, config), *(columns[:, config.context :] for columns in window.known)]
+    if config.seasons:
+        lags = SeasonalLags(config.horizon, config.seasons, config.season_lags, name="lags", **policy)
+        future.append(lags(window.scaled, window.observed))
+    memory = SeriesEncoder(
+        config.encoder_units,
+        bidirectional=config.bidirectional,
+        dilations=config.dilations,
+        residual=config.residual,
+        segment=config.segment,
+        name="encoder",
+        **config.recurrent_arguments,
+        **policy,
+    )(ops.concatenate(past, axis=-1))
+    return SeriesDecoder(
+        distribution_of(config).outputs,
+        config.decoder_units,
+        segment=config.segment,
+        attention=config.attention,
+        name="decoder",
+        **config.recurrent_arguments,
+        **policy,
+    )(ops.concatenate(future, axis=-1), memory)
+
+
+def _encoder_decoder_forecaster(config: Config, model: keras.Model) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    distribution = distribution_of(config)
+    return lambda inputs: distribution.quantiles(*split_outputs(model(inputs)))
+
+
+def _autoregressive(config: Config, window: Window) -> Tensor:
+    """One recurrent stack, which reads the value before each step."""
+    policy: dict[str, Any] = {"dtype": config.precision}
+    # The columns of the past are those of the segment before, like the values, and zeros after the first segment.
+    shift = [[0, 0], [config.segment, config.horizon - config.segment], [0, 0]]
+    before = [ops.pad(columns, shift) for columns in window.past]
+    position = ops.pad(_positions(window, config), [[0, 0], [config.context, 0], [0, 0]])
+    covariates = [position, *before, *window.known]
+    if config.seasons:
+        lags = SeasonalLags(
+            config.horizon, config.seasons, config.season_lags, segment=config.segment, name="lags", **policy
+        )
+        covariates.append(lags(window.scaled, window.observed))
+    return AutoregressiveRNN(
+        config.distribution,
+        config.decoder_units,
+        segment=config.segment,
+        name="decoder",
+        **config.recurrent_arguments,
+        **policy,
+    )(
+        ops.concatenate([window.scaled, window.scaled_targets], axis=1),
+        ops.concatenate([window.observed, window.targets_observed], axis=1),
+        ops.concatenate(covariates, axis=-1),
+    )
+
+
+def _autoregressive_forecaster(config: Config, model: keras.Model) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    decoder, scaling = model.get_layer("decoder"), model.get_layer("scaling")
+    inputs_of_decoder = keras.Model(model.inputs, [*decoder.input, *scaling.output])
+    levels = draw_levels(config.samples, config.horizon, config.seed)
+
+    def quantiles(inputs: Mapping[str, Tensor]) -> Tensor:
+        zeros = ops.zeros_like(inputs["values"][:, :1])
+        unknown = dict.fromkeys(TARGETS, ops.repeat(zeros, config.horizon, axis=1))
+        values, observed, covariates, location, scale = inputs_of_decoder({**inputs, **unknown})
+        samples = decoder.sample(
+            values[:, : config.context],
+            observed[:, : config.context],
+            covariates,
+            (location + unknown["targets"])[:, -config.horizon :],
+            (scale + unknown["targets"])[:, -config.horizon :],
+            ops.expand_dims(zeros, -1) + levels,
+        )
+        return empirical_quantiles(ops.swapaxes(samples, 1, 2), config.levels)
+
+    return quantiles
+
+
+def draw_levels(samples: int, steps: int, seed: int) -> np.ndarray:
+    """Draws the levels of samples: at each step the levels `(i + 0.5) / samples` in random order.
+
+    Such a Latin hypercube represents each step's distribution better than independent draws do.
+
+    Returns:
+        float32 array `(samples, steps)`.
+
+    Reference:
+        McKay, Beckman and Conover 1979, A comparison of three methods for selecting values of input variables.
+    """
+    generator = np.random.default_rng(seed)
+    orders = [generator.permutation(samples) for _ in range(steps)]
+    return ((np.stack(orders, axis=1) + 0.5) / samples).astype("float32")
+
+
+def _positions(window: Window, config: Config) -> Tensor:
+    """The position of each step in the horizon, from 0 to 1: `(batch, horizon, 1)`."""
+    positions = ops.reshape(ops.linspace(0.0, 1.0, config.horizon, dtype="float32"), (1, config.horizon, 1))
+    return ops.ones_like(window.scaled[:, :1, None]) * positions
+
+
+TARGETS = ("targets", "targets_observed")
+NETWORKS = {
+    "encoder_decoder": Network(_encoder_decoder, _encoder_decoder_forecaster),
+    "autoregressive": Network(_autoregressive, _autoregressive_forecaster, TARGETS),
+}
