@@ -95,11 +95,12 @@ def to_onnx(function: Function, signature: Sequence[tf.TensorSpec], nodes: Recur
     onnx = import_extra("onnx", "onnx")
     tf2onnx = import_extra("tf2onnx", "onnx")
     logging.getLogger("tf2onnx.shape_inference").setLevel(logging.ERROR)  # it warns of each placeholder
-    traced = tf.function(function, autograph=False)
     with _quiet(), loop_settings(portable=True, node=nodes.mark):
-        _check_stateless(traced.get_concrete_function(*signature))
+        concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
+        _check_stateless(concrete)
+        # tf2onnx takes constants that a function captures, such as the means of a `Normalization`, for inputs.
         model, _ = tf2onnx.convert.from_function(
-            traced, signature, opset=_ONNX_OPSET, custom_op_handlers=nodes.handlers
+            _frozen(concrete, signature), signature, opset=_ONNX_OPSET, custom_op_handlers=nodes.handlers
         )
     inline_invariants(model.graph)
     try:
@@ -244,17 +245,21 @@ def _trace_dense(function: Function, signature: Sequence[tf.TensorSpec]) -> Any:
     return concrete
 
 
-@contextlib.contextmanager
-def _frozen_saved_model(concrete: Any, signature: Sequence[tf.TensorSpec]) -> Iterator[str]:
-    """Writes a concrete function without its variables as a SavedModel for a converter."""
-    # The converter leaves variables in a loop.
+def _frozen(concrete: Any, signature: Sequence[tf.TensorSpec]) -> Any:
+    """Returns a `tf.function` that computes what a concrete function does, with constants for what it captures."""
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    module = tf.Module()
-    module.serve = tf.function(
+    return tf.function(
         lambda *arguments: tf.nest.pack_sequence_as(concrete.structured_outputs, frozen(*arguments)),
         input_signature=signature,
         autograph=False,
     )
+
+
+@contextlib.contextmanager
+def _frozen_saved_model(concrete: Any, signature: Sequence[tf.TensorSpec]) -> Iterator[str]:
+    """Writes a concrete function without its variables as a SavedModel for a converter."""
+    module = tf.Module()
+    module.serve = _frozen(concrete, signature)  # the converter leaves variables in a loop
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
         yield folder

@@ -4,6 +4,7 @@ While a model is traced, `RecurrentNodes.mark` puts a placeholder operation in p
 tf2onnx converts the traced graph, `RecurrentNodes.convert` replaces the placeholder with the operation of ONNX.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -63,6 +64,8 @@ class RecurrentNodes:
             "PyFunc": (self.convert, []),
             "ReverseV2": (_convert_reverse, []),
             "SelectV2": (_convert_select, []),
+            "Log1p": (_convert_log1p, []),
+            "Expm1": (_convert_expm1, []),
         }
 
     def mark(
@@ -260,3 +263,43 @@ def _convert_select(context: Any, node: Any, name: str, arguments: list[Any]) ->
     inputs, outputs, shapes, dtypes = list(node.input), node.output, node.output_shapes, node.output_dtypes
     context.remove_node(node.name)
     context.make_node("Where", inputs, name=name, outputs=outputs, shapes=shapes, dtypes=dtypes)
+
+
+def _convert_log1p(context: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """Converts `log(1 + x)`. Near 0, where the sum loses digits of `x`, it is `2 atanh(x / (2 + x))`."""
+    make, x = _maker(context, node), node.input[0]
+    near = make("Mul", make("Atanh", make("Div", x, make("Add", x, 2.0))), 2.0)
+    _replace(context, node, near, make("Log", make("Add", x, 1.0)))
+
+
+def _convert_expm1(context: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """Converts `exp(x) - 1`. Near 0, where the difference loses digits, it is `2 t / (1 - t)`, `t = tanh(x / 2)`."""
+    make, x = _maker(context, node), node.input[0]
+    tanh = make("Tanh", make("Mul", x, 0.5))
+    near = make("Div", make("Mul", tanh, 2.0), make("Sub", 1.0, tanh))
+    _replace(context, node, near, make("Sub", make("Exp", x), 1.0))
+
+
+def _replace(context: Any, node: Any, near: str, far: str) -> None:
+    """Replaces an operation by `near` where its input is between -0.5 and 0.5, and by `far` elsewhere."""
+    make, outputs, shapes, dtypes = _maker(context, node), node.output, node.output_shapes, node.output_dtypes
+    is_near = make("Less", make("Abs", node.input[0]), 0.5)
+    context.remove_node(node.name)
+    context.make_node("Where", [is_near, near, far], outputs=outputs, shapes=shapes, dtypes=dtypes)
+
+
+def _maker(context: Any, node: Any) -> Callable[..., str]:
+    """Returns a function that adds an operation, whose inputs are names or numbers, and returns its output."""
+    from tf2onnx import utils
+
+    dtype = utils.map_onnx_to_numpy_type(node.output_dtypes[0])
+
+    def make(operation: str, *inputs: str | float) -> str:
+        names = []
+        for value in inputs:
+            if not isinstance(value, str):
+                value = context.make_const(utils.make_name("number"), np.array(value, dtype)).output[0]
+            names.append(value)
+        return context.make_node(operation, names).output[0]
+
+    return make

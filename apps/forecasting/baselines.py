@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from ...extras import import_extra
-from ..shared.console import note, progress_bar
+from ..shared.console import note
 from ..shared.errors import TrainingError
 
 Baseline: TypeAlias = Literal["naive", "seasonal_naive", "naive2", "linear", "auto_ets", "auto_theta", "auto_arima"]
@@ -131,11 +131,11 @@ def forecast_windows(
     horizon: int,
     season: int,
     levels: Sequence[float],
-    total: int | None = None,
+    advance: Callable[[int], None] = lambda count: None,
     processes: int | None = None,
     methods: Mapping[str, Method] = NAIVE,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Forecasts windows with a baseline, with a progress bar.
+    """Forecasts windows with a baseline, batch by batch.
 
     The models of statsforecast are fitted to each history by itself, in parallel processes. Missing values of a history
     are interpolated. On one core, the 414 hourly series of M4 (700 to 960 steps, a season of 24) take AutoTheta half a
@@ -150,7 +150,7 @@ def forecast_windows(
         horizon: Number of steps to forecast.
         season: Number of steps of the season, 1 for none.
         levels: Levels of the quantiles, between 0 and 1.
-        total: The number of windows, or None if it is unknown.
+        advance: Function that is called with the number of windows that have been forecast since the last call.
         processes: Number of parallel processes for the models of statsforecast, by default that of the cores.
         methods: The functions of the baselines that are not models of statsforecast.
 
@@ -173,14 +173,18 @@ def forecast_windows(
         import_extra("statsforecast.models", "baseline")
     processes = processes or os.cpu_count() or 1
     forecast = partial(_forecast, name, methods.get(name), horizon=horizon, season=season, levels=levels)
-    return _forecast_batches(name, forecast, batches, total, processes if name in STATISTICAL else 1)
+    return _forecast_batches(name, forecast, batches, advance, processes if name in STATISTICAL else 1)
 
 
 def _forecast_batches(
-    name: Baseline, forecast: Callable, batches: Iterable[Sequence[np.ndarray]], total: int | None, processes: int
+    name: Baseline,
+    forecast: Callable,
+    batches: Iterable[Sequence[np.ndarray]],
+    advance: Callable[[int], None],
+    processes: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     fallbacks = windows = 0
-    with progress_bar(name, total) as advance, _parallel_map(processes) as parallel_map:
+    with _parallel_map(processes) as parallel_map:
         for results in _ahead(parallel_map(forecast, histories) for histories in batches):
             forecasts, quantiles = [], []
             for mean, own_quantiles, is_fallback in results:

@@ -1,6 +1,7 @@
 """Forecasts time series with a recurrent encoder and decoder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ..shared.config import OpenUnitInterval, PositiveInt
@@ -105,35 +106,45 @@ def _update(
     split: "Split",
     origins: "Origins",
 ) -> None:
-    """Adds the forecasts of the model and of the baselines at all origins to their metrics."""
+    """Adds the forecasts of the model and of the baselines at all origins to their metrics, batch by batch."""
     from ..shared.training.batches import slices
-    from .baselines import NAIVE, forecast_windows
+    from .baselines import NAIVE, STATISTICAL, forecast_windows
     from .data import BATCH
     from .linear import fit_linear
     from .metrics import reference
 
     panel, config = reader.panel, forecaster.config
     batches = slices(origins, BATCH)
-    histories = [
-        [panel.values_of(series)[:step] for series, step in zip(batch.series, batch.steps, strict=True)]
-        for batch in batches
-    ]
-    targets, references = [], []
-    with progress_bar("forecasting", len(origins)) as advance:
-        for batch, own in zip(batches, histories, strict=True):
-            inputs, target = reader.read(batch)
-            targets.append(target)
-            references.append(reference(own, config.horizon, config.season, split.train[batch.series]))
-            quantiles = forecaster.quantiles(inputs)
-            metrics["model"].update(references[-1], target, quantiles[:, forecaster.median], quantiles)
-            advance(len(batch))
     methods = NAIVE if "linear" not in baselines else {**NAIVE, "linear": fit_linear(reader, split)}
-    for name in baselines:
-        forecasts = forecast_windows(
-            name, histories, config.horizon, config.season, config.levels, len(origins), methods=methods
-        )
-        for target, known, (forecast, quantiles) in zip(targets, references, forecasts, strict=True):
-            metrics[name].update(known, target, forecast, quantiles)
+
+    def histories() -> "Iterator[list[np.ndarray]]":
+        for batch in batches:
+            yield [panel.values_of(series)[:step] for series, step in zip(batch.series, batch.steps, strict=True)]
+
+    def model_forecasts() -> "Iterator[tuple[np.ndarray, np.ndarray]]":
+        for batch in batches:
+            quantiles = forecaster.quantiles(reader.inputs(batch))
+            yield quantiles[:, forecaster.median], quantiles
+
+    def update(forecasts: Mapping[str, Iterable], advance: Callable[[int], None]) -> None:
+        for batch, history, *results in zip(batches, histories(), *forecasts.values(), strict=True):
+            known = reference(history, config.horizon, config.season, split.train[batch.series])
+            target = panel.windows(batch.series, batch.steps, config.horizon).values
+            for name, (forecast, quantiles) in zip(forecasts, results, strict=True):
+                metrics[name].update(known, target, forecast, quantiles)
+            advance(len(batch))
+
+    baseline = partial(
+        forecast_windows, horizon=config.horizon, season=config.season, levels=config.levels, methods=methods
+    )
+    # Each of the models of statsforecast, which take seconds per window, has its own progress.
+    slow = [name for name in baselines if name in STATISTICAL]
+    with progress_bar("forecasting", len(origins)) as advance:
+        fast = {name: baseline(name, histories()) for name in baselines if name not in slow}
+        update({"model": model_forecasts(), **fast}, advance)
+    for name in slow:
+        with progress_bar(name, len(origins)) as advance:
+            update({name: baseline(name, histories(), advance=advance)}, lambda count: None)
 
 
 def predict(

@@ -407,3 +407,14 @@ def test_memory_of_many_series(write):
     count, total, megabytes = map(int, output.split())
     assert count == 20_000 and total == sum(range(20_000)) + 4 * 9_999 + 19_996 * 50
     assert megabytes < (100 if sys.platform == "linux" else 100_000)  # macOS counts in bytes
+
+
+@pytest.mark.rest
+def test_memory_of_many_rows(write):
+    """Two million rows take 16 MB as numbers, and 400 MB as the texts of a table in memory."""
+    dates = [f"{np.datetime64('2020-01-01') + day},{day % 7}.5\n" for day in range(1000)]
+    path = write("unique_id,ds,y\n" + "".join(f"s{series},{date}" for series in range(2000) for date in dates))
+    output = subprocess.run([sys.executable, "-c", MEMORY, path], capture_output=True, text=True, check=True).stdout
+    count, total, megabytes = map(int, output.split())
+    assert count == 2000 and total == 2000 * sum(day % 7 + 0.5 for day in range(1000))
+    assert megabytes < (200 if sys.platform == "linux" else 200_000)  # macOS counts in bytes

@@ -202,6 +202,17 @@ def test_nested_inputs_and_the_mask_of_an_embedding(format, path, run):
 
 
 @pytest.mark.deploy
+@pytest.mark.parametrize("format", FORMATS)
+def test_captured_constants(format, path, run, rng):
+    inputs = keras.Input((None, 3), name="x")
+    normalized = keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])(inputs)
+    model = keras.Model(inputs, layers.GRU(UNITS)(normalized * keras.ops.convert_to_tensor([1.0, 2.0, 3.0])))
+    export_model(model, path(format), format)
+    x = rng.normal(size=(2, STEPS, 3)).astype("float32")
+    np.testing.assert_allclose(run(path(format), format, {"x": x})["output_0"], model(x), atol=1e-6)
+
+
+@pytest.mark.deploy
 def test_input_signature(path, run):
     model = keras.Sequential([keras.Input((None, 3), name="x"), layers.LSTM(4)])
     signature = [keras.layers.InputSpec(shape=(1, 6, 3), dtype="float32")]

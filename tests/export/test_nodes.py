@@ -44,3 +44,17 @@ def test_an_operation_for_both_directions_keeps_its_weights(rng):
     layer.build((2, 5, 64))
     size, shared = share_and_run(layer, layer.forward_layer.cell, "LSTM", rng)
     assert shared == size
+
+
+def test_logarithms_and_exponentials_near_zero():
+    positive = np.geomspace(1e-8, 80, 200)
+    x = np.concatenate([positive, -positive, [0]]).astype("float32")
+
+    def function(x):
+        return {"log1p": tf.math.log1p(tf.maximum(x, -0.99)), "expm1": tf.math.expm1(x)}
+
+    model = to_onnx(function, [tf.TensorSpec([None], name="x")], RecurrentNodes(False))
+    outputs = onnxruntime.InferenceSession(model.SerializeToString()).run(["log1p", "expm1"], {"x": x})
+    x = x.astype("float64")
+    for output, expected in zip(outputs, (np.log1p(np.maximum(x, -0.99)), np.expm1(x)), strict=True):
+        np.testing.assert_allclose(output, expected, rtol=1e-6)

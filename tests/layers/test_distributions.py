@@ -11,6 +11,7 @@ from keras_recurrent.layers.distributions import (
     NegativeBinomial,
     Quantiles,
     StudentT,
+    _normal_quantile,
     empirical_quantiles,
     log_gamma,
 )
@@ -118,6 +119,12 @@ def test_log_gamma():
 
 def test_attributes():
     assert [cls(LEVELS).outputs for cls in (Quantiles, Gaussian, StudentT, NegativeBinomial)] == [5, 2, 3, 2]
+
+
+def test_quantiles_of_the_normal_distribution_in_its_tails():
+    levels = np.concatenate([np.geomspace(3e-8, 0.5, 60), [0.6, 0.9, 0.999, 0.9999]]).astype("float32")
+    expected = scipy.special.ndtri(levels.astype("float64"))
+    np.testing.assert_allclose(computed(_normal_quantile, levels), expected, rtol=2e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])

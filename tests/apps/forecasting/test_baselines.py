@@ -116,7 +116,7 @@ LEVELS = [0.025, 0.1, 0.5, 0.9]
 def test_windows_of_the_naive_baselines(capsys):
     histories = [seasonal_history(4), np.array([3.0]), np.full(3, NAN), seasonal_history(4) - 40]
     for name, function in baselines.NAIVE.items():
-        batches = [*baselines.forecast_windows(name, [histories[:3], histories[3:]], 5, 4, LEVELS, total=4)]
+        batches = [*baselines.forecast_windows(name, [histories[:3], histories[3:]], 5, 4, LEVELS)]
         assert [forecast.shape for forecast, _ in batches] == [(3, 5), (1, 5)]
         forecast, quantiles = map(np.concatenate, zip(*batches, strict=True))
         for index, history in enumerate(histories):
