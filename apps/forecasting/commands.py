@@ -108,14 +108,16 @@ def _update(
 ) -> None:
     """Adds the forecasts of the model and of the baselines at all origins to their metrics, batch by batch."""
     from ..shared.training.batches import slices
-    from .baselines import NAIVE, STATISTICAL, forecast_windows
+    from .baselines import NAIVE, STATISTICAL, Method, forecast_windows
     from .data import BATCH
     from .linear import fit_linear
     from .metrics import reference
 
     panel, config = reader.panel, forecaster.config
     batches = slices(origins, BATCH)
-    methods = NAIVE if "linear" not in baselines else {**NAIVE, "linear": fit_linear(reader, split)}
+    methods: Mapping[str, Method] = NAIVE
+    if "linear" in baselines:
+        methods = {**NAIVE, "linear": fit_linear(reader, split)}
 
     def histories() -> "Iterator[list[np.ndarray]]":
         for batch in batches:
@@ -126,7 +128,7 @@ def _update(
             quantiles = forecaster.quantiles(reader.inputs(batch))
             yield quantiles[:, forecaster.median], quantiles
 
-    def update(forecasts: Mapping[str, Iterable], advance: Callable[[int], None]) -> None:
+    def update(forecasts: dict[str, Iterable], advance: Callable[[int], None]) -> None:
         for batch, history, *results in zip(batches, histories(), *forecasts.values(), strict=True):
             known = reference(history, config.horizon, config.season, split.train[batch.series])
             target = panel.windows(batch.series, batch.steps, config.horizon).values
@@ -140,7 +142,7 @@ def _update(
     # Each of the models of statsforecast, which take seconds per window, has its own progress.
     slow = [name for name in baselines if name in STATISTICAL]
     with progress_bar("forecasting", len(origins)) as advance:
-        fast = {name: baseline(name, histories()) for name in baselines if name not in slow}
+        fast = {str(name): baseline(name, histories()) for name in baselines if name not in slow}
         update({"model": model_forecasts(), **fast}, advance)
     for name in slow:
         with progress_bar(name, len(origins)) as advance:
