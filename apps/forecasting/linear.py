@@ -70,18 +70,18 @@ def fit_linear(reader: WindowReader, split: Split) -> LinearForecaster:
     series = np.arange(len(split.train))
     count = max(MAX_WINDOWS // len(series), 1)
     origins = rolling_origins(np.full(len(series), context), split.train, series, horizon, count)
-    batches = [np.zeros((0, context + horizon), "float32")]
+    batches = [np.zeros((0, context + horizon))]
     for batch in slices(origins, BATCH):
         windows = reader.panel.windows(batch.series, batch.steps - context, context + horizon).values
         scale = windows[:, :context].std(axis=1, keepdims=True)
         is_used = ~np.isnan(windows).any(axis=1) & (scale[:, 0] > 0)
         windows = windows[is_used] - windows[is_used, context - 1 : context]
-        batches.append((windows / scale[is_used]).astype("float32"))
+        batches.append(windows / scale[is_used])
     windows = np.concatenate(batches)
     if not len(windows):
         return LinearForecaster(np.zeros((horizon, context)), np.zeros(horizon), np.zeros(horizon))
     inputs, targets = windows[:, :context], windows[:, context:]
     ridge.fit(inputs, targets)
     errors = targets - ridge.predict(inputs)
-    deviations = np.sqrt(np.square(errors, dtype="float64").mean(axis=0))
+    deviations = np.sqrt(np.square(errors).mean(axis=0))
     return LinearForecaster(np.reshape(ridge.coef_, (horizon, context)), np.ravel(ridge.intercept_), deviations)
