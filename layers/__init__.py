@@ -27,7 +27,7 @@ from .memory import Memory
 from .pooling import AttentionPooling
 from .recurrent import Recurrent
 from .search import AlignedHypotheses, Hypotheses, beam_search, greedy_search, sample
-from .series import SeasonalLags, WindowScaling
+from .series import SeasonalCopy, SeasonalLags, WindowScaling
 from .series_decoder import AutoregressiveRNN, SeriesDecoder
 from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedCells
@@ -78,6 +78,7 @@ __all__ = [
     "ProjectedLSTMCell",
     "Recurrent",
     "ResidualCell",
+    "SeasonalCopy",
     "SeasonalLags",
     "SeriesDecoder",
     "SeriesEncoder",

@@ -68,10 +68,14 @@ class Quantiles(Distribution):
 
         loss = 2 / L * sum over the levels l of max(l (y - q_l), (l - 1) (y - q_l)) / scale
 
-    The factor 2 makes the loss of the median alone the absolute error.
+    The factor 2 makes the loss of the median alone the absolute error. With `relative`, errors also count in relation
+    to the magnitudes of the target and of the forecast, as in sMAPE:
+
+        loss = loss * (1 + relative * scale / max((|y| + |q_0.5|) / 2, scale / 2))
 
     Args:
         levels: Ascending floats in (0, 1).
+        relative: Float, at least 0, the weight of the relative errors. `levels` must contain 0.5 then.
 
     Reference:
         Koenker and Bassett 1978, Regression quantiles; Wen et al. 2017, A multi-horizon quantile recurrent forecaster.
@@ -86,14 +90,23 @@ class Quantiles(Distribution):
 
     has_all_levels = False
 
-    def __init__(self, levels: Sequence[float]) -> None:
+    def __init__(self, levels: Sequence[float], relative: float = 0.0) -> None:
         super().__init__(levels)
         self.outputs = len(self.levels)
+        self.relative = relative
+        if relative and 0.5 not in self.levels:
+            raise ValueError(f"Argument `levels` must contain 0.5 for relative errors. Received: {self.levels}")
 
     def loss(self, target, outputs, location, scale):
         error = ops.expand_dims((target - location) / scale, -1) - outputs
         levels = self._levels(None)
-        return 2 * ops.mean(ops.maximum(levels * error, (levels - 1) * error), axis=-1)
+        loss = 2 * ops.mean(ops.maximum(levels * error, (levels - 1) * error), axis=-1)
+        if not self.relative:
+            return loss
+        median = location + scale * outputs[..., self.levels.index(0.5)]
+        magnitude = (ops.abs(target) + ops.abs(median)) / 2
+        weight = 1 + self.relative * scale / ops.maximum(magnitude, scale / 2)
+        return ops.stop_gradient(weight) * loss
 
     def quantiles(self, outputs, location, scale, levels=None):
         if levels is not None:

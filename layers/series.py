@@ -9,6 +9,7 @@ from keras import layers, ops
 from .types import Shape, Tensor
 
 SCALINGS = ("mean", "standard", "last", "seasonal", "none")
+LARGE = 1e4  # subtracted from the scores of missing lags, within the range of float16
 EPSILON = 1e-6  # of the largest magnitude in a window; no scale is smaller
 
 
@@ -170,3 +171,43 @@ class SeasonalLags(layers.Layer):
             "count": self.count,
             "segment": self.segment,
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class SeasonalCopy(layers.Layer):
+    """Computes a weighted mean of the lags of each step, with a softmax over scores as the weights.
+
+        weights = softmax(scores), over the observed lags
+        mean = sum over the lags of weights * lags
+
+    A network that computes the scores can copy the value of the season that it finds to be alike, such as that of the
+    last Saturday, with its exact value.
+
+    Call arguments:
+        scores: Tensor `(batch, horizon, lags)`.
+        lags: Tensor `(batch, horizon, lags)`, the first half of what `SeasonalLags` returns.
+        observed: Tensor `(batch, horizon, lags)`, the second half: 1 for lags that are observed, 0 for others.
+
+    Returns:
+        Tensor `(batch, horizon)`, 0 where no lag is observed.
+
+    Example:
+
+    >>> from keras_recurrent.layers import SeasonalCopy
+    >>> scores, lags = ops.array([[[0.0, 0.0, 9.0]]]), ops.array([[[2.0, 4.0, 7.0]]])
+    >>> float(SeasonalCopy()(scores, lags, observed=ops.array([[[1.0, 1.0, 0.0]]]))[0, 0])
+    3.0
+
+    Reference:
+        Vinyals et al. 2015, Pointer networks; See et al. 2017, Get to the point, for copying beside a decoder.
+    """
+
+    def call(self, scores: Tensor, lags: Tensor, observed: Tensor) -> Tensor:
+        observed = ops.cast(observed, scores.dtype)
+        weights = ops.softmax(scores - (1 - observed) * LARGE, axis=-1) * observed
+        return ops.sum(weights * ops.cast(lags, scores.dtype), axis=-1)
+
+    def compute_output_shape(
+        self, scores_shape: Shape, lags_shape: Shape | None = None, observed_shape: Shape | None = None
+    ) -> Shape:
+        return tuple(scores_shape[:-1])

@@ -7,6 +7,7 @@ from typing import Literal
 from ..shared.config import (
     Cell,
     Length,
+    NonNegativeFloat,
     NonNegativeInt,
     OpenUnitInterval,
     PositiveFloat,
@@ -57,10 +58,15 @@ class Config(RecurrentConfig, TrainingConfig):
         distribution: Distribution of a forecast, or the quantiles of `levels` (quantiles). Counts suit
             negative_binomial, data with outliers student_t.
         levels: Levels of the quantiles to forecast, ascending. The one at 0.5, the median, is the forecast.
+        relative_loss: Weight of relative errors, as in sMAPE, beside those in units of the scale. For quantiles only.
         scaling: How each window is scaled: divided by its mean magnitude (mean), by its mean and standard deviation
             (standard), by its last value and standard deviation (last), or not at all (none).
-        network: An encoder of the past with a decoder that computes all steps of the horizon at once (encoder_decoder),
-            or one network that reads the values before each segment and forecasts by drawing samples (autoregressive).
+        network: An encoder of the past with a decoder that computes all steps of the horizon at once (encoder_decoder);
+            the same with forecasts relative to a weighted mean of past seasons, whose weights the decoder computes
+            (copying); or one network that reads the values before each segment and forecasts by drawing samples
+            (autoregressive).
+        members: Number of networks that are trained side by side from different initial weights. The mean of their
+            quantiles is the forecast.
         samples: Number of samples that an autoregressive network draws for a forecast.
         seasons: Lengths of the seasons in steps. The decoder reads the values one season before.
         season_lags: For each season, the number of past seasons whose values the decoder reads.
@@ -107,8 +113,10 @@ class Config(RecurrentConfig, TrainingConfig):
     test_size: NonNegativeInt | None = None
     distribution: Literal["quantiles", "gaussian", "student_t", "negative_binomial"] = "quantiles"
     levels: tuple[OpenUnitInterval, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+    relative_loss: NonNegativeFloat = 0.0
     scaling: Literal["mean", "standard", "last", "seasonal", "none"] = "mean"
-    network: Literal["encoder_decoder", "autoregressive"] = "encoder_decoder"
+    network: Literal["encoder_decoder", "copying", "autoregressive"] = "encoder_decoder"
+    members: PositiveInt = 1
     samples: PositiveSamples = 100
     seasons: tuple[PositiveInt, ...] = (7,)
     season_lags: PositiveInt = 4
@@ -133,7 +141,10 @@ class Config(RecurrentConfig, TrainingConfig):
             yield f"--levels must ascend and contain 0.5, not {list(self.levels)}"
         if self.dilations is not None and len(self.dilations) != self.num_layers:
             yield f"--dilations {list(self.dilations)} must have one number for each of the {self.num_layers} layers"
-
+        if self.relative_loss and self.distribution != "quantiles":
+            yield f"--relative-loss requires --distribution quantiles, not {self.distribution}"
+        if self.network == "copying" and not (self.seasons and self.season < self.context):
+            yield "--network copying requires --seasons, the first of which is shorter than --context"
         if self.network == "autoregressive":
             yield from self._autoregressive_contradictions()
 
@@ -145,7 +156,9 @@ class Config(RecurrentConfig, TrainingConfig):
             )
         for name in ("dilations", "residual", "bidirectional", "attention"):
             if getattr(self, name):
-                yield f"--{name} requires --network encoder_decoder"
+                yield f"--{name} requires --network encoder_decoder or copying"
+        if self.members > 1:
+            yield "--members requires --network encoder_decoder or copying"
 
     @property
     def season(self) -> int:

@@ -33,7 +33,8 @@ class ForecastLoss(keras.losses.Loss):
 
     Call arguments:
         y_true: Tensor `(batch, steps)`.
-        y_pred: Tensor `(batch, steps, outputs + 2)`: the outputs, the location and the scale of each step.
+        y_pred: Tensor `(batch, steps, members * (outputs + 2))`; see `networks.split_outputs`. The members' losses are
+            averaged.
         sample_weight: Tensor `(batch, steps)`, 0 where the true value is missing.
     """
 
@@ -42,8 +43,8 @@ class ForecastLoss(keras.losses.Loss):
         self.distribution = distribution
 
     def call(self, y_true, y_pred):
-        outputs, location, scale = split_outputs(y_pred)
-        return self.distribution.loss(y_true, outputs, location, scale)
+        losses = self.distribution.loss(ops.expand_dims(y_true, -1), *split_outputs(y_pred, self.distribution))
+        return ops.mean(losses, axis=-1)
 
 
 def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapping[str, np.ndarray]) -> keras.Model:
@@ -56,7 +57,7 @@ def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapp
 
     Returns:
         A model from `values`, `observed`, `past`, `known` and the network's `targets` to a tensor
-        `(batch, steps, outputs + 2)`; see `networks.split_outputs`.
+        `(batch, steps, members * (outputs + 2))`; see `networks.split_outputs`.
     """
     network = NETWORKS[config.network]
     specs = {**specs, **{name: keras.InputSpec(shape=(None, config.horizon)) for name in network.targets}}
@@ -78,10 +79,13 @@ def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapp
         targets, are_observed = (inputs[name] for name in network.targets)
         later = scaled(targets, are_observed, slice(config.context, None))
         window = window._replace(scaled_targets=later, targets_observed=are_observed)
-    outputs = network.outputs(config, window)
-    steps = slice(-outputs.shape[1], None)
-    scales = [ops.expand_dims(x[:, steps], -1) for x in (location, scale)]
-    return keras.Model(inputs, ops.concatenate([ops.cast(outputs, "float32"), *scales], axis=-1))
+    members = [network.outputs(config, window, f"_{member}" if member else "") for member in range(config.members)]
+    steps = slice(-members[0].shape[1], None)
+    location, scale = (ops.expand_dims(x[:, steps], -1) for x in (location, scale))
+    outputs: list[Tensor] = []
+    for own in members:
+        outputs += [own[..., :-2], location + scale * own[..., -2:-1], scale * own[..., -1:]]
+    return keras.Model(inputs, ops.concatenate(outputs, axis=-1))
 
 
 def _normalized(columns: Tensor, statistics: np.ndarray, name: str) -> Tensor:

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from ...layers import AutoregressiveRNN, SeasonalLags, SeriesDecoder, SeriesEncoder
-from ...layers.distributions import DISTRIBUTIONS, Distribution, empirical_quantiles
+from ...layers import AutoregressiveRNN, SeasonalCopy, SeasonalLags, SeriesDecoder, SeriesEncoder, WindowScaling
+from ...layers.distributions import DISTRIBUTIONS, Distribution, Quantiles, empirical_quantiles
 from ...layers.types import Tensor
 from .config import Config
 
@@ -37,68 +37,126 @@ class Network(NamedTuple):
     """How a network is built, and how it forecasts.
 
     Attributes:
-        outputs: Function `(config, window) -> outputs`, a tensor `(batch, steps, outputs)`: those of the
-            `Distribution` of each step, of which the last ones are the horizon.
+        outputs: Function `(config, window, name) -> outputs`, a tensor `(batch, steps, outputs + 2)`: the outputs of
+            the `Distribution` of each step, of which the last ones are the horizon, and its location and scale in units
+            of the scaled values. `name` follows the names of the layers.
         forecaster: Function `(config, model) -> quantiles` from a trained Keras model to a function of its inputs by
             name, which returns the quantiles `(batch, horizon, levels)`.
         targets: The names of the inputs that exist in training alone.
     """
 
-    outputs: Callable[[Config, Window], Tensor]
+    outputs: Callable[[Config, Window, str], Tensor]
     forecaster: Callable[[Config, keras.Model], Callable[[Mapping[str, Tensor]], Tensor]]
     targets: tuple[str, ...] = ()
 
 
-def split_outputs(predicted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def split_outputs(predicted: Tensor, distribution: Distribution) -> tuple[Tensor, Tensor, Tensor]:
     """Divides what the Keras model computes.
 
     Returns:
-        Outputs `(batch, steps, outputs)`, location and scale `(batch, steps)`.
+        Outputs `(batch, steps, members, outputs)`, location and scale `(batch, steps, members)`.
     """
+    size = distribution.outputs + 2
+    _, steps, numbers = predicted.shape
+    predicted = ops.reshape(predicted, (-1, steps, numbers // size, size))
     return predicted[..., :-2], predicted[..., -2], predicted[..., -1]
 
 
 def distribution_of(config: Config) -> Distribution:
     """Returns the distribution of a forecast."""
+    if config.distribution == "quantiles":
+        return Quantiles(config.levels, config.relative_loss)
     return DISTRIBUTIONS[config.distribution](config.levels)
 
 
-def _encoder_decoder(config: Config, window: Window) -> Tensor:
+def _encoder_decoder(config: Config, window: Window, name: str) -> Tensor:
     """An encoder of the past, and a decoder of the horizon."""
+    future = [_lags(config, window, name)] if config.seasons else []
+    return _relative_to_window(_decoded(config, window, [], future, distribution_of(config).outputs, name))
+
+
+def _copying(config: Config, window: Window, name: str) -> Tensor:
+    """An encoder and a decoder, which forecasts relative to a weighted mean of past seasons.
+
+    It reads the differences of values one season apart in units of their mean magnitude, the scale of MASE, which is
+    also the unit of the forecast.
+    """
+    season, size = config.season, distribution_of(config).outputs
+    _, scale = WindowScaling("seasonal", season, name=f"season_scaling{name}")(window.scaled, window.observed)
+    both = window.observed[:, season:] * window.observed[:, :-season]
+    differences = ops.arcsinh((window.scaled[:, season:] - window.scaled[:, :-season]) / scale) * both
+    differences = ops.pad(differences, [[0, 0], [season, 0]])
+    past = ops.stack([differences, ops.ones_like(differences) * ops.log(scale)], axis=-1)
+    lags = _lags(config, window, name)
+    values, are_observed = ops.split(lags, 2, axis=-1)
+    latest = values[..., :1]
+    future = [latest, ops.arcsinh((values - latest) / ops.expand_dims(scale, -1)) * are_observed, are_observed]
+    numbers = _decoded(config, window, [past], future, size + values.shape[-1], name)
+    location = SeasonalCopy(name=f"copy{name}")(numbers[..., size:], values, are_observed)
+    scales = ops.ones_like(location) * scale
+    return ops.concatenate([numbers[..., :size], ops.stack([location, scales], axis=-1)], axis=-1)
+
+
+def _decoded(
+    config: Config, window: Window, past: list[Tensor], future: list[Tensor], outputs: int, name: str
+) -> Tensor:
+    """Encodes a window and decodes numbers `(batch, horizon, outputs)` in float32.
+
+    Args:
+        config: The `Config`.
+        window: The `Window`.
+        past: What the encoder reads besides, tensors `(batch, context, columns)`.
+        future: What the decoder reads besides, tensors `(batch, horizon, columns)`.
+        outputs: How many numbers are computed per step.
+        name: Suffix of the layers' names.
+    """
     policy: dict[str, Any] = {"dtype": config.precision}
     read = ops.stack([window.scaled, window.observed], axis=-1)
-    past = [read, *window.past, *(columns[:, : config.context] for columns in window.known)]
-    future = [_positions(window, config), *(columns[:, config.context :] for columns in window.known)]
-    if config.seasons:
-        lags = SeasonalLags(config.horizon, config.seasons, config.season_lags, name="lags", **policy)
-        future.append(lags(window.scaled, window.observed))
+    past = [read, *past, *window.past, *(columns[:, : config.context] for columns in window.known)]
+    future = [_positions(window, config), *(columns[:, config.context :] for columns in window.known), *future]
     memory = SeriesEncoder(
         config.encoder_units,
         bidirectional=config.bidirectional,
         dilations=config.dilations,
         residual=config.residual,
         segment=config.segment,
-        name="encoder",
+        name=f"encoder{name}",
         **config.recurrent_arguments,
         **policy,
     )(ops.concatenate(past, axis=-1))
-    return SeriesDecoder(
-        distribution_of(config).outputs,
+    numbers = SeriesDecoder(
+        outputs,
         config.decoder_units,
         segment=config.segment,
         attention=config.attention,
-        name="decoder",
+        name=f"decoder{name}",
         **config.recurrent_arguments,
         **policy,
     )(ops.concatenate(future, axis=-1), memory)
+    return ops.cast(numbers, "float32")
+
+
+def _lags(config: Config, window: Window, name: str) -> Tensor:
+    lags = SeasonalLags(config.horizon, config.seasons, config.season_lags, name=f"lags{name}")
+    return lags(window.scaled, window.observed)
+
+
+def _relative_to_window(outputs: Tensor) -> Tensor:
+    """Appends the location 0 and the scale 1 to outputs."""
+    zeros = ops.zeros_like(outputs[..., :1])
+    return ops.concatenate([ops.cast(outputs, "float32"), zeros, zeros + 1], axis=-1)
 
 
 def _encoder_decoder_forecaster(config: Config, model: keras.Model) -> Callable[[Mapping[str, Tensor]], Tensor]:
     distribution = distribution_of(config)
-    return lambda inputs: distribution.quantiles(*split_outputs(model(inputs)))
+
+    def quantiles(inputs: Mapping[str, Tensor]) -> Tensor:
+        return ops.mean(distribution.quantiles(*split_outputs(model(inputs), distribution)), axis=2)
+
+    return quantiles
 
 
-def _autoregressive(config: Config, window: Window) -> Tensor:
+def _autoregressive(config: Config, window: Window, name: str) -> Tensor:
     """One recurrent stack, which reads the value before each step."""
     policy: dict[str, Any] = {"dtype": config.precision}
     # The columns of the past are those of the segment before, like the values, and zeros after the first segment.
@@ -108,14 +166,14 @@ def _autoregressive(config: Config, window: Window) -> Tensor:
     covariates = [position, *before, *window.known]
     if config.seasons:
         lags = SeasonalLags(
-            config.horizon, config.seasons, config.season_lags, segment=config.segment, name="lags", **policy
+            config.horizon, config.seasons, config.season_lags, segment=config.segment, name=f"lags{name}", **policy
         )
         covariates.append(lags(window.scaled, window.observed))
-    return AutoregressiveRNN(
+    outputs = AutoregressiveRNN(
         config.distribution,
         config.decoder_units,
         segment=config.segment,
-        name="decoder",
+        name=f"decoder{name}",
         **config.recurrent_arguments,
         **policy,
     )(
@@ -123,6 +181,7 @@ def _autoregressive(config: Config, window: Window) -> Tensor:
         ops.concatenate([window.observed, window.targets_observed], axis=1),
         ops.concatenate(covariates, axis=-1),
     )
+    return _relative_to_window(outputs)
 
 
 def _autoregressive_forecaster(config: Config, model: keras.Model) -> Callable[[Mapping[str, Tensor]], Tensor]:
@@ -172,5 +231,6 @@ def _positions(window: Window, config: Config) -> Tensor:
 TARGETS = ("targets", "targets_observed")
 NETWORKS = {
     "encoder_decoder": Network(_encoder_decoder, _encoder_decoder_forecaster),
+    "copying": Network(_copying, _encoder_decoder_forecaster),
     "autoregressive": Network(_autoregressive, _autoregressive_forecaster, TARGETS),
 }

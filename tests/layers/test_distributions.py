@@ -102,6 +102,19 @@ def test_the_pinball_loss_is_lowest_at_the_quantile():
         assert abs(best - np.quantile(values, level)) < 0.11
 
 
+def test_relative_errors_are_those_of_smape():
+    numbers, target = outputs(5), LOCATION + SCALE * outputs(1, seed=1)[..., 0]
+    target[1] = 1e-3
+    numbers[1] = (1e-3 - LOCATION[1]) / SCALE[1]  # the magnitude is below half of the scale
+    plain, relative = (computed(Quantiles(LEVELS, weight).loss, target, numbers, LOCATION, SCALE) for weight in (0, 3))
+    magnitude = (np.abs(target) + np.abs(LOCATION + SCALE * numbers[..., 2])) / 2
+    assert (magnitude[1] < SCALE[1] / 2).all() and (magnitude[0] > SCALE[0] / 2).all()
+    np.testing.assert_allclose(relative[0], (plain + 3 * SCALE * plain / magnitude)[0], rtol=1e-5)
+    np.testing.assert_allclose(relative[1], 7 * plain[1], rtol=1e-5)
+    with pytest.raises(ValueError, match=r"must contain 0\.5"):
+        Quantiles([0.1, 0.9], relative=1)
+
+
 def test_quantiles_do_not_cross():
     quantiles = computed(Quantiles(LEVELS).quantiles, outputs(5), LOCATION, SCALE)
     assert np.all(np.diff(quantiles, axis=-1) >= 0)

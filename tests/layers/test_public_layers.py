@@ -74,6 +74,7 @@ CLASSES = {
     ),
     "WindowScaling": (layers.WindowScaling, lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
     "SeasonalLags": (lambda: layers.SeasonalLags(4, [2]), lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
+    "SeasonalCopy": (layers.SeasonalCopy, lambda: (ops.ones((2, 4, 3)),) * 3),
     "SeriesDecoder": (lambda: layers.SeriesDecoder(2, UNITS), lambda: (ops.ones((2, 5, FEATURES)), memory())),
     "AutoregressiveRNN": (
         lambda: layers.AutoregressiveRNN("student_t", UNITS),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from keras import ops
-from keras_recurrent.layers import SeasonalLags, WindowScaling
+from keras_recurrent.layers import SeasonalCopy, SeasonalLags, WindowScaling
 from keras_recurrent.layers.series import last_observed
 
 
@@ -86,3 +86,15 @@ def test_lags_of_a_window_are_those_of_each_of_its_segments():
     assert not lags[:, :segment].any()
     expected = SeasonalLags(horizon, seasons, count)(values, observed)
     np.testing.assert_array_equal(lags[:, 12:], ops.convert_to_numpy(expected))
+
+
+def test_copy_is_the_mean_of_the_observed_lags_weighted_by_a_softmax():
+    generator = np.random.default_rng(0)
+    scores, lags = generator.normal(size=(2, 2, 5, 4)).astype("float32")
+    observed = generator.integers(0, 2, size=(2, 5, 4)).astype("float32")
+    observed[0, 0] = 0
+    copied = ops.convert_to_numpy(SeasonalCopy()(scores, lags, observed))
+    weights = np.exp(scores) * observed
+    totals = weights.sum(axis=-1)
+    np.testing.assert_allclose(copied, (weights * lags).sum(axis=-1) / np.where(totals > 0, totals, 1), rtol=1e-5)
+    assert copied[0, 0] == 0

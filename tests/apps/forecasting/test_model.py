@@ -59,7 +59,15 @@ def autoregressive(config, shared_folder):
     return shared_folder("autoregressive-sales", lambda folder: model.train(config, folder))
 
 
-@pytest.fixture(params=["saved", "autoregressive"])
+@pytest.fixture(scope="module")
+def copying(config, shared_folder):
+    """Two networks that copy from past seasons, trained with relative errors."""
+    options = {"network": "copying", "members": 2, "relative_loss": 1.0, "scaling": "standard"}
+    config = dataclasses.replace(config, **options)
+    return shared_folder("copying-sales", lambda folder: model.train(config, folder))
+
+
+@pytest.fixture(params=["saved", "copying", "autoregressive"])
 def either(request):
     return request.getfixturevalue(request.param)
 
@@ -82,6 +90,21 @@ def test_forecasts_follow_season_and_promotions(either, table):
         assert np.all(np.diff(forecast.quantiles, axis=0) >= 0)
         np.testing.assert_array_equal(forecast.quantiles[forecaster.median], forecast.values)
     assert np.mean(errors) < 0.2
+
+
+def test_members_are_different_networks_whose_quantiles_are_averaged(copying):
+    forecaster = load(copying)
+    panel, _ = forecaster.read()
+    inputs = forecaster.reader(panel).inputs(data.ends_of(panel))
+    size = len(forecaster.config.levels) + 2
+    predicted = np.asarray(forecaster.model(inputs))
+    assert predicted.shape == (5, HORIZON, 2 * size)
+    members = [
+        np.sort(own[..., -2:-1] + own[..., -1:] * own[..., :-2], axis=-1)
+        for own in (predicted[..., :size], predicted[..., size:])
+    ]
+    assert np.abs(members[0] - members[1]).max() > 0.01
+    np.testing.assert_allclose(forecaster.quantiles(inputs).swapaxes(1, 2), np.mean(members, axis=0), rtol=1e-5)
 
 
 def test_evaluation_beats_the_naive_forecasts(saved, capsys):
@@ -330,8 +353,14 @@ def test_bad_tables(table, options, message, tmp_path, capsys, monkeypatch):
         (["--network", "autoregressive"], "choose --distribution gaussian, student_t or negative_binomial"),
         (
             ["--network", "autoregressive", "--distribution", "gaussian", "--attention"],
-            "--attention requires --network encoder_decoder",
+            "--attention requires --network encoder_decoder or copying",
         ),
+        (
+            ["--network", "autoregressive", "--distribution", "gaussian", "--members", "2"],
+            "--members requires --network encoder_decoder or copying",
+        ),
+        (["--network", "copying", "--seasons", "112"], "the first of which is shorter than --context"),
+        (["--relative-loss", "1", "--distribution", "gaussian"], "--relative-loss requires --distribution quantiles"),
     ],
 )
 def test_bad_options(options, message, capsys, tmp_path):
