@@ -90,7 +90,7 @@ def _copying(config: Config, window: Window, name: str) -> Tensor:
     lags = _lags(config, window, name)
     values, are_observed = ops.split(lags, 2, axis=-1)
     latest = values[..., :1]
-    future = [latest, ops.arcsinh((values - latest) / ops.expand_dims(scale, -1)) * are_observed, are_observed]
+    future = [latest, are_observed[..., :1], ops.arcsinh((values - latest) / ops.expand_dims(scale, -1)) * are_observed]
     numbers = _decoded(config, window, [past], future, size + values.shape[-1], name)
     location = SeasonalCopy(name=f"copy{name}")(numbers[..., size:], values, are_observed)
     scales = ops.ones_like(location) * scale
