@@ -84,13 +84,13 @@ def _copying(config: Config, window: Window, name: str) -> Tensor:
     season, size = config.season, distribution_of(config).outputs
     _, scale = WindowScaling("seasonal", season, name=f"season_scaling{name}")(window.scaled, window.observed)
     both = window.observed[:, season:] * window.observed[:, :-season]
-    differences = ops.arcsinh((window.scaled[:, season:] - window.scaled[:, :-season]) / scale) * both
+    differences = _symlog((window.scaled[:, season:] - window.scaled[:, :-season]) / scale) * both
     differences = ops.pad(differences, [[0, 0], [season, 0]])
     past = ops.stack([differences, ops.ones_like(differences) * ops.log(scale)], axis=-1)
     lags = _lags(config, window, name)
     values, are_observed = ops.split(lags, 2, axis=-1)
     latest = values[..., :1]
-    future = [latest, are_observed[..., :1], ops.arcsinh((values - latest) / ops.expand_dims(scale, -1)) * are_observed]
+    future = [latest, are_observed[..., :1], _symlog((values - latest) / ops.expand_dims(scale, -1)) * are_observed]
     numbers = _decoded(config, window, [past], future, size + values.shape[-1], name)
     location = SeasonalCopy(name=f"copy{name}")(numbers[..., size:], values, are_observed)
     scales = ops.ones_like(location) * scale
@@ -134,6 +134,11 @@ def _decoded(
         **policy,
     )(ops.concatenate(future, axis=-1), memory)
     return ops.cast(numbers, "float32")
+
+
+def _symlog(x: Tensor) -> Tensor:
+    """Compresses large magnitudes: the logarithm of 1 + |x|, with the sign of x."""
+    return ops.sign(x) * ops.log1p(ops.abs(x))
 
 
 def _lags(config: Config, window: Window, name: str) -> Tensor:
