@@ -30,6 +30,7 @@ from .search import AlignedHypotheses, Hypotheses, beam_search, greedy_search, s
 from .series import SeasonalCopy, SeasonalLags, WindowScaling
 from .series_decoder import AutoregressiveRNN, SeriesDecoder
 from .simple_rnn import SimpleRNN, SimpleRNNCell
+from .smoothing import ExponentialSmoothing
 from .stacked import StackedCells
 from .variants import (
     LayerNormGRUCell,
@@ -56,6 +57,7 @@ __all__ = [
     "Decoder",
     "Dilated",
     "DropConnectCell",
+    "ExponentialSmoothing",
     "FilmFusion",
     "GRUCell",
     "GateConstants",

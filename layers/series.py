@@ -63,10 +63,7 @@ class WindowScaling(layers.Layer):
         if self.scaling == "mean":
             return ops.zeros_like(mean), magnitude
         if self.scaling == "seasonal":
-            m = self.season
-            both = observed[:, m:] * observed[:, :-m]
-            change = ops.sum(ops.abs(values[:, m:] - values[:, :-m]) * both, axis=1, keepdims=True)
-            change = change / ops.maximum(ops.sum(both, axis=1, keepdims=True), 1)
+            m, change = self.season, mean_change(values, observed, self.season)
             recent = ops.sum(values[:, -m:], axis=1, keepdims=True)
             recent = recent / ops.maximum(ops.sum(observed[:, -m:], axis=1, keepdims=True), 1)
             return recent, ops.where(change > EPSILON * magnitude, change, magnitude)
@@ -80,6 +77,25 @@ class WindowScaling(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scaling": self.scaling, "season": self.season}
+
+
+def mean_change(values: Tensor, observed: Tensor, lag: int) -> Tensor:
+    """Returns the mean absolute difference of observed values that are `lag` steps apart, `(batch, 1)`, or 0.
+
+    Args:
+        values: Tensor `(batch, steps)`.
+        observed: Tensor `(batch, steps)`, 1 for values and 0 where they are missing.
+        lag: Positive integer.
+
+    Example:
+
+    >>> from keras_recurrent.layers.series import mean_change
+    >>> float(mean_change(ops.array([[4.0, 5.0, 9.0]]), ops.ones((1, 3)), lag=1)[0, 0])
+    2.5
+    """
+    both = observed[:, lag:] * observed[:, :-lag]
+    change = ops.sum(ops.abs(values[:, lag:] - values[:, :-lag]) * both, axis=1, keepdims=True)
+    return change / ops.maximum(ops.sum(both, axis=1, keepdims=True), 1)
 
 
 def last_observed(values: Tensor, observed: Tensor) -> Tensor:

@@ -73,6 +73,10 @@ CLASSES = {
         lambda: (ops.ones((2, FEATURES)), [ops.ones((2, UNITS))] * 2),
     ),
     "WindowScaling": (layers.WindowScaling, lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
+    "ExponentialSmoothing": (
+        lambda: layers.ExponentialSmoothing(4, [2, 3]),
+        lambda: (ops.ones((2, 6)), ops.ones((2, 6))),
+    ),
     "SeasonalLags": (lambda: layers.SeasonalLags(4, [2]), lambda: (ops.ones((2, 6)), ops.ones((2, 6)))),
     "SeasonalCopy": (layers.SeasonalCopy, lambda: (ops.ones((2, 4, 3)),) * 3),
     "SeriesDecoder": (lambda: layers.SeriesDecoder(2, UNITS), lambda: (ops.ones((2, 5, FEATURES)), memory())),
