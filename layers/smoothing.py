@@ -80,7 +80,7 @@ class ExponentialSmoothing(layers.Layer):
             1 + len(self.seasons), kernel_initializer="zeros", bias_initializer=initializer, dtype="float32"
         )
 
-    def build(self, values_shape: Shape, observed_shape: Shape | None = None) -> None:
+    def build(self, values_shape: Any, observed_shape: Any = None) -> None:
         longest = max(self.seasons, default=1)
         if longest > values_shape[1]:
             raise ValueError(f"A window of {values_shape[1]} steps is shorter than a season of {longest} steps")
@@ -132,7 +132,7 @@ class ExponentialSmoothing(layers.Layer):
         scores = self.scores(changes / (changes + deviation + EPSILON))
         return ops.softmax(ops.pad(scores, [[0, 0], [0, 1]]), axis=-1)[:, :-1]
 
-    def compute_output_shape(self, values_shape: Shape, observed_shape: Shape | None = None) -> tuple[Shape, Shape]:
+    def compute_output_shape(self, values_shape: Any, observed_shape: Any = None) -> tuple[Shape, Shape]:
         batch, steps = values_shape
         return (batch, steps + self.horizon), (batch, 1)
 

@@ -60,7 +60,9 @@ class Config(RecurrentConfig, TrainingConfig):
         levels: Levels of the quantiles to forecast, ascending. The one at 0.5, the median, is the forecast.
         relative_loss: Weight of relative errors, as in sMAPE, beside those in units of the scale. For quantiles only.
         scaling: How each window is scaled: divided by its mean magnitude (mean), by its mean and standard deviation
-            (standard), by its last value and standard deviation (last), or not at all (none).
+            (standard), by its last value and standard deviation (last), by the mean and the mean change of its first
+            season (seasonal), by exponential smoothing of its level and of all `seasons`, whose coefficients are
+            trained (smoothing), or not at all (none).
         network: An encoder of the past with a decoder that computes all steps of the horizon at once (encoder_decoder);
             the same with forecasts relative to a weighted mean of past seasons, whose weights the decoder computes
             (copying); or one network that reads the values before each segment and forecasts by drawing samples
@@ -114,7 +116,7 @@ class Config(RecurrentConfig, TrainingConfig):
     distribution: Literal["quantiles", "gaussian", "student_t", "negative_binomial"] = "quantiles"
     levels: tuple[OpenUnitInterval, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
     relative_loss: NonNegativeFloat = 0.0
-    scaling: Literal["mean", "standard", "last", "seasonal", "none"] = "mean"
+    scaling: Literal["mean", "standard", "last", "seasonal", "smoothing", "none"] = "mean"
     network: Literal["encoder_decoder", "copying", "autoregressive"] = "encoder_decoder"
     members: PositiveInt = 1
     samples: PositiveSamples = 100
@@ -145,6 +147,8 @@ class Config(RecurrentConfig, TrainingConfig):
             yield f"--relative-loss requires --distribution quantiles, not {self.distribution}"
         if self.network == "copying" and not (self.seasons and self.season < self.context):
             yield "--network copying requires --seasons, the first of which is shorter than --context"
+        if self.scaling == "smoothing" and max(self.seasons, default=1) > self.context:
+            yield f"--scaling smoothing requires a --context of at least the longest of --seasons, {max(self.seasons)}"
         if self.network == "autoregressive":
             yield from self._autoregressive_contradictions()
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from ...datasets.series import Panel
-from ...layers import WindowScaling
+from ...layers import ExponentialSmoothing, WindowScaling
 from ...layers.distributions import Distribution
 from ...layers.loop import gradients
 from ...layers.types import Tensor
@@ -67,7 +67,7 @@ def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapp
         for name in ("past", "known")
     }
     values, observed = inputs["values"], inputs["observed"]
-    location, scale = WindowScaling(config.scaling, config.season, name="scaling")(values, observed)
+    location, scale = _scaling(config)(values, observed)
     zeros = ops.zeros((1, config.context + config.horizon))
     location, scale = location + zeros, scale + zeros
 
@@ -86,6 +86,13 @@ def build(config: Config, specs: Mapping[str, keras.InputSpec], statistics: Mapp
     for own in members:
         outputs += [own[..., :-2], location + scale * own[..., -2:-1], scale * own[..., -1:]]
     return keras.Model(inputs, ops.concatenate(outputs, axis=-1))
+
+
+def _scaling(config: Config) -> layers.Layer:
+    """A layer that computes the location and the scale of a window, or of each step of the window and the horizon."""
+    if config.scaling == "smoothing":
+        return ExponentialSmoothing(config.horizon, config.seasons, name="scaling")
+    return WindowScaling(config.scaling, config.season, name="scaling")
 
 
 def _normalized(columns: Tensor, statistics: np.ndarray, name: str) -> Tensor:

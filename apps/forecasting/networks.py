@@ -202,8 +202,8 @@ def _autoregressive_forecaster(config: Config, model: keras.Model) -> Callable[[
             values[:, : config.context],
             observed[:, : config.context],
             covariates,
-            (location + unknown["targets"])[:, -config.horizon :],
-            (scale + unknown["targets"])[:, -config.horizon :],
+            location[:, -config.horizon :] + unknown["targets"],
+            scale[:, -config.horizon :] + unknown["targets"],
             ops.expand_dims(zeros, -1) + levels,
         )
         return empirical_quantiles(ops.swapaxes(samples, 1, 2), config.levels)

@@ -69,7 +69,7 @@ def test_location_and_scale(seasons, window, rng, assert_close):
     values, observed = window
     location, scale = layer(np.where(observed, values, 99).astype("float32"), observed)
     assert location.shape == (BATCH, STEPS + HORIZON) and scale.shape == (BATCH, 1)
-    assert ((BATCH, STEPS + HORIZON), (BATCH, 1)) == layer.compute_output_shape(values.shape, values.shape)
+    assert layer.compute_output_shape(values.shape, values.shape) == ((BATCH, STEPS + HORIZON), (BATCH, 1))
     _, expected_scale = WindowScaling("seasonal", season=seasons[0] if seasons else 1)(values, observed)
     assert_close(scale, expected_scale)
     kernel, bias = layer.get_weights()
@@ -139,7 +139,7 @@ def test_training_finds_the_share_of_a_random_walk(rng):
     """The best forecast of a random walk is its last value, so that the share of the level grows."""
     walks = rng.normal(size=(64, STEPS + 1)).cumsum(axis=1).astype("float32")
     values, observed = keras.Input((STEPS,)), keras.Input((STEPS,))
-    location, scale = ExponentialSmoothing(1)(values, observed)
+    location, _ = ExponentialSmoothing(1)(values, observed)
     model = keras.Model([values, observed], location[:, -1:])
     model.compile(keras.optimizers.Adam(0.3), "mse")
     inputs = [walks[:, :-1], np.ones_like(walks[:, :-1])]

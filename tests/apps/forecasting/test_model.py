@@ -67,7 +67,14 @@ def copying(config, shared_folder):
     return shared_folder("copying-sales", lambda folder: model.train(config, folder))
 
 
-@pytest.fixture(params=["saved", "copying", "autoregressive"])
+@pytest.fixture(scope="module")
+def smoothing(config, shared_folder):
+    """An encoder and a decoder that read values relative to a level and a season."""
+    config = dataclasses.replace(config, scaling="smoothing")
+    return shared_folder("smoothing-sales", lambda folder: model.train(config, folder))
+
+
+@pytest.fixture(params=["saved", "copying", "autoregressive", "smoothing"])
 def either(request):
     return request.getfixturevalue(request.param)
 
@@ -105,6 +112,20 @@ def test_members_are_different_networks_whose_quantiles_are_averaged(copying):
     ]
     assert np.abs(members[0] - members[1]).max() > 0.01
     np.testing.assert_allclose(forecaster.quantiles(inputs).swapaxes(1, 2), np.mean(members, axis=0), rtol=1e-5)
+
+
+def test_shares_of_exponential_smoothing_are_trained(smoothing):
+    shares = load(smoothing).model.get_layer("scaling").scores
+    kernel, bias = shares.get_weights()
+    assert np.all(kernel != 0) and np.all(np.abs(bias + 2) > 0.05)
+
+
+@pytest.mark.parametrize("options", [{"network": "autoregressive", "distribution": "gaussian"}, {"seasons": ()}])
+def test_exponential_smoothing_of_other_networks(options, config, tmp_path):
+    options = {"scaling": "smoothing", "epochs": 1, "windows_per_epoch": 64, "samples": 10, **options}
+    forecaster = model.train(dataclasses.replace(config, **options), tmp_path)
+    panel, _ = forecaster.read()
+    assert all(np.isfinite(forecast.quantiles).all() for forecast in forecaster.forecast(panel))
 
 
 def test_evaluation_beats_the_naive_forecasts(saved, capsys):
@@ -360,6 +381,10 @@ def test_bad_tables(table, options, message, tmp_path, capsys, monkeypatch):
             "--members requires --network encoder_decoder or copying",
         ),
         (["--network", "copying", "--seasons", "112"], "the first of which is shorter than --context"),
+        (
+            ["--scaling", "smoothing", "--seasons", "7,365"],
+            "--scaling smoothing requires a --context of at least the longest of --seasons, 365",
+        ),
         (["--relative-loss", "1", "--distribution", "gaussian"], "--relative-loss requires --distribution quantiles"),
     ],
 )
