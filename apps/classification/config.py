@@ -31,6 +31,9 @@ class SeriesConfig:
             short patterns, and the recurrent layers what follows what.
         filters: Filters of each convolutional layer.
         kernel_size: Steps that the first convolutional layer reads at once; each further one reads half as many.
+        pool_convolutions: Also classify by the mean over the steps of the last convolutional layer's outputs, beside
+            the pooled outputs of the recurrent layers. It helps where the label depends on which patterns occur, at
+            whatever step. Requires convolutions. See LSTM-FCN (Karim et al. 2018).
         segment: Number of consecutive steps that the recurrent layers read as one. Raise it for series of hundreds of
             steps.
         noise: Standard deviation of the noise that is added in training, relative to that of the channel.
@@ -43,6 +46,7 @@ class SeriesConfig:
     convolutions: Annotated[int, Limits("an integer from 0 to 10", 0, 10)] = 0
     filters: Units = 64
     kernel_size: Length = 8
+    pool_convolutions: bool = False
     segment: Length = 1
     noise: NonNegativeFloat = 0.0
     warping: NonNegativeFloat = 0.0
@@ -118,6 +122,8 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
     def contradictions(self) -> Iterator[str]:
         if self.inputs == "series" and self.data == "negation":
             yield "--inputs series requires --data, a folder with time series"
+        if self.pool_convolutions and not self.convolutions:
+            yield "--pool-convolutions requires --convolutions"
         yield from super().contradictions()
 
     @property

@@ -65,13 +65,22 @@ def build(config: Config, vocabulary_size: int, num_labels: int) -> keras.Model:
     return keras.Model(tokens, label_logits(memory, config, num_labels))
 
 
-def label_logits(memory: Memory, config: Config, num_labels: int) -> Tensor:
-    """Computes the logits `(batch, num_labels)` of a memory with the pooling of a configuration."""
+def label_logits(memory: Memory, config: Config, num_labels: int, features: Sequence[Tensor] = ()) -> Tensor:
+    """Computes the logits `(batch, num_labels)` of a memory with the pooling of a configuration.
+
+    Args:
+        memory: A `Memory`.
+        config: The `Config`.
+        num_labels: Positive integer.
+        features: Further features of the examples, tensors `(batch, ...)`, which are concatenated to the pooled memory.
+    """
     policy: dict[str, Any] = {"dtype": config.precision}
     if config.pooling == "attention":
         pooled, _ = AttentionPooling(config.units, name="pooling", **policy)(memory)
     else:
         pooled = POOLINGS[config.pooling](memory)
+    if features:
+        pooled = ops.concatenate([pooled, *features], axis=-1)
     return layers.Dense(num_labels, name="labels", **policy)(Dropout(config.dropout, **policy)(pooled))
 
 

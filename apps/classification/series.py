@@ -10,7 +10,8 @@ from keras import layers, ops
 from ...datasets import DataError
 from ...datasets.columns import Arrays
 from ...datasets.labelled_series import parse_series
-from ...layers import SeriesEncoder
+from ...layers import Memory, SeriesEncoder
+from ...layers.pooling import mean_pooling
 from ...layers.types import Tensor
 from ..shared.training.batches import EpochBatches
 from . import series_data
@@ -45,6 +46,7 @@ def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels:
         values = layers.Conv1D(config.filters, kernel_size, padding="same", use_bias=False, **policy)(values)
         values = layers.BatchNormalization(momentum=0.9, **policy)(values, mask=mask)
         values = ops.relu(values) * ops.cast(ops.expand_dims(mask, -1), values.dtype)
+    features = [mean_pooling(Memory(values, mask, None))] if config.pool_convolutions else []
     memory = SeriesEncoder(
         config.units,
         bidirectional=config.bidirectional,
@@ -55,7 +57,7 @@ def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels:
         **config.recurrent_arguments,
         **policy,
     )(values, mask=mask)
-    return keras.Model(numbers, label_logits(memory, config, num_labels))
+    return keras.Model(numbers, label_logits(memory, config, num_labels, features))
 
 
 def _standardized(

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from keras_recurrent.apps import cli, load
@@ -59,6 +60,7 @@ def config(waves):
         convolutions=1,
         filters=8,
         kernel_size=3,
+        pool_convolutions=True,
         units=8,
         segment=2,
         noise=0.05,
@@ -104,9 +106,9 @@ def test_padding_and_company_change_nothing(classifier, waves):
 
 
 OTHERS = [
-    {"standardize": "series", "convolutions": 0, "segment": 1, "pooling": "last"},
+    {"standardize": "series", "convolutions": 0, "pool_convolutions": False, "segment": 1, "pooling": "last"},
     {"standardize": "none", "convolutions": 2, "pooling": "mean", "num_layers": 2, "bidirectional": False},
-    {"pooling": "max", "cell": "lstm"},
+    {"pooling": "max", "cell": "lstm", "pool_convolutions": False},
 ]
 
 
@@ -122,6 +124,20 @@ def test_other_options_are_read_back(options, config, waves, eagerly, tmp_path):
     for name, probability in expected[0]["probabilities"].items():
         np.testing.assert_allclose(loaded[0]["probabilities"][name], probability, atol=1e-6)
     assert np.isfinite(list(expected[0]["probabilities"].values())).all()
+
+
+def test_pooled_convolutions_are_their_mean_over_the_steps(config):
+    config = dataclasses.replace(config, convolutions=2)
+    network = series.build(config, np.zeros(1), np.ones(1), num_labels=2, has_missing=False)
+    numbers = np.random.default_rng(0).normal(size=(2, 9, 1)).astype("float32")
+    numbers[1, 5:] = np.nan  # a shorter series
+    last = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)][-1]
+    normalized, features = keras.Model(network.input, [last.output, network.get_layer("labels").input])(numbers)
+    expected = [
+        np.maximum(row[:steps], 0).mean(axis=0) for row, steps in zip(np.array(normalized), (9, 5), strict=True)
+    ]
+    assert features.shape[1] == 2 * config.units + config.filters
+    np.testing.assert_allclose(features[:, -config.filters :], expected, atol=1e-6)
 
 
 def standardized(option, numbers):
@@ -252,6 +268,7 @@ MISTAKES = [
     (["predict", "{saved}", "--input", "x.ts"], "x.ts: there is no such file"),
     (["evaluate", "{saved}", "--baseline", "words"], "--baseline is for texts"),
     (["train", "--inputs", "series", "--output", "x"], "--inputs series requires --data"),
+    (["train", "--pool-convolutions", "--output", "x"], "--pool-convolutions requires --convolutions"),
 ]
 
 
