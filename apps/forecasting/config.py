@@ -53,6 +53,8 @@ class Config(RecurrentConfig, TrainingConfig):
         short: What becomes of a series that is shorter than `context` and `horizon` together: it is left out of the
             training, or its start is padded.
         validation_size: Number of steps before those of the test to validate on. The default is `horizon`.
+        train_on_validation: Train on the validation part, too, so that the model learns the latest values. Choose the
+            other options without it.
         test_size: Number of steps at the end to hold out for `evaluate`. The default is `horizon`, or the steps in
             test.csv.
         distribution: Distribution of a forecast, or the quantiles of `levels` (quantiles). Counts suit
@@ -112,6 +114,7 @@ class Config(RecurrentConfig, TrainingConfig):
     context: Length = 112
     short: Literal["leave_out", "pad"] = "leave_out"
     validation_size: PositiveInt | None = None
+    train_on_validation: bool = False
     test_size: NonNegativeInt | None = None
     distribution: Literal["quantiles", "gaussian", "student_t", "negative_binomial"] = "quantiles"
     levels: tuple[OpenUnitInterval, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)

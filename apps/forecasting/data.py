@@ -251,7 +251,7 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
             return held_out
         generator = np.random.default_rng([config.seed, epoch])
         drawn = generator.permutation(series[np.arange(count) % len(series)])
-        latest = split.train[drawn] - config.horizon
+        latest = (split.validation if config.train_on_validation else split.train)[drawn] - config.horizon
         return Origins(drawn, generator.integers(np.minimum(config.context, latest), latest, endpoint=True))
 
     origins_of = order_of_epochs(draw, name)

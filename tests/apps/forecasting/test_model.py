@@ -210,6 +210,14 @@ def test_windows_of_an_epoch(config):
     assert not np.array_equal(next(iter(batches))[1], other)
 
 
+def test_training_on_the_validation_part(config):
+    config = dataclasses.replace(config, train_on_validation=True)
+    panel, split = data.read(config)
+    steps = dataclasses.replace(panel, values=np.tile(np.arange(DAYS, dtype=float), len(panel)))
+    batches = data.batches(data.WindowReader(steps, config), split, np.arange(len(panel)), config, "train")
+    assert max(targets.max() for _, targets, _ in batches) == DAYS - HORIZON - 1  # the last step before the test
+
+
 def test_validation_windows_are_read_once_and_fill_a_batch(config):
     panel, split = data.read(config)
     batches = data.batches(data.WindowReader(panel, config), split, np.arange(5), config, "validation")
