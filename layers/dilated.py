@@ -1,9 +1,10 @@
 """Dilation of any sequence layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
+from keras import ops, tree
 
 from .loop import current_settings, loop_settings
 from .types import Nest, Shape, Tensor
@@ -35,14 +36,24 @@ class Dilated(keras.layers.Wrapper):
         `(batch, units)`: those after the last step whose mask is True, or for a backward layer those after the first.
 
     Raises:
-        ValueError: If `layer` returns no sequences, is stateful or has `merge_mode=None`, if `rate` is not a positive
-            integer, or in an export of one step.
+        ValueError: If `layer` returns no sequences, is stateful or has `merge_mode=None`, or if `rate` is not a
+            positive integer.
 
     Example:
 
     >>> from keras_recurrent.layers import GRU, Dilated
     >>> Dilated(GRU(8, return_sequences=True), rate=4)(ops.ones((2, 10, 3))).shape
     (2, 10, 8)
+
+    A stack whose layers but the first add their inputs to their outputs:
+
+    >>> from keras_recurrent.layers import GRUCell, Recurrent, ResidualCell
+    >>> cells = [GRUCell(8), ResidualCell(GRUCell(8)), ResidualCell(GRUCell(8))]
+    >>> stack = keras.Sequential(
+    ...     [Dilated(Recurrent(cell, return_sequences=True), rate=4**i) for i, cell in enumerate(cells)]
+    ... )
+    >>> stack(ops.ones((2, 50, 3))).shape
+    (2, 50, 8)
 
     Reference:
         Chang et al. 2017, Dilated recurrent neural networks, section 2.1.
@@ -74,8 +85,9 @@ class Dilated(keras.layers.Wrapper):
     def call(self, sequences: Tensor, mask: Any = None, training: bool = False) -> Nest:
         if self.rate == 1 or sequences.shape[1] == 0:
             return self.layer(sequences, mask=mask, training=training)
-        if current_settings().layer is not None:
-            raise ValueError("A dilated layer reads several time steps, so that one step of it cannot be exported")
+        if (run_layer := current_settings().layer) is not None:
+            with loop_settings(layer=self._delayed(run_layer)):
+                return self.layer(sequences, mask=mask, training=training)
         batch, steps, _ = ops.shape(sequences)
         # A scalar tensor where the number of steps is unknown. ONNX's `Mod` differs for negative numbers.
         padding = (self.rate - steps % self.rate) % self.rate
@@ -91,6 +103,25 @@ class Dilated(keras.layers.Wrapper):
             return self._unfold(outputs, batch, steps)
         outputs, *states = outputs
         return (self._unfold(outputs, batch, steps), *self._last_states(states, counts))
+
+    def _delayed(self, run_layer: Callable) -> Callable:
+        """Returns what runs the layer in an export of one step, given what runs a layer that is not dilated.
+
+        A state is a tensor `(batch, rate * size)` there: the states of the last `rate` steps, the oldest first.
+        """
+
+        def run_delayed(layer: Any, run: Callable, initial_state: Nest) -> tuple[Tensor, Tensor, Nest]:
+            def run_oldest(states: Nest) -> tuple[Tensor, Tensor, Nest]:
+                last, outputs, new = run(tree.map_structure(lambda x, y: x[:, : y.shape[-1]], states, initial_state))
+                states = tree.map_structure(lambda x, y: ops.concatenate([x[:, y.shape[-1] :], y], 1), states, new)
+                return last, outputs, states
+
+            repeated = tree.map_structure(lambda x: ops.tile(x, (1, self.rate)), initial_state)
+            last, outputs, states = run_layer(layer, run_oldest, repeated)
+            latest = tree.map_structure(lambda x, y: x[:, -y.shape[-1] :], states, initial_state)
+            return last, outputs, latest
+
+        return run_delayed
 
     def _fold(self, x: Tensor, padding: Any) -> Tensor:
         """`(batch, steps, ...)` to `(batch * rate, steps / rate, ...)`, padded after the last step."""

@@ -15,16 +15,18 @@ def test_steps_compute_what_the_model_does(format, path, run):
             keras.Input((None,), dtype="int32", name="ids"),
             keras.layers.Embedding(9, 5),
             layers.LSTM(4, return_sequences=True, name="lstm"),
+            layers.Dilated(layers.LSTM(4, return_sequences=True, name="dilated"), rate=2),
             layers.Recurrent([layers.GRUCell(3), layers.LSTMCell(2)], return_sequences=True, name="stack"),
             layers.Recurrent(layers.LearnedInitialStateCell(layers.GRUCell(3), "ones"), name="learned"),
             keras.layers.Dense(2),
         ]
     )
     states = export_step(model, path(format), format)
-    assert list(states) == ["lstm_h", "lstm_c", "stack_state_0", "stack_state_1", "stack_state_2", "learned_state_0"]
+    names = ["lstm_h", "lstm_c", "dilated_h", "dilated_c", *(f"stack_state_{i}" for i in range(3)), "learned_state_0"]
+    assert list(states) == names and states["dilated_h"].shape == (1, 8)
     np.testing.assert_array_equal(states["learned_state_0"], np.ones((1, 3)))
-    ids = np.array([[4, 5, 6]], "int32")
-    for time in range(3):
+    ids = np.array([[4, 5, 6, 7, 4]], "int32")
+    for time in range(5):
         outputs = run(path(format), format, {"ids": ids[:, time], **states})
         states = {name: outputs[f"next_{name}"] for name in states}
         expected = model(ids[:, : time + 1])
@@ -46,11 +48,28 @@ def test_outputs_lose_the_axis_of_the_steps(path, run):
     np.testing.assert_allclose(outputs["last"], model(x)["last"], atol=1e-6)
 
 
+def test_a_dilated_layer_has_the_states_of_its_last_steps(path, run):
+    encoder = layers.SeriesEncoder(3, num_layers=2, dilations=[1, 3], residual=True)
+    x = keras.Input((None, 2), name="x")
+    memory = encoder(x)
+    model = keras.Model(x, {"values": memory.values, "summary": memory.summary})
+    states = export_step(model, path("saved_model"), batch_size=2)
+    assert [state.shape for state in states.values()] == [(1, 3), (1, 9)]
+    states = {name: np.repeat(state, 2, axis=0) for name, state in states.items()}
+    x = np.random.default_rng(0).normal(size=(2, 8, 2)).astype("float32")
+    for time in range(8):
+        outputs = run(path("saved_model"), "saved_model", {"x": x[:, time], **states})
+        states = {name: outputs[f"next_{name}"] for name in states}
+        np.testing.assert_allclose(outputs["values"], model(x)["values"][:, time], atol=1e-6)
+        np.testing.assert_allclose(outputs["summary"], model(x[:, : time + 1])["summary"], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("shape", "model_layers", "message"),
     [
         ((None, 3), [layers.Bidirectional(layers.GRU(4))], "'backward_gru.*' runs backwards"),
         ((None, 3), [layers.GRU(4, return_sequences=True), keras.layers.GlobalMaxPool1D()], "reads several time steps"),
+        ((None, 3), [layers.Dilated(layers.Bidirectional(layers.GRU(4, return_sequences=True)), 2)], "runs backwards"),
         ((None, 3), [layers.GRU(4, return_sequences=True), keras.layers.GRU(4)], "reads several time steps"),
         ((None, 3), [keras.layers.GRU(4)], "no recurrent layer of this package"),
         ((5, 3), [layers.GRU(4)], r"must have the shape \(batch, None, ...\)"),

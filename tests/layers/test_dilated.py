@@ -6,7 +6,6 @@ import pytest
 from keras import ops
 from keras_recurrent import layers
 from keras_recurrent.layers import Dilated
-from keras_recurrent.layers.loop import loop_settings
 
 BATCH, STEPS, FEATURES, UNITS, RATE = 4, 8, 2, 3, 3
 # Row by row: all steps, padding at the right, at the left with a gap, no step.
@@ -115,6 +114,24 @@ def test_training_with_an_unknown_number_of_steps(rng, assert_close):
     assert_close(*weights, atol=1e-5)
 
 
+def test_a_stack_with_residual_connections_by_its_definition(rng, assert_close):
+    """`h(t) = cell(x(t), h(t - rate))`, and all layers but the first add their inputs: step by step."""
+    cells, rates = [layers.GRUCell(UNITS), layers.LSTMCell(UNITS), layers.GRUCell(UNITS)], [1, 2, 4]
+    wrapped = [cells[0], *map(layers.ResidualCell, cells[1:])]
+    stack = [layers.Recurrent(cell, return_sequences=True) for cell in wrapped]
+    model = keras.Sequential([Dilated(layer, rate) for layer, rate in zip(stack, rates, strict=True)])
+    sequences = rng.normal(size=(BATCH, 11, FEATURES)).astype("float32")
+    outputs = model(sequences)
+    states = [[cell.get_initial_state(BATCH)] * rate for cell, rate in zip(cells, rates, strict=True)]
+    for step in range(11):
+        h = ops.convert_to_tensor(sequences[:, step])
+        for index, (cell, own) in enumerate(zip(cells, states, strict=True)):
+            output, state = cell(h, own.pop(0))
+            own.append(state)
+            h = h + output if index else output
+        assert_close(outputs[:, step], h, atol=1e-5)
+
+
 def test_dropout_in_training_only(rng, assert_close):
     layer = Dilated(layers.GRU(UNITS, return_sequences=True, dropout=0.5), RATE)
     sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
@@ -145,5 +162,3 @@ def test_refused():
     for rate in (0, 2.0):
         with pytest.raises(ValueError, match="rate"):
             Dilated(layers.GRU(UNITS, return_sequences=True), rate)
-    with loop_settings(layer=lambda *arguments: None), pytest.raises(ValueError, match="one step"):
-        Dilated(layers.GRU(UNITS, return_sequences=True), RATE)(ops.ones((1, 1, FEATURES)))

@@ -127,7 +127,7 @@ def test_derivative(window, rng, gradients):
             moved = before.copy()
             moved[position] += change
             variable.assign(moved)
-            sums.append(float(total(ops.convert_to_tensor(values))))
+            sums.append(ops.convert_to_numpy(total(ops.convert_to_tensor(values))))
         variable.assign(before)
         assert abs(found[index][position]) > 0.01
         np.testing.assert_allclose(found[index][position], (sums[0] - sums[1]) / 0.04, rtol=0.02, atol=2e-3)
