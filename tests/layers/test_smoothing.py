@@ -113,7 +113,7 @@ def test_derivative(window, rng, gradients):
     """By the weights and by the values, against finite differences."""
     layer = trained(HORIZON, [5], rng)
     values, observed = (array[:2] for array in window)
-    weights = rng.normal(size=(2, STEPS + HORIZON)).astype("float32")
+    weights = ops.convert_to_tensor(rng.normal(size=(2, STEPS + HORIZON)).astype("float32"))
 
     def total(values):
         return ops.sum(layer(values, observed)[0] * weights)
