@@ -2,10 +2,15 @@
 
 import base64
 import binascii
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ...datasets import DataError
+from ..forecasting.data import check_known
+from ..forecasting.writing import as_json
 from ..shared.config import Length, NonNegativeFloat, PositiveInt, Seed, Share
 from ..shared.errors import UsageError
 from ..shared.options import convert_options, option_types
@@ -13,6 +18,7 @@ from ..shared.text.writing import Sampling
 
 MAX_SAMPLES = 20
 MAX_LENGTH = 5_000
+MAX_SERIES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,7 @@ class Form:
     Attributes:
         text: The text to translate, classify or look into.
         picture: The content of an image file in base64.
+        table: The content of a CSV file with series to forecast.
         question: The question about the picture.
         prompt: The beginning of the texts to write.
         label: The label of the texts to write; None is any.
@@ -34,6 +41,7 @@ class Form:
 
     text: str = ""
     picture: str = ""
+    table: str = ""
     question: str = ""
     prompt: str = ""
     label: str | None = None
@@ -81,12 +89,31 @@ def _write(generator: Any, form: Form) -> list[dict[str, str]]:
     return [{"text": text} for text in generator.generate(form.prompt, form.label, form.length, sampling)]
 
 
+def _forecast(forecaster: Any, form: Form) -> dict[str, Any]:
+    """Returns the series of a table with their forecasts, and what reading has counted, such as missing values."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        path.write_text(form.required("table"), encoding="utf-8")
+        try:
+            panel, _ = forecaster.read(str(path))
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), "the table")) from error
+    if len(panel) > MAX_SERIES:
+        raise UsageError(f"at most {MAX_SERIES} series are forecast at once, not {len(panel):,}")
+    check_known(panel, forecaster.config.horizon)
+    return {
+        "series": as_json(panel, forecaster.forecast(panel), forecaster.config),
+        "report": str(panel.report),
+    }
+
+
 # By task: a function from the model and the form to the answer.
 ANSWERS: Mapping[str, Callable[[Any, Form], Any]] = {
     "translation": lambda model, form: model.explain([form.required("text")])[0],
     "captioning": lambda model, form: {"captions": model.explain([form.image()])[0]},
     "vqa": lambda model, form: model.explain([form.image()], [form.required("question")])[0],
     "classification": lambda model, form: model.explain([form.required("text")])[0],
+    "forecasting": _forecast,
     "generation": _write,
     "inspection": lambda model, form: model.inspect(form.required("text")),
 }

@@ -26,11 +26,11 @@ class Config(RecurrentConfig, TrainingConfig):
 
     The command
 
-        keras-recurrent forecasting train --output saved_models/sales
+        keras-recurrent forecasting train --output saved_models/shops
 
     trains on the generated data set `sales` in minutes. Then
 
-        keras-recurrent forecasting evaluate saved_models/sales --windows 4
+        keras-recurrent forecasting evaluate saved_models/shops --windows 4
 
     prints its errors beside those of simple methods.
 
@@ -38,7 +38,7 @@ class Config(RecurrentConfig, TrainingConfig):
         app: The app that this configuration belongs to.
         data: CSV file (or .gz) in the long form, with a row for each value and the columns of `id`, `time` and
             `target`, or in the wide form, with a row for each series; or a folder with train.csv and test.csv, which
-            continues the series; or sales, which is generated.
+            continues the series; or sales, which is generated. A folder of this name is ./sales.
         target: Columns to forecast. Each is forecast as a separate series.
         id: Column with the name of the series. Without such a column, the file is one series.
         time: Column with the timestamps, or with integers.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ...datasets import DataError
-from ...datasets.series import Panel, calendar_features, read_splits
+from ...datasets.series import Panel, calendar_features, generated, read_splits
 from ..shared.console import note
 from ..shared.training.batches import EpochBatches, order_of_epochs, slices
 from ..shared.training.devices import share
@@ -134,6 +134,17 @@ class Split:
     length: np.ndarray
 
 
+def columns(config: Config) -> dict[str, tuple[str, ...]]:
+    """Returns the names of the columns `static`, `past` and `known` that a model reads beside the values.
+
+    By default there are none. A model of the generated series reads those of that data set, also from other data.
+    """
+    is_generated = config.data == generated.NAME
+    defaults = {"static": generated.STATIC, "past": (), "known": generated.KNOWN} if is_generated else {}
+    own = {name: getattr(config, name) for name in ("static", "past", "known")}
+    return {name: defaults.get(name, ()) if names is None else tuple(names) for name, names in own.items()}
+
+
 def read(
     config: Config, path: str | None = None, categories: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[Panel, Split]:
@@ -150,9 +161,10 @@ def read(
     Raises:
         DataError: If the data cannot be read.
     """
-    names = ("target", "static", "past", "known", "id", "time", "frequency")
+    names = ("target", "id", "time", "frequency")
     path = path or config.data
-    panel, test_starts = read_splits(path, **{name: getattr(config, name) for name in names}, categories=categories)
+    options = {**{name: getattr(config, name) for name in names}, **columns(config)}
+    panel, test_starts = read_splits(path, **options, categories=categories)
     if text := str(panel.report):
         note(f"{path}: {text}")
     test_size = config.horizon if config.test_size is None else config.test_size

@@ -1,4 +1,4 @@
-"""Forecasts as CSV, in the form of the data."""
+"""Forecasts as CSV, in the form of the data, and as JSON."""
 
 import csv
 import sys
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...datasets.series import Panel
 from ...files import atomic_file
 from .config import Config
 from .model import Forecast
@@ -48,6 +49,34 @@ def wide_rows(forecasts: Sequence[Forecast], config: Config, level: float) -> It
     yield [config.id, *(f"F{step}" for step in range(1, config.horizon + 1))]
     for forecast in forecasts:
         yield [forecast.id, *map(_text, forecast.quantiles[index])]
+
+
+def as_json(panel: Panel, forecasts: Sequence[Forecast], config: Config) -> list[dict[str, Any]]:
+    """Returns what a page draws of the series of a panel and their forecasts, as types of JSON.
+
+    Returns:
+        A dictionary for each series:
+
+        - `id`: its name.
+        - `times`: the times of the history and of the forecast, as text.
+        - `history`: its last values, as many as the model reads; None where a value is missing.
+        - `levels`: the levels of the quantiles, ascending, with the median.
+        - `quantiles`: for each level the forecasts of all steps.
+    """
+    series = []
+    for index, forecast in enumerate(forecasts):
+        history = panel.values_of(index)[-config.context :]
+        times = panel.times_of(index, config.horizon)[-len(history) - config.horizon :]
+        series.append(
+            {
+                "id": forecast.id,
+                "times": _texts(times),
+                "history": [None if np.isnan(value) else value for value in history.tolist()],
+                "levels": [*config.levels],
+                "quantiles": [[float(_text(value)) for value in quantile] for quantile in forecast.quantiles],
+            }
+        )
+    return series
 
 
 def _texts(times: np.ndarray) -> list[str]:

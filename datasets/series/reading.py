@@ -77,7 +77,7 @@ def read_splits(
     Args:
         path: A CSV file, gzipped if its name ends in `.gz`. Or a folder with `train.csv`, and optionally `test.csv`
             which continues each series; either may be gzipped. Or `sales`, which is generated; see
-            `datasets.sales.demand`.
+            `datasets.sales.demand`. A folder of this name is `./sales`.
         target: Columns of the values. Several are several series, named `{unique_id}/{column}`.
         static: Columns that have one value per series. By default none; of `sales`, the format of the shop.
         past: Columns known only up to the present. By default none.
@@ -108,7 +108,7 @@ def read_splits(
     >>> panel.values_of(0), panel.values_of(1), test_starts
     (array([5., 6., 7., 8.]), array([7., 8., 9.]), array([2, 1]))
     """
-    if str(path) == generated.NAME and not Path(path).exists():
+    if path == generated.NAME:
         static, known = (generated.STATIC if static is None else static), (generated.KNOWN if known is None else known)
         names = ColumnNames("unique_id", "ds", *map(tuple, (target, static, past or (), known)))
         return Splits(*panel_of(generated.generated_rows(names, categories), frequency))

@@ -9,6 +9,7 @@ const TABS = {
   captioning: "Caption",
   vqa: "Ask",
   classification: "Classify",
+  forecasting: "Forecast",
   generation: "Write",
   inspection: "Look inside",
 };
@@ -44,6 +45,10 @@ class RemoteModel {
 
   classification(text) {
     return this.ask("classification", { text });
+  }
+
+  forecasting(table) {
+    return this.ask("forecasting", { table });
   }
 
   generation(prompt, options) {
@@ -168,6 +173,7 @@ function makePanel(task, model, models, templates, open) {
   const form = document.importNode(template.content, true).querySelector("form");
   form.querySelector(".note")?.remove(); // about the random numbers of a browser
   openForm(form, model.labels, task === "inspection" ? INSPECTION : PAGES[task], new RemoteModel(model.name));
+  if (task === "forecasting") form.elements.namedItem("table").value = model.examples[0]?.table ?? "";
   const able = models.filter(({ tasks }) => tasks.includes(task));
   const choice = element("select", {}, ...able.map(({ name }) => new Option(name, name, false, name === model.name)));
   choice.addEventListener("change", () => {
@@ -185,9 +191,9 @@ function makePanel(task, model, models, templates, open) {
 }
 
 /** A button that fills the form with an example and submits it. */
-function exampleButton(model, form, { picture, ...fields }) {
+function exampleButton(model, form, { picture, title: name, ...fields }) {
   const url = picture && `examples/${model.name}/${picture}`;
-  const text = fields.text ?? fields.question ?? fields.prompt ?? "";
+  const text = name ?? fields.text ?? fields.question ?? fields.prompt ?? "";
   const title = text || fields.label || "";
   const content = url ? [element("img", { src: url, alt: title ? "" : `Example ${picture}` }), title] : [title || "(no prompt)"];
   const button = element("button", { type: "button" }, ...content);

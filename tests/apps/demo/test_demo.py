@@ -16,15 +16,20 @@ from keras_recurrent.apps.shared.text.writing import Sampling
 from ..data import write
 
 MODELS = Path(write.__file__).parent
-APPS = ["captioning", "classification", "generation", "translation", "vqa"]
+APPS = ["captioning", "classification", "forecasting", "generation", "translation", "vqa"]
 PICTURE = {"picture": "scene.png"}
 EXAMPLES = {
     "captioning": PICTURE,
     "classification": {"text": "cat cat"},
+    "forecasting": {"title": "two shops", "table": write.series()},
     "generation": {"prompt": "", "temperature": 0},
     "translation": {"text": "ein Hund"},
     "vqa": {**PICTURE, "question": "is it red ?"},
 }
+
+MANY_SERIES = "unique_id,ds,y,promotion,kind\n" + "".join(
+    f"{index},2024-01-{day:02},5,0,small\n" for index in range(13) for day in (1, 2)
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,25 @@ def test_the_answers_are_those_of_the_python_objects(demo):
         assert (status, response["answer"]) == (200, json.loads(json.dumps(answer))), app
 
 
+def test_a_forecast_is_that_of_the_python_object(demo, tmp_path):
+    header, *rows = write.series().splitlines()
+    rows[19] = "a,2024-01-20,,1,small"
+    table = "\n".join([header, *rows])
+    (tmp_path / "table.csv").write_text(table)
+    forecaster = load(MODELS / "forecasting")
+    panel, _ = forecaster.read(str(tmp_path / "table.csv"))
+    status, response = post(demo, "/forecasting/forecasting-x", {"table": table})
+    assert status == 200
+    assert response["answer"]["report"] == "missing values: 1"
+    drawn = response["answer"]["series"]
+    assert [series["id"] for series in drawn] == ["a", "bb"]
+    assert drawn[0]["history"] == [4, 5, None, 7]
+    assert drawn[0]["times"] == [f"2024-01-{day}" for day in range(18, 24)]
+    for series, forecast in zip(drawn, forecaster.forecast(panel), strict=True):
+        assert series["levels"] == [*forecaster.config.levels]
+        assert series["quantiles"] == pytest.approx(forecast.quantiles, rel=1e-6)
+
+
 def test_gates_norms_and_gradients(demo):
     status, response = post(demo, "/inspection/classification-x", {"text": "cat cat"})
     answer = response["answer"]
@@ -107,6 +131,11 @@ def test_unknown_words_are_named(demo):
         ("/captioning/captioning-x", {"picture": "no base64!"}, "base64"),
         ("/captioning/captioning-x", {}, "the picture is empty"),
         ("/vqa/vqa-x", {"picture": base64.b64encode(write.image()).decode()}, "the question is empty"),
+        ("/forecasting/forecasting-x", {}, "the table is empty"),
+        ("/forecasting/forecasting-x", {"table": "unique_id,ds,y\na,2024-01-01,3\n"}, "the table: no column 'kind'"),
+        ("/forecasting/forecasting-x", {"table": write.series().replace(",1,", ",x,", 1)}, "the table, line "),
+        ("/forecasting/forecasting-x", {"table": write.series().rsplit("\n", 2)[0]}, "the columns known ahead"),
+        ("/forecasting/forecasting-x", {"table": MANY_SERIES}, "at most 12 series"),
         ("/generation/generation-x", {"temperature": -1}, "temperature"),
         ("/generation/generation-x", {"samples": 21}, "at most 20 texts"),
         ("/generation/generation-x", {"prompt": "\u0416"}, "characters"),
@@ -165,7 +194,7 @@ def page(chromium, demo):
     assert not failures
 
 
-TABS = ["translation", "captioning", "vqa", "classification", "generation", "inspection"]
+TABS = ["translation", "captioning", "vqa", "classification", "forecasting", "generation", "inspection"]
 
 
 def settle(page):

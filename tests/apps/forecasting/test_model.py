@@ -410,6 +410,21 @@ def test_known_columns_that_end_too_early(saved, tmp_path, capsys):
     )
 
 
+def test_a_model_of_the_generated_series_reads_their_columns_from_other_data(tmp_path, capsys):
+    path = tmp_path / "shop.csv"
+    header, *days = [
+        "unique_id,ds,y,format,promotion",
+        *(f"a,2024-01-{day:02},{day},supermarket,0" for day in range(1, 15)),
+    ]
+    planned = [f"a,2024-0{1 + day // 32}-{(day - 1) % 31 + 1:02},,supermarket,1" for day in range(15, 43)]
+    path.write_text("\n".join([header, *days, *planned]))
+    assert command("predict", "sales", "--data", path) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 28
+    path.write_text("unique_id,ds,y\na,2024-01-01,3\n")
+    assert command("predict", "sales", "--data", path) == 2
+    assert "no column 'format'" in capsys.readouterr().err
+
+
 def test_reliance_of_a_series_that_is_shorter_than_the_context(saved, tmp_path):
     path, picture = write(tmp_path / "short.csv", rows(1, days=3)), tmp_path / "reliance.png"
     assert command("predict", saved, "--data", path, "--output", tmp_path / "out.csv", "--reliance", picture) == 0

@@ -1,5 +1,6 @@
 // The page of an exported model: the form of its application, and its answers.
 
+import { describe as describeForecast, fanChart, number, partsOf } from "./chart.js";
 import { InputError, Runner, clean, display } from "./runner.js";
 
 /** What an application reads from the form's values, and how it shows the answer. */
@@ -57,6 +58,14 @@ export const PAGES = {
     show({ label, probabilities }) {
       show("output", label);
       show("details", bars(Object.entries(probabilities)));
+    },
+  },
+  forecasting: {
+    ask: (runner, { table }) => runner.forecasting(required(table)),
+    show({ series, report }) {
+      if (report) warn(`The table has ${report}.`);
+      show("output", ...series.map((forecast) => element("p", {}, describeForecast(forecast))));
+      show("details", ...series.flatMap(forecastChart));
     },
   },
   generation: {
@@ -210,6 +219,28 @@ function alignmentTable(sourceTokens, { tokens, alignment }) {
   const title = "Attention of each word (row) to the words of the text (column), in percent";
   const table = element("table", {}, element("tr", {}, element("td"), ...columns), ...rows);
   return [heading(title), element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, table)];
+}
+
+/** The chart of a forecast, its legend, and its numbers as a table. */
+function forecastChart(forecast) {
+  const { median, intervals } = partsOf(forecast);
+  const width = Math.max(320, document.querySelector("main").clientWidth - 32);
+  const names = [["history", "history"], ["median", "median"], ...intervals.map(({ label }, index) => [`interval-${index}`, label])];
+  const legend = names.map(([name, label]) => element("span", { class: `key ${name}` }, label));
+  const columns = [median.label, ...intervals.flatMap(({ label }) => [`${label}, from`, "to"])];
+  const values = [median.values, ...intervals.flatMap(({ low, high }) => [low, high])];
+  const head = element("tr", {}, ...["time", ...columns].map((label) => element("th", { scope: "col" }, label)));
+  const rows = forecast.times.slice(forecast.history.length).map((time, step) =>
+    element("tr", {}, element("th", { scope: "row" }, time), ...values.map((column) => element("td", {}, number(column[step])))),
+  );
+  const title = `Forecast${forecast.id && ` of ${forecast.id}`}`;
+  const table = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, element("table", {}, head, ...rows));
+  return [
+    heading(title),
+    fanChart(forecast, width),
+    element("p", { class: "legend", "aria-hidden": true }, ...legend),
+    element("details", {}, element("summary", {}, "The numbers"), table),
+  ];
 }
 
 /** A list of names with probabilities. */
