@@ -9,6 +9,8 @@ import numpy as np
 from keras import layers, ops
 
 from ...datasets.series import Panel
+from ...datasets.series.calendar import CYCLES
+from ...datasets.series.steps import frequency_of
 from ...layers import ExponentialSmoothing, WindowScaling
 from ...layers.distributions import Distribution
 from ...layers.loop import gradients
@@ -177,18 +179,36 @@ class Forecaster(TrainedModel):
             categories.setdefault(column, []).append(value)
         return categories
 
+    def runner_options(self) -> dict[str, Any]:
+        config, columns = self.config, data.columns(self.config)
+        width = {spec.name: spec.shape[-1] for spec in self.core_inputs}
+        numbers = sum(len(self.categories.get(name, "1")) for name in (*columns["known"], *columns["static"]))
+        cycles = (width.get("known", 0) - numbers) // 2
+        delta = None if config.frequency is None else frequency_of(config.frequency).delta
+        return {
+            **{name: getattr(config, name) for name in ("id", "time", "target", "context", "horizon", "levels")},
+            **columns,
+            "categories": self.categories,
+            "calendar": CYCLES[len(CYCLES) - cycles :],
+            "means": {name: mean.tolist() for name, mean in self._means().items()},
+            "microseconds": delta,
+        }
+
+    def _means(self) -> dict[str, np.ndarray]:
+        """The means of the columns `past` and `known`, which replace missing values."""
+        return {
+            layer.name.removesuffix("_normalization"): np.ravel(layer.mean)
+            for layer in self.model.layers
+            if isinstance(layer, layers.Normalization)
+        }
+
     def read(self, path: str | None = None) -> tuple[Panel, data.Split]:
         """Reads series from the model's own data, or from another file or folder; see `data.read`."""
         return data.read(self.config, path, self.categories)
 
     def reader(self, panel: Panel) -> data.WindowReader:
         """Returns what reads the model's inputs from a panel."""
-        means = {
-            layer.name.removesuffix("_normalization"): np.ravel(layer.mean)
-            for layer in self.model.layers
-            if isinstance(layer, layers.Normalization)
-        }
-        return data.WindowReader(panel, self.config, means)
+        return data.WindowReader(panel, self.config, self._means())
 
     def forecast(self, panel: Panel) -> list[Forecast]:
         """Forecasts the steps after the last value of each series."""

@@ -4,6 +4,8 @@ import numpy as np
 
 from .steps import DAY, TIMESTAMP, frequency_of
 
+CYCLES = ("day", "week", "year")
+
 
 def calendar_features(times: np.ndarray, frequency: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Computes sine and cosine of the time of day, the day of the week and the day of the year.

@@ -12,6 +12,9 @@ A program can use it as a module: `Runner(folder).predict(arguments)`.
 """
 
 import argparse
+import contextlib
+import csv
+import datetime
 import functools
 import itertools
 import json
@@ -312,6 +315,179 @@ def read_series(text, channels):
     return values[: np.flatnonzero(is_known)[-1] + 1]
 
 
+# Tables of time series.
+
+MISSING = {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"}
+TRUTH = {"True": 1, "true": 1, "TRUE": 1, "False": 0, "false": 0, "FALSE": 0}
+DAY = 86_400_000_000  # microseconds
+
+
+def read_number(text, where):
+    """The number in a cell of a table; NaN if it is missing."""
+    text = text.strip()
+    if text in MISSING:
+        return np.nan
+    try:
+        number = float(TRUTH.get(text, text.replace("_", "x")))  # Python reads 1_000 as a number
+    except ValueError as error:
+        raise InputError(f"{where}: {text!r} is not a number") from error
+    if np.isinf(number):
+        raise InputError(f"{where}: {text!r} is infinite")
+    return number
+
+
+def is_present(value):
+    """Whether a cell of a table, a number or a text, is not missing."""
+    return value not in MISSING if isinstance(value, str) else not np.isnan(value)
+
+
+def read_time(text, where):
+    """The time in a cell of a table: an integer, or a datetime64 in UTC."""
+    text = text.strip()
+    if re.fullmatch(r"[+-]?\d+", text) and not re.fullmatch(r"[12]\d{7}", text):
+        return int(text)
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {text!r} is neither a time such as 2024-01-31 12:00 nor an integer") from error
+    return np.datetime64(time if time.tzinfo is None else time.astimezone(datetime.UTC).replace(tzinfo=None), "us")
+
+
+def read_table(file, config):
+    """Reads a table in the long form, CSV with a row for each series and time.
+
+    Args:
+        file: The open file.
+        config: `config.json` of a forecaster.
+
+    Returns:
+        For each series, by name, a dictionary from its times, ascending, to a dictionary from columns to numbers, or to
+        texts where the model knows categories. Without a column of names, the only one is None.
+    """
+    rows = csv.reader(file, skipinitialspace=True)
+    header = [name.strip().removeprefix("\ufeff") for name in next(rows, [])]
+    columns = [*config["target"], *config["static"], *config["past"], *config["known"]]
+    for name in columns:
+        if name not in header:
+            raise InputError(f"no column {name!r}; the columns are {', '.join(header)}")
+    series = {}
+    for cells in filter(None, rows):
+        where = f"line {rows.line_num}"
+        if len(cells) > len(header):
+            raise InputError(f"{where}: more than {len(header)} values")
+        row = dict(itertools.zip_longest(header, cells, fillvalue=""))
+        own = series.setdefault(row.get(config["id"]), {})
+        text = row.get(config["time"], str(len(own) + 1))
+        time = read_time(text, f"{where}, column {config['time']!r}")
+        values = {
+            name: row[name] if name in config["categories"] else read_number(row[name], f"{where}, column {name!r}")
+            for name in columns
+        }
+        if repr(own.setdefault(time, values)) != repr(values):  # NaN is equal then
+            raise InputError(f"{where}: another row of the time {text}")
+    for name, categories in config["categories"].items():
+        texts = {row[name] for own in series.values() for row in own.values() if is_present(row[name])}
+        if unknown := sorted(texts - {*categories}):
+            warn(f"the column {name!r} has unknown texts: {' '.join(unknown)}")
+    kinds = {type(time) for own in series.values() for time in own}
+    if len(kinds) != 1:
+        raise InputError("some times are integers and others are not" if kinds else "no rows below the header")
+    return {name: dict(sorted(own.items())) for name, own in series.items()}
+
+
+class Steps:
+    """The regular steps of series: a number of integers, microseconds, business days, or months.
+
+    Args:
+        times: For each series the array of its times, ascending.
+        microseconds: The length of a step of timestamps, or None to infer it from the commonest difference.
+    """
+
+    def __init__(self, times, microseconds):
+        every = np.concatenate(times)
+        differences = np.concatenate([np.diff(own) for own in times]).astype("int64")
+        self.unit, self.count = "fixed", microseconds
+        if every.dtype.kind != "M":
+            self.count = np.gcd.reduce(differences) or 1
+        elif microseconds is None:
+            if not len(differences):
+                raise InputError("no series has two times")
+            self._infer(every, differences)
+
+    def _infer(self, times, differences):
+        self.count = commonest(differences)
+        days = times.astype("M8[D]")
+        if np.ptp(times - days):  # several times of day
+            return
+        for unit, dates in (("month starts", days), ("month ends", days + 1)):
+            months = dates.astype("M8[M]")
+            if (months == dates).all():
+                self.unit = unit
+                self.count = max(1, commonest(np.diff(np.unique(months)).astype("int64")))
+                return
+        if self.count == DAY and np.is_busday(days).all() and 3 * DAY in differences:
+            self.unit, self.count = "business days", 1
+
+    def between(self, start, times):
+        """The numbers of steps from a time to others.
+
+        Raises:
+            InputError: If one is no whole number.
+        """
+        if self.unit == "fixed":
+            steps = (times - start).astype("int64")
+        elif self.unit == "business days":
+            steps = np.busday_count(start.astype("M8[D]"), times.astype("M8[D]"))
+        else:
+            steps = (times.astype("M8[M]") - start.astype("M8[M]")).astype("int64")
+        steps = steps // self.count
+        if (wrong := self.after(start, steps) != times).any():
+            raise InputError(f"{shown(times[wrong][:1])[0]} is no whole number of steps after {shown(times[:1])[0]}")
+        return steps
+
+    def after(self, start, steps):
+        """The times that are numbers of steps after a time."""
+        steps = steps * self.count
+        if self.unit == "fixed":
+            return start + steps
+        day = start.astype("M8[D]")
+        if self.unit == "business days":
+            days = np.busday_offset(day, steps)
+        else:
+            end = int(self.unit == "month ends")
+            days = (day.astype("M8[M]") + steps + end).astype("M8[D]") - end
+        return days.astype("M8[us]") + (start - day)
+
+
+def commonest(values):
+    """The commonest of positive integers; the smallest of several, 0 of none."""
+    values, counts = np.unique(values[values > 0], return_counts=True)
+    return int(values[counts.argmax()]) if len(values) else 0
+
+
+def calendar(times, cycles):
+    """Sine and cosine of where times are in the cycles day, week and year: `(steps, 2 * cycles)`."""
+    if not cycles:
+        return np.zeros((len(times), 0))
+    days = times.astype("M8[D]")
+    years = days.astype("M8[Y]")
+    first, last = years.astype("M8[D]"), (years + 1).astype("M8[D]")
+    positions = {
+        "day": (times - days).astype("int64") / DAY,
+        "week": (days.astype("int64") + 3) % 7 / 7,
+        "year": (days - first) / (last - first),
+    }
+    return np.stack([wave(2 * np.pi * positions[name]) for name in cycles for wave in (np.sin, np.cos)], axis=1)
+
+
+def shown(times):
+    """Times as text: timestamps without the time of day if that is always midnight."""
+    if times.dtype.kind != "M":
+        return [str(time) for time in times]
+    days = times.astype("M8[D]")
+    return [str(time).replace("T", " ") for time in (days if (days == times).all() else times.astype("M8[s]"))]
+
+
 # The model, in the runtime of its file.
 
 
@@ -516,6 +692,111 @@ class Runner:
             for tokens in outputs["tokens"][:, :steps]:
                 yield {"text": tokenizer.decode(index for index in tokens if index < len(tokenizer.tokens))}
 
+    def forecasting(self, files):
+        """Forecasts the steps after the last value of each series in CSV files in the long form.
+
+        Yields the rows of the table that `keras-recurrent forecasting predict` prints, from columns to texts. A file
+        may also be an open one.
+        """
+        for file in files:
+            answer = []
+            with named_errors(getattr(file, "name", file)):
+                with contextlib.nullcontext(file) if hasattr(file, "read") else open(file, encoding="utf-8") as opened:
+                    series = read_table(opened, self.config)
+                times = {name: np.array([*rows]) for name, rows in series.items()}
+                steps = Steps([*times.values()], self.config["microseconds"])
+                for name, rows in series.items():
+                    with named_errors(f"the series {name!r}" if name else "the series"):
+                        forecast = self._forecast(times[name], [*rows.values()], steps)
+                        answer += [{**({} if name is None else {self.config["id"]: name}), **row} for row in forecast]
+            yield from answer
+
+    def _forecast(self, times, rows, steps):
+        """The rows of the forecast of one series, given its times and rows."""
+        config = self.config
+        context, horizon = config["context"], config["horizon"]
+        positions = steps.between(times[0], times)
+        values = np.array([[row[target] for target in config["target"]] for row in rows])
+        for target, column in zip(config["target"], values.T, strict=True):
+            if np.isnan(column).all():
+                raise InputError(f"no value in the column {target!r}")
+        with_value = positions[~np.isnan(values).all(axis=1)]
+        first, last = int(with_value[0]), int(with_value[-1])
+        is_complete = [all(is_present(row[name]) for name in config["known"]) for row in rows]
+        known_end = int(positions[is_complete].max(initial=last))
+        if config["known"] and known_end < last + horizon:
+            raise InputError(
+                f"the columns known ahead end {known_end - last} steps after its last value; a forecast needs {horizon}"
+            )
+        by_step = dict(zip(positions.tolist(), rows, strict=True))
+        window = np.arange(last + 1 - context, last + 1 + horizon)
+
+        def columns(names, steps, end):
+            return np.array([self._numbers(names, by_step.get(step), first <= step <= end) for step in steps.tolist()])
+
+        times = steps.after(times[0], window)
+        static = np.tile(self._numbers(config["static"], self._static(rows)), (len(window), 1))
+        known = [columns(config["known"], window, known_end), static, calendar(times, config["calendar"])]
+        past = columns(config["past"], window[:context], last)
+        targets = columns(config["target"], window[:context], last)
+        quantiles = np.stack(
+            [self.quantiles(own[None], past=past[None], known=np.concatenate(known, 1)[None])[0] for own in targets.T]
+        )
+        order = sorted(enumerate(config["levels"]), key=lambda level: level[1] != 0.5)  # the median first
+        for step, time in enumerate(shown(times[context:])):
+            named = {
+                target + ("" if level == 0.5 else f"-{level:g}"): f"{own[index, step]:.7g}"
+                for target, own in zip(config["target"], quantiles, strict=True)
+                for index, level in order
+            }
+            yield {config["time"]: time, **named}
+
+    def _static(self, rows):
+        """The row of the columns that are constant for a series."""
+        constants = {}
+        for name in self.config["static"]:
+            values = {row[name] for row in rows if is_present(row[name])}
+            if len(values) > 1:
+                raise InputError(f"the static column {name!r} has several values")
+            constants[name] = values.pop() if values else np.nan
+        return constants
+
+    def _numbers(self, names, row, is_inside=True):
+        """The numbers of columns at a step: NaN outside of the series, and where one is missing.
+
+        A text is a one for its category and a zero for each other.
+        """
+        numbers = []
+        for name in names:
+            value = np.nan if row is None else row[name]
+            categories = self.config["categories"].get(name)
+            own = [value] if categories is None else [float(value == category) for category in categories]
+            numbers += own if is_inside else [np.nan] * len(own)
+        return numbers
+
+    def quantiles(self, values, **columns):
+        """Quantiles `(batch, levels, horizon)` of the steps after `values` `(batch, context)`; NaN is a missing value.
+
+        A model with columns also takes `past` `(batch, context, columns)`, or `known`
+        `(batch, context + horizon, columns)`: the columns known ahead, the static ones, and the calendar.
+        """
+        is_observed = np.isfinite(values)
+        inputs = {"values": np.where(is_observed, values, 0), "observed": is_observed}
+        for name, means in self.config["means"].items():
+            inputs[name] = np.where(np.isnan(columns[name]), means, columns[name])
+        return self.run(**{name: array.astype("float32") for name, array in inputs.items()})["quantiles"]
+
+
+@contextlib.contextmanager
+def named_errors(name):
+    """Puts a name before the message of an error about an input."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{name}: not a readable file of UTF-8 text ({error})") from error
+
 
 def warn(message):
     print(f"runner.py: {message}", file=sys.stderr)
@@ -532,12 +813,14 @@ def main():
     runner = Runner(Path(__file__).parent)
     app = runner.config["app"]
     names = {"captioning": "IMAGE", "vqa": "IMAGE_AND_QUESTION", "generation": "PROMPT", "series": "SERIES"}
-    parser = argparse.ArgumentParser(description="Runs the model in this folder. Prints one line of JSON per answer.")
+    is_table = app == "forecasting"
+    printed = "a table of forecasts as CSV" if is_table else "one line of JSON per answer"
+    parser = argparse.ArgumentParser(description=f"Runs the model in this folder. Prints {printed}.")
     parser.add_argument(
         "arguments",
         nargs="*",
-        metavar=names.get(runner.config.get("inputs", app), "TEXT"),
-        help="none reads lines of standard input",
+        metavar="TABLE" if is_table else names.get(runner.config.get("inputs", app), "TEXT"),
+        help=f"none reads {'the table from' if is_table else 'lines of'} standard input",
     )
     if app == "generation":
         parser.add_argument("--label", help="label of the texts")
@@ -549,15 +832,24 @@ def main():
     options = vars(parser.parse_args())
     arguments = options.pop("arguments")
     if not arguments:
-        arguments = [""] if app == "generation" else [line.rstrip("\r\n") for line in sys.stdin]
+        alone = {"generation": "", "forecasting": sys.stdin}
+        arguments = [alone[app]] if app in alone else [line.rstrip("\r\n") for line in sys.stdin]
     width = 2 if app == "vqa" else 1
     if len(arguments) % width:
         parser.error("give pairs of an image file and a question")
     status = 0
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    header = None
     for first in range(0, len(arguments), width):
         try:
             for answer in runner.predict(arguments[first : first + width], **options):
-                print(json.dumps(answer, ensure_ascii=False), flush=True)
+                if not is_table:
+                    print(json.dumps(answer, ensure_ascii=False), flush=True)
+                    continue
+                if header != [*answer]:
+                    header = [*answer]
+                    table.writerow(header)
+                table.writerow(answer.values())
         except InputError as error:
             warn(error)
             status = 2

@@ -1,4 +1,4 @@
-"""The program of an export reads pictures as training and a SavedModel do."""
+"""The program of an export reads pictures and tables as training and a SavedModel do."""
 
 import io
 
@@ -7,6 +7,7 @@ import pytest
 from keras_recurrent.apps.shared.images.pixels import decode
 from keras_recurrent.apps.shared.models import runner
 from keras_recurrent.apps.shared.saved_model.images import resize
+from keras_recurrent.datasets.series import calendar_features, read_series
 from PIL import Image, PngImagePlugin
 
 
@@ -59,3 +60,56 @@ def test_pictures_are_rotated_as_in_training(kind, options, is_rotated, tmp_path
     actual = runner.read_image(tmp_path / "image", 16)
     np.testing.assert_array_equal(actual, decode(file.getvalue()))
     assert (actual[0, -1] > 200).all() and (actual[0, 0] > 200).all() != is_rotated
+
+
+TIMES = {
+    "integers": [3, 7, 11, 19],
+    "days": ["2024-02-27", "2024-02-28", "2024-03-01"],
+    "hours": ["2024-02-28 22:00", "2024-02-28T23:00:00", "2024-02-29 02:00"],
+    "hours of the first day": ["2024-02-01 00:00", "2024-02-01 01:00", "2024-02-01 02:00"],
+    "hours of Korea": ["2024-02-28 07:00+09:00", "2024-02-28 08:00+09:00"],
+    "quarters of an hour": ["2024-02-28 22:00", "2024-02-28 22:15", "2024-02-28 23:00"],
+    "compact days": ["20240227", "20240228"],
+    "weeks": ["2024-02-27", "2024-03-05", "2024-03-19"],
+    "month starts": ["2023-11-01", "2023-12-01", "2024-02-01"],
+    "month ends": ["2023-11-30", "2024-02-29", "2024-03-31", "2024-04-30"],
+    "month starts at noon": ["2023-11-01 12:00", "2023-12-01 12:00", "2024-01-01 12:00"],
+    "quarters": ["2023-07-01", "2023-10-01", "2024-01-01"],
+    "quarter ends": ["2023-06-30", "2023-09-30", "2023-12-31"],
+    "years": ["2020-01-01", "2021-01-01", "2023-01-01"],
+    "business days": ["2024-02-29", "2024-03-01", "2024-03-04", "2024-03-05"],
+    "seconds": ["2024-02-29 23:59:58", "2024-02-29 23:59:59", "2024-03-01 00:00:01"],
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_of_a_table_are_those_of_training(kind, tmp_path):
+    times = TIMES[kind]
+    rows = [f"{time},{index}" for index, time in enumerate(times)]
+    rows[:2] = rows[1::-1]  # out of order
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["ds,y", *rows]))
+    panel = read_series(path)
+    columns = {
+        "target": ["y"],
+        "static": [],
+        "past": [],
+        "known": [],
+        "categories": {},
+        "id": "unique_id",
+        "time": "ds",
+    }
+    with open(path, encoding="utf-8") as file:
+        ((name, own),) = runner.read_table(file, columns).items()
+    assert name is None and [row["y"] for row in own.values()] == [*range(len(times))]
+    own = np.array([*own])
+    steps = runner.Steps([own], None)
+    positions = steps.between(own[0], own)
+    assert positions[-1] + 1 == panel.lengths[0]
+    window = np.arange(positions[-1] - 9, positions[-1] + 6)
+    after = steps.after(own[0], window)
+    expected = panel.times(np.zeros(1, int), window[:1], len(window))[0]
+    np.testing.assert_array_equal(after, expected)
+    features, names = calendar_features(expected, panel.frequency)
+    cycles = [wave.removesuffix("_sin") for wave in names[::2]]
+    np.testing.assert_allclose(runner.calendar(after, cycles), features, atol=1e-6)
