@@ -3,10 +3,12 @@
 import base64
 import http.client
 import json
+import re
 import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.demo import answers, server
@@ -226,6 +228,41 @@ def test_every_tab_says_what_is_wrong(page):
     page.fill("[name=prompt]", "\u0416")
     page.click("form [type=submit]")
     page.wait_for_function("document.querySelector('#error').textContent.includes('characters')")
+
+
+@pytest.mark.deploy
+def test_a_forecast_is_drawn_with_its_intervals(page, demo):
+    page.click("#tab-forecasting")
+    assert page.input_value("[name=table]") == write.series()  # the example is there before it is chosen
+    page.fill("[name=table]", write.series().replace("a,2024-01-20,6,", "a,2024-01-20,,"))
+    page.click("form [type=submit]")
+    settle(page)
+    assert "missing values: 1" in page.text_content("#warning")
+    answer = post(demo, "/forecasting/forecasting-x", {"table": page.input_value("[name=table]")})[1]["answer"]
+    charts = page.locator("svg.fan").all()
+    for chart, series in zip(charts, answer["series"], strict=True):
+        label = chart.get_attribute("aria-label")
+        assert label.startswith("4 values to 2024-01-21, and their forecast.")
+        assert f"{series['id']}, 2 steps to 2024-01-23: median" in label
+        heights = {part: path_heights(chart, part) for part in ("interval-0", "interval-1", "median", "history")}
+        _, first, second, *_ = heights["history"]  # the first point of a line is there twice
+        start, following, *_ = series["history"]
+        median = series["quantiles"][series["levels"].index(0.5)]
+        expected = [first + (second - first) * (y - start) / (following - start) for y in median]
+        assert heights["median"][1:] == pytest.approx(expected, abs=0.3)
+        outer, inner = heights["interval-0"], heights["interval-1"]  # the upper edge, and the lower one backwards
+        inside = [outer[:2], inner[:2], heights["median"][1:], inner[:1:-1], outer[:1:-1]]
+        assert inside == [[*step] for step in np.sort(inside, axis=0)]  # y-coordinates grow downwards
+    assert charts[0].locator(".history").get_attribute("d").count("M") == 2  # a gap
+    page.focus("summary")
+    page.keyboard.press("Enter")
+    cell = page.locator("details[open] td").first.text_content()
+    assert float(cell) == pytest.approx(answer["series"][0]["quantiles"][3][0], rel=5e-3)
+
+
+def path_heights(chart, part):
+    """The y-coordinates of the points of a path."""
+    return [float(y) for y in re.findall(r",([-\d.]+)", chart.locator(f".{part}").get_attribute("d"))]
 
 
 @pytest.mark.deploy

@@ -31,9 +31,9 @@ export function describe(forecast) {
   return `${name}${median.values.length} steps to ${forecast.times.at(-1)}: median ${range(median.values, median.values)}${widest}`;
 }
 
-/** Returns a number as text, with four significant digits if it has a fraction. */
+/** Returns a number as text, rounded to three significant digits, or to an integer if that has more. */
 export function number(value) {
-  const digits = Math.max(0, Math.min(20, 3 - Math.floor(Math.log10(Math.abs(value) || 1))));
+  const digits = Math.max(0, Math.min(20, 2 - Math.floor(Math.log10(Math.abs(value) || 1))));
   return value.toLocaleString("en", { maximumFractionDigits: digits });
 }
 
@@ -97,9 +97,9 @@ function rangeOf(values, intervals) {
   return [bottom - margin, top + margin];
 }
 
-/** Returns about five round numbers between two others. */
+/** Returns three to seven round numbers between two others. */
 function valueTicks(bottom, top) {
-  const rough = (top - bottom) / 5;
+  const rough = (top - bottom) / 6;
   const power = 10 ** Math.floor(Math.log10(rough));
   const distance = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
   const first = Math.ceil(bottom / distance);
