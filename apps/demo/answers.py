@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import io
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from ...datasets import DataError
 from ..forecasting.data import check_known
-from ..forecasting.writing import as_json
+from ..forecasting.writing import as_json, table_rows, write_csv
 from ..shared.config import Length, NonNegativeFloat, PositiveInt, Seed, Share
 from ..shared.errors import UsageError
 from ..shared.options import convert_options, option_types
@@ -90,7 +91,7 @@ def _write(generator: Any, form: Form) -> list[dict[str, str]]:
 
 
 def _forecast(forecaster: Any, form: Form) -> dict[str, Any]:
-    """Returns the series of a table with their forecasts, and what reading has counted, such as missing values."""
+    """Returns the series of a table with their forecasts, a table of these, and what reading has counted."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         path.write_text(form.required("table"), encoding="utf-8")
@@ -101,10 +102,10 @@ def _forecast(forecaster: Any, form: Form) -> dict[str, Any]:
     if len(panel) > MAX_SERIES:
         raise UsageError(f"at most {MAX_SERIES} series are forecast at once, not {len(panel):,}")
     check_known(panel, forecaster.config.horizon)
-    return {
-        "series": as_json(panel, forecaster.forecast(panel), forecaster.config),
-        "report": str(panel.report),
-    }
+    forecasts, csv = forecaster.forecast(panel), io.StringIO()
+    write_csv(table_rows(panel, forecasts, forecaster.config), csv)
+    series = as_json(panel, forecasts, forecaster.config)
+    return {"series": series, "csv": csv.getvalue(), "report": str(panel.report)}
 
 
 # By task: a function from the model and the form to the answer.

@@ -176,7 +176,7 @@ def predict(
     from .data import check_known, ends_of
     from .figures import MOST_SERIES, draw_forecasts, draw_reliance
     from .model import Forecaster
-    from .writing import long_rows, wide_rows, write_forecasts
+    from .writing import table_rows, write_forecasts
 
     for picture in (figure, reliance):
         if picture is not None:
@@ -188,8 +188,7 @@ def predict(
     check_known(panel, forecaster.config.horizon)
     ends = ends_of(panel)
     forecasts = forecaster.forecast(panel)
-    rows = wide_rows(forecasts, forecaster.config, level) if panel.is_wide else long_rows(forecasts, forecaster.config)
-    write_forecasts(rows, output)
+    write_forecasts(table_rows(panel, forecasts, forecaster.config, level), output)
     if figure is not None:
         quantiles = [forecast.quantiles for forecast in forecasts[:MOST_SERIES]]
         drawn = _drawn(forecaster.reader(panel), ends[:MOST_SERIES], quantiles)

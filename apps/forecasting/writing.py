@@ -4,7 +4,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,10 +17,20 @@ from .model import Forecast
 def write_forecasts(rows: Iterator[list[Any]], output: str | None) -> None:
     """Writes the rows of a table as CSV to a file, which appears when it is complete, or to standard output."""
     if output is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        write_csv(rows, sys.stdout)
         return
     with atomic_file(Path(output)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+        write_csv(rows, file)
+
+
+def write_csv(rows: Iterator[list[Any]], file: IO[str]) -> None:
+    """Writes the rows of a table as CSV to an open file."""
+    csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def table_rows(panel: Panel, forecasts: Sequence[Forecast], config: Config, level: float = 0.5) -> Iterator[list[Any]]:
+    """Returns the rows of a table in the form of the series that it continues: `wide_rows` or `long_rows`."""
+    return wide_rows(forecasts, config, level) if panel.is_wide else long_rows(forecasts, config)
 
 
 def long_rows(forecasts: Sequence[Forecast], config: Config) -> Iterator[list[Any]]:

@@ -98,6 +98,8 @@ def test_a_forecast_is_that_of_the_python_object(demo, tmp_path):
     assert status == 200
     assert response["answer"]["report"] == "missing values: 1"
     drawn = response["answer"]["series"]
+    assert response["answer"]["csv"].splitlines()[0].startswith("unique_id,ds,y,y-0.025")
+    assert len(response["answer"]["csv"].splitlines()) == 1 + 2 * forecaster.config.horizon
     assert [series["id"] for series in drawn] == ["a", "bb"]
     assert drawn[0]["history"] == [4, 5, None, 7]
     assert drawn[0]["times"] == [f"2024-01-{day}" for day in range(18, 24)]

@@ -3,6 +3,8 @@
 import { describe as describeForecast, fanChart, number, partsOf } from "./chart.js";
 import { InputError, Runner, clean, display } from "./runner.js";
 
+const MAX_CHARTS = 12;
+
 /** What an application reads from the form's values, and how it shows the answer. */
 export const PAGES = {
   translation: {
@@ -62,10 +64,14 @@ export const PAGES = {
   },
   forecasting: {
     ask: (runner, { table }) => runner.forecasting(required(table)),
-    show({ series, report }) {
+    show({ series, csv, report }) {
       if (report) warn(`The table has ${report}.`);
-      show("output", ...series.map((forecast) => element("p", {}, describeForecast(forecast))));
-      show("details", ...series.flatMap(forecastChart));
+      const drawn = series.slice(0, MAX_CHARTS);
+      if (drawn.length < series.length) warn(`The first ${MAX_CHARTS} of ${series.length} series are shown; the file has all.`);
+      show("output", ...drawn.map((forecast) => element("p", {}, describeForecast(forecast))));
+      const href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
+      const file = element("a", { href, download: "forecasts.csv" }, "Save the forecasts as CSV");
+      show("details", element("p", {}, file), ...drawn.flatMap(forecastChart));
     },
   },
   generation: {
@@ -107,6 +113,7 @@ export async function main() {
 export function openForm(form, labels, page, runner) {
   showLabels(form, labels ?? []);
   acceptPictures(form);
+  acceptTables(form);
   let last = Promise.resolve();
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -165,10 +172,8 @@ function showLabels(form, labels) {
   choice.parentElement.hidden = !labels.length;
 }
 
-/** Shows the picture that is chosen, dropped or pasted, and asks for an answer unless a text is missing. */
-function acceptPictures(form) {
-  const input = form.elements.namedItem("picture");
-  if (!input) return;
+/** Puts files that are dropped or pasted into a form's input of files. */
+function acceptFiles(form, input) {
   const accept = (event, files) => {
     if (!files.length || !form.isConnected) return; // the demo keeps the forms that it does not show
     event.preventDefault();
@@ -178,6 +183,13 @@ function acceptPictures(form) {
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => accept(event, event.dataTransfer.files));
   document.addEventListener("paste", (event) => accept(event, event.clipboardData.files));
+}
+
+/** Shows the picture that is chosen, dropped or pasted, and asks for an answer unless a text is missing. */
+function acceptPictures(form) {
+  const input = form.elements.namedItem("picture");
+  if (!input) return;
+  acceptFiles(form, input);
   input.addEventListener("change", () => {
     const picture = form.querySelector(".picture");
     picture.hidden = !input.files.length;
@@ -187,6 +199,18 @@ function acceptPictures(form) {
     image.src = URL.createObjectURL(input.files[0]);
     const question = form.elements.namedItem("question");
     if (!question || clean(question.value, false)) form.requestSubmit();
+  });
+}
+
+/** Shows the table in the file that is chosen, dropped or pasted, and asks for an answer. */
+function acceptTables(form) {
+  const [input, table] = ["file", "table"].map((name) => form.elements.namedItem(name));
+  if (!input) return;
+  acceptFiles(form, input);
+  input.addEventListener("change", async () => {
+    if (!input.files.length) return;
+    table.value = await input.files[0].text();
+    form.requestSubmit();
   });
 }
 

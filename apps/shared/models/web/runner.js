@@ -8,15 +8,18 @@
 //
 // Names and results are those of runner.py, which the other exports contain.
 
+import { InputError } from "./errors.js";
+import { Steps, csvRow, readTable, windowOf } from "./tables.js";
+
+export { InputError };
+
 const [PADDING, UNKNOWN, START, END] = [0, 1, 2, 3];
 const SPECIAL = ["", "[UNK]", "<start>", "<end>"];
 const JOINER = "￭"; // marks the side of a punctuation token that had no space
 const IMPOSSIBLE = -1e7; // scores of hypotheses that do not exist are below
 const TOP_ANSWERS = 5;
+const MAX_SERIES = 1000; // of a table
 const MAX_TOKENS = 1000; // of a text; the time and the memory of a search grow with it
-
-/** Something is wrong with an input. The message is one line. */
-export class InputError extends Error {}
 
 // Tokenizers: texts to token ids and back.
 
@@ -481,6 +484,64 @@ export class Runner {
     return answer;
   }
 
+  /**
+   * Forecasts the steps after the last value of each series of a table, CSV with a row for each value.
+   *
+   * Returns `{ series, csv, report }`: for each series its `id`, the `times` of its history and of its forecast as text,
+   * the `history`, null where a value is missing, and `quantiles` for all `levels`; the table that `predict` prints; and
+   * what was missing.
+   */
+  async forecasting(text) {
+    const { id, time, target, levels, context, microseconds } = this.config;
+    const { series, isInteger, unknown } = readTable(text, this.config);
+    if (unknown.length) this.warn(`The model does not know ${unknown.join(", ")}.`);
+    if (series.length > MAX_SERIES) throw new InputError(`The table has ${series.length} series; ${MAX_SERIES} are the limit.`);
+    const steps = new Steps(series.map(({ rows }) => rows.map((row) => row.time)), isInteger, microseconds && microseconds / 1000);
+    const order = [0.5, ...levels.filter((level) => level !== 0.5)].map((level) => levels.indexOf(level)); // the median first
+    const columns = target.flatMap((name) => order.map((index) => name + (levels[index] === 0.5 ? "" : `-${levels[index]}`)));
+    const hasNames = series[0].name !== undefined;
+    const answers = [];
+    let csv = csvRow([...(hasNames ? [id] : []), time, ...columns]);
+    const report = { "steps without a row": 0, "missing values": 0 };
+    for (const { name, rows } of series) {
+      const own = named(hasNames ? `the series '${name}'` : "the series", () => windowOf(rows, steps, this.config));
+      report["steps without a row"] += own.gaps;
+      report["missing values"] += own.missing;
+      const quantiles = [];
+      for (const values of own.targets) quantiles.push(await this.quantiles(values, own));
+      const future = steps.shown(own.times.slice(context));
+      const times = steps.shown(own.times.slice(context - own.history));
+      future.forEach((moment, step) => {
+        const numbers = quantiles.flatMap((levelsOf) => order.map((index) => String(levelsOf[index][step])));
+        csv += csvRow([...(hasNames ? [name] : []), moment, ...numbers]);
+      });
+      target.forEach((column, index) => {
+        const history = own.targets[index].slice(context - own.history).map((value) => (Number.isNaN(value) ? null : value));
+        const several = target.length > 1 && hasNames ? `${name}/${column}` : undefined;
+        answers.push({ id: several ?? name ?? column, times, history, levels, quantiles: quantiles[index] });
+      });
+    }
+    const counted = Object.entries(report).filter(([, count]) => count);
+    return { series: answers, csv, report: counted.map(([what, count]) => `${what}: ${count.toLocaleString("en")}`).join(", ") };
+  }
+
+  /** The quantiles of the steps after `values`, an array for each level, with seven digits; NaN is a missing value. */
+  async quantiles(values, columns) {
+    const { means, context, horizon, levels } = this.config;
+    const tensor = (numbers, shape) => ["float32", Float32Array.from(numbers), [1, ...shape]];
+    const inputs = {
+      values: tensor(values.map((value) => (Number.isNaN(value) ? 0 : value)), [context]),
+      observed: tensor(values.map((value) => Number(!Number.isNaN(value))), [context]),
+    };
+    for (const [name, own] of Object.entries(means)) {
+      const numbers = columns[name].flatMap((row) => row.map((value, index) => (Number.isNaN(value) ? own[index] : value)));
+      inputs[name] = tensor(numbers, [columns[name].length, own.length]);
+    }
+    const { data } = (await this.run(inputs)).quantiles;
+    const row = (index) => data.subarray(index * horizon, (index + 1) * horizon);
+    return levels.map((_, index) => Array.from(row(index), (value) => Number(value.toPrecision(7))));
+  }
+
   /** Continues a prompt. With the temperature 0 the texts are those of `keras-recurrent generation generate`. */
   async generation(prompt, { label = null, samples = 1, length = null, temperature = 1, top_p = 1, seed = 0 } = {}) {
     const { labels, label_probabilities, max_length, has_end } = this.config;
@@ -505,6 +566,15 @@ export class Runner {
       const tokens = [...data.subarray(index * dims[1], (index + 1) * dims[1])].slice(0, steps);
       return { text: tokenizer.decode(tokens.filter((token) => token < tokenizer.tokens.length)) };
     });
+  }
+}
+
+/** What a function returns; a name is put before the message of an `InputError`. */
+function named(name, action) {
+  try {
+    return action();
+  } catch (error) {
+    throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
   }
 }
 

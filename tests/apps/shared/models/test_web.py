@@ -1,6 +1,7 @@
 """The page of an export for browsers answers in Chromium as the Python object does."""
 
 import base64
+import csv
 import functools
 import gzip
 import http.server
@@ -19,16 +20,19 @@ from hypothesis import HealthCheck, given, settings
 from keras_recurrent.apps import cli, load
 from keras_recurrent.apps.classification.config import Config
 from keras_recurrent.apps.classification.series import SeriesClassifier
+from keras_recurrent.apps.forecasting.writing import as_json, long_rows
 from keras_recurrent.apps.shared.models import browser, folders, runner
 from keras_recurrent.apps.shared.models.runtimes import KINDS, write_runtime
 from keras_recurrent.apps.shared.text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer
 from keras_recurrent.apps.shared.text.writing import Sampling
 from keras_recurrent.datasets.columns import Arrays, Categories, Columns
 from keras_recurrent.datasets.labelled_series import parse_series
+from keras_recurrent.datasets.series import calendar_features, read_series
 from PIL import Image
 
 from ...data import write
 from ..saved_model.test_tokenizers import TEXTS
+from .test_runner import TIMES
 from .test_runtimes import MODELS, arguments_and_answers, assert_same
 
 pytestmark = pytest.mark.deploy
@@ -198,6 +202,83 @@ def best(answer):
     """The text that a page shows of an answer."""
     hypotheses = answer.get("translations") or answer.get("captions") or answer.get("answers")
     return answer["label"] if hypotheses is None else hypotheses[0]["text"]
+
+
+def test_forecasts_are_those_of_the_python_object(open_page, tmp_path):
+    header, *rows = write.series().splitlines()
+    rows[19] = "a,2024-01-20,,1,small"  # a missing value
+    del rows[42]  # of the other series, a step without a row
+    rows[10], rows[11] = rows[11], rows[10]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    model = load(MODELS / "forecasting")
+    panel, _ = model.read(str(path))
+    forecasts = model.forecast(panel)
+    page = open_page(MODELS / "forecasting")
+    answer = json.loads(run(page, "forecasting", path.read_text(encoding="utf-8")))
+    assert answer["report"] == "steps without a row: 1, missing values: 1"
+    for series, expected in zip(answer["series"], as_json(panel, forecasts, model.config), strict=True):
+        quantiles = expected.pop("quantiles")
+        assert quantiles == [pytest.approx(own, rel=1e-4, abs=1e-4) for own in series.pop("quantiles")]
+        assert series == expected
+    rows = [*map(list, csv.reader(io.StringIO(answer["csv"])))]
+    for row, expected in zip(rows, long_rows(forecasts, model.config), strict=True):
+        assert row[:2] == expected[:2] and (row == expected if row is rows[0] else True)
+        if row is not rows[0]:
+            assert [*map(float, row[2:])] == pytest.approx([*map(float, expected[2:])], rel=1e-4, abs=1e-4)
+    page.set_input_files("[name=file]", path)
+    page.wait_for_selector("svg.fan")
+    assert page.locator("output p").count() == page.locator("svg.fan").count() == 2
+    assert page.locator("svg.fan").first.locator(".interval-0, .interval-1").count() == 2
+    assert "steps without a row: 1, missing values: 1" in line(page, "warning")
+    with page.expect_download() as download:
+        page.click("text=Save the forecasts as CSV")
+    assert download.value.suggested_filename == "forecasts.csv"
+    assert Path(download.value.path()).read_text(encoding="utf-8") == answer["csv"]
+    for table, message in (
+        (header, "no rows below the header"),
+        (header.replace("kind", "sort") + "\n", "no column 'kind'; the columns are unique_id, ds, y, promotion, sort"),
+        (f"{header}\na,2024-01-01,x,0,small\n", "line 2, column 'y': 'x' is not a number"),
+        (f"{header}\na,2024-02-30,1,0,small\n", "'2024-02-30' is neither a time such as 2024-01-31 12:00 nor"),
+        (f"{header}\na,2024-01-01,1,0,small\na,2024-01-01,2,0,small\n", "line 3: another row of the time 2024-01-01"),
+        (
+            f"{header}\na,2024-01-01,1,0,small\na,2024-01-02,2,0,small\n",
+            "the series 'a': the columns known ahead end 0",
+        ),
+        (f"{header}\na,2024-01-01,1,0,small\na,2024-01-02,2,0,large\na,2024-01-04,,0,\n", "has several values"),
+    ):
+        assert ask(page, table=table) == ""
+        assert message in line(page, "error")
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_of_a_table_are_those_of_training(kind, open_page, tmp_path):
+    rows = [f"{time},{index}" for index, time in enumerate(TIMES[kind])]
+    rows[:2] = rows[1::-1]  # out of order
+    text = "\n".join(["ds,y", *rows])
+    (tmp_path / "table.csv").write_text(text)
+    panel = read_series(tmp_path / "table.csv")
+    window = np.arange(panel.lengths[0] - 10, panel.lengths[0] + 5)
+    expected = panel.times(np.zeros(1, int), window[:1], len(window))[0]
+    features, names = calendar_features(expected, panel.frequency)
+    config = {"target": ["y"], "static": [], "past": [], "known": [], "categories": {}, "id": "unique_id", "time": "ds"}
+    script = """async ([text, window, cycles, config]) => {
+        const { Steps, calendar, readTable } = await import("./tables.js");
+        const { series, isInteger } = readTable(text, config);
+        const times = series[0].rows.map((row) => row.time);
+        const steps = new Steps([times], isInteger, null);
+        const after = window.map((step) => steps.after(times[0], step));
+        const count = steps.between(times[0], times.at(-1)) + 1;
+        return [count, after, steps.shown(after), after.map((time) => calendar(time, cycles))];
+    }"""
+    page = open_page(MODELS / "forecasting")
+    cycles = [name.removesuffix("_sin") for name in names[::2]]
+    count, after, shown, waves = page.evaluate(script, [text, window.tolist(), cycles, config])
+    assert count == panel.lengths[0]
+    is_integer = panel.frequency is None
+    np.testing.assert_array_equal(after, expected if is_integer else expected.astype("M8[ms]").astype("int64"))
+    assert shown == runner.shown(expected)
+    np.testing.assert_allclose(waves, features, atol=1e-6)
 
 
 def test_generation_at_temperature_0_is_that_of_the_python_object(open_page):
