@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from .loop import scan
-from .series import EPSILON, WindowScaling, mean_change
+from .series import EPSILON, LARGE, WindowScaling, mean_change
 from .types import Shape, Tensor
 
+MAX_BLOCK = 32  # steps that are smoothed at once, at most the shortest season, whose factors are known before it
 INITIAL_LOGIT = -2.0  # an error moves the level by about 0.1 of it before training, and each season
 
 
@@ -90,25 +92,32 @@ class ExponentialSmoothing(layers.Layer):
         values, observed = ops.cast(values, "float32"), ops.cast(observed, "float32")
         offset, scale = self.scaling(values, observed)
         values = (values - offset) / scale * observed
-        level, factors = self._initial_state(values, observed)
         shares = self._shares(values, observed)
+        steps, length = values.shape[1], min(MAX_BLOCK, *self.seasons, values.shape[1])
+        padding = [[0, 0], [-steps % length, 0]]
+        values, observed = ops.pad(values, padding), ops.pad(observed, padding)
 
-        def step(state: Any, inputs: Any) -> tuple[Any, Tensor]:
-            (level, *factors), (value, is_observed) = state, inputs
-            season = sum((own[:, :1] for own in factors), ops.zeros_like(level))
-            error = (value - level - season) * is_observed
-            moved = [own[:, :1] + shares[:, i : i + 1] * error for i, own in enumerate(factors, 1)]
-            factors = [ops.concatenate([own[:, 1:], last], axis=1) for own, last in zip(factors, moved, strict=True)]
-            return (level + shares[:, :1] * error, *factors), season
+        def smooth(state: Any, block: Any) -> tuple[Any, Tensor]:
+            (level, *factors), (value, is_observed) = state, block
+            season = sum((own[:, :length] for own in factors), ops.zeros_like(value))
+            before, level = levels(level, value - season, is_observed, shares[:, :1])
+            error = (value - season - before) * is_observed
+            moved = [own[:, :length] + shares[:, i : i + 1] * error for i, own in enumerate(factors, 1)]
+            factors = [
+                ops.concatenate([own[:, length:], last], axis=1) for own, last in zip(factors, moved, strict=True)
+            ]
+            return (level, *factors), season
 
-        inputs = tuple(ops.expand_dims(ops.transpose(x), -1) for x in (values, observed))  # each (steps, batch, 1)
-        (level, *factors), season = scan(step, (level, *factors), inputs)
+        blocks = tuple(
+            ops.swapaxes(ops.reshape(x, (-1, x.shape[1] // length, length)), 0, 1) for x in (values, observed)
+        )
+        (level, *factors), seasons = scan(smooth, self._initial_state(values, observed), blocks)
+        seasons = ops.reshape(ops.swapaxes(seasons, 0, 1), (-1, values.shape[1]))[:, -steps:]
         later = [ops.take(own, [h % own.shape[1] for h in range(self.horizon)], axis=1) for own in factors]
-        later = sum(later, ops.zeros_like(level))
-        seasons = [ops.transpose(season[..., 0]), ops.broadcast_to(later, (ops.shape(values)[0], self.horizon))]
-        return offset + scale * (level + ops.concatenate(seasons, axis=1)), scale
+        horizon = sum(later, ops.zeros_like(level) + ops.zeros((1, self.horizon)))
+        return offset + scale * (level + ops.concatenate([seasons, horizon], axis=1)), scale
 
-    def _initial_state(self, values: Tensor, observed: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _initial_state(self, values: Tensor, observed: Tensor) -> tuple[Tensor, ...]:
         """The mean `(batch, 1)`, and for each season its factors `(batch, season)` from the first step on."""
         count = ops.maximum(ops.sum(observed, axis=1, keepdims=True), 1)
         level = ops.sum(values, axis=1, keepdims=True) / count
@@ -121,7 +130,7 @@ class ExponentialSmoothing(layers.Layer):
             )
             factors.append(total / ops.maximum(count, 1))
             rest = (rest - ops.tile(factors[-1], (1, periods))[:, :steps]) * observed
-        return level, factors
+        return level, *factors
 
     def _shares(self, values: Tensor, observed: Tensor) -> Tensor:
         """The shares of an error `(batch, 1 + seasons)` by which it moves the level and the factors."""
@@ -138,3 +147,32 @@ class ExponentialSmoothing(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "horizon": self.horizon, "seasons": self.seasons}
+
+
+def levels(level: Tensor, rest: Tensor, observed: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Smooths values without a season: `l(t) = l(t - 1) + share * observed(t) * (rest(t) - l(t - 1))`.
+
+    This linear recurrence is computed as one product per row: a value still counts in the level of a later step as much
+    as the steps between them let it.
+
+    Args:
+        level: Tensor `(batch, 1)`, the level before the first step.
+        rest: Tensor `(batch, steps)`, the values without their season.
+        observed: Tensor `(batch, steps)`, 1 for values and 0 where they are missing.
+        share: Tensor `(batch, 1)` in (0, 1).
+
+    Returns:
+        `(before, last)`: the level before each step `(batch, steps)`, and that after the last one `(batch, 1)`.
+
+    Example:
+
+    >>> from keras_recurrent.layers.smoothing import levels
+    >>> before, last = levels(ops.zeros((1, 1)), ops.array([[8.0, 4.0]]), ops.ones((1, 2)), ops.array([[0.5]]))
+    >>> [round(float(x), 3) for x in before[0]], round(float(last[0, 0]), 3)
+    ([0.0, 4.0], 4.0)
+    """
+    kept = ops.cumsum(ops.log(ops.maximum(1 - share * observed, EPSILON)), axis=1)  # of the first level, its logarithm
+    between = ops.expand_dims(kept, 2) - ops.expand_dims(kept, 1)  # from the value of a column to the level of a row
+    between = ops.exp(ops.where(np.tri(rest.shape[1], dtype="bool"), between, -LARGE))
+    after = ops.exp(kept) * level + ops.matmul(between, ops.expand_dims(share * observed * rest, -1))[..., 0]
+    return ops.concatenate([level, after[:, :-1]], axis=1), after[:, -1:]

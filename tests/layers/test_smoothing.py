@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_recurrent.layers import ExponentialSmoothing, WindowScaling
+from keras_recurrent.layers import ExponentialSmoothing, WindowScaling, smoothing
 
 BATCH, STEPS, HORIZON = 4, 17, 8
 
@@ -64,7 +64,9 @@ def smoothed(values, observed, horizon, seasons, shares):
 
 
 @pytest.mark.parametrize("seasons", [[], [5], [3, 7], [17]])
-def test_location_and_scale(seasons, window, rng, assert_close):
+@pytest.mark.parametrize("block", [4, 32])
+def test_location_and_scale(seasons, block, window, rng, assert_close, monkeypatch):
+    monkeypatch.setattr(smoothing, "MAX_BLOCK", block)
     layer = trained(HORIZON, seasons, rng)
     values, observed = window
     location, scale = layer(np.where(observed, values, 99).astype("float32"), observed)
