@@ -64,7 +64,7 @@ def smoothed(values, observed, horizon, seasons, shares):
 
 
 @pytest.mark.parametrize("seasons", [[], [5], [3, 7], [17]])
-@pytest.mark.parametrize("block", [4, 32])
+@pytest.mark.parametrize("block", [4, pytest.param(32, marks=pytest.mark.slow_on_jax)])
 def test_location_and_scale(seasons, block, window, rng, assert_close, monkeypatch):
     monkeypatch.setattr(smoothing, "MAX_BLOCK", block)
     layer = trained(HORIZON, seasons, rng)
