@@ -31,9 +31,9 @@ class SeriesConfig:
             short patterns, and the recurrent layers what follows what.
         filters: Filters of each convolutional layer.
         kernel_size: Steps that the first convolutional layer reads at once; each further one reads half as many.
-        pool_convolutions: Also classify by the mean over the steps of the last convolutional layer's outputs, beside
-            the pooled outputs of the recurrent layers. It helps where the label depends on which patterns occur, at
-            whatever step. Requires convolutions. See LSTM-FCN (Karim et al. 2018).
+        pool_convolutions: Also classify by the mean of the last convolutional layer's outputs over the steps, with
+            batch normalization, beside the pooled outputs of the recurrent layers. It helps where the label depends on
+            which patterns occur, at whatever step. Requires convolutions. See LSTM-FCN (Karim et al. 2018).
         segment: Number of consecutive steps that the recurrent layers read as one. Raise it for series of hundreds of
             steps.
         noise: Standard deviation of the noise that is added in training, relative to that of the channel.

@@ -46,7 +46,11 @@ def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels:
         values = layers.Conv1D(config.filters, kernel_size, padding="same", use_bias=False, **policy)(values)
         values = layers.BatchNormalization(momentum=0.9, **policy)(values, mask=mask)
         values = ops.relu(values) * ops.cast(ops.expand_dims(mask, -1), values.dtype)
-    features = [mean_pooling(Memory(values, mask, None))] if config.pool_convolutions else []
+    features = []
+    if config.pool_convolutions:
+        # The means vary little between series; without normalization, it takes thousands of steps to tell them apart.
+        pooled = mean_pooling(Memory(values, mask, None))
+        features.append(layers.BatchNormalization(momentum=0.9, name="pooled", **policy)(pooled, mask=ops.any(mask, 1)))
     memory = SeriesEncoder(
         config.units,
         bidirectional=config.bidirectional,

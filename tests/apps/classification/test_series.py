@@ -131,13 +131,13 @@ def test_pooled_convolutions_are_their_mean_over_the_steps(config):
     network = series.build(config, np.zeros(1), np.ones(1), num_labels=2, has_missing=False)
     numbers = np.random.default_rng(0).normal(size=(2, 9, 1)).astype("float32")
     numbers[1, 5:] = np.nan  # a shorter series
-    last = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)][-1]
-    normalized, features = keras.Model(network.input, [last.output, network.get_layer("labels").input])(numbers)
-    expected = [
-        np.maximum(row[:steps], 0).mean(axis=0) for row, steps in zip(np.array(normalized), (9, 5), strict=True)
-    ]
+    last = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)][-2]
+    parts = [last.output, network.get_layer("pooled").input[0], network.get_layer("labels").input]
+    normalized, pooled, features = map(np.array, keras.Model(network.input, parts)(numbers))
+    expected = [np.maximum(row[:steps], 0).mean(axis=0) for row, steps in zip(normalized, (9, 5), strict=True)]
+    np.testing.assert_allclose(pooled, expected, atol=1e-6)
     assert features.shape[1] == 2 * config.units + config.filters
-    np.testing.assert_allclose(features[:, -config.filters :], expected, atol=1e-6)
+    np.testing.assert_allclose(features[:, -config.filters :], pooled / np.sqrt(1.001), atol=1e-6)  # untrained
 
 
 def standardized(option, numbers):
