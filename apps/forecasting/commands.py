@@ -14,6 +14,8 @@ from .baselines import Baseline
 if TYPE_CHECKING:
     import numpy as np
 
+    from ...datasets.series import Panel
+    from .config import Config
     from .data import Origins, Split, WindowReader
     from .figures import SeriesForecast
     from .metrics import ForecastMetrics
@@ -94,7 +96,7 @@ def evaluate(
     draw_error_by_horizon({name: own.by_horizon() for name, own in metrics.items()}, errors)
     latest = origins[np.flatnonzero(np.diff(origins.series, append=-1))[:MOST_SERIES]]
     drawn = _drawn(reader, latest, forecaster.quantiles(reader.inputs(latest)))
-    draw_forecasts(drawn, config.levels, examples)
+    draw_forecasts(drawn, config.levels, examples, _target_name(panel, config), len(panel))
     note(f"the errors by the step of the horizon are in {errors}, forecasts in {examples}")
 
 
@@ -189,17 +191,23 @@ def predict(
     ends = ends_of(panel)
     forecasts = forecaster.forecast(panel)
     write_forecasts(table_rows(panel, forecasts, forecaster.config, level), output)
+    target = _target_name(panel, forecaster.config)
     if figure is not None:
         quantiles = [forecast.quantiles for forecast in forecasts[:MOST_SERIES]]
         drawn = _drawn(forecaster.reader(panel), ends[:MOST_SERIES], quantiles)
-        draw_forecasts(drawn, forecaster.config.levels, figure)
+        draw_forecasts(drawn, forecaster.config.levels, figure, target, len(panel))
         note(f"the forecasts are drawn in {figure}")
     if reliance is not None:
         context = slice(-forecaster.config.context, None)
         history, times = panel.values_of(0)[context], panel.times_of(0)[context]
         derivatives = forecaster.reliance(panel, ends[:1])[0, -len(history) :]
-        draw_reliance(panel.ids[0], times, history, derivatives, reliance)
+        draw_reliance(panel.ids[0], times, history, derivatives, reliance, target)
         note(f"what the forecast of {panel.ids[0]} relies on is drawn in {reliance}")
+
+
+def _target_name(panel: "Panel", config: "Config") -> str:
+    """Returns the label of the axis of the values in a figure."""
+    return "value" if panel.is_wide or len(config.target) > 1 else config.target[0]
 
 
 def _drawn(reader: "WindowReader", origins: "Origins", quantiles: Iterable["np.ndarray"]) -> list["SeriesForecast"]:

@@ -17,7 +17,7 @@ from ..shared.figures import NARROWEST, WIDEST, cut, save
 from ..shared.fonts import families
 
 MOST_SERIES = 12  # panels on a page
-LONGEST_HISTORY = 4  # horizons
+LONGEST_HISTORY = 2  # horizons
 SHORTEST_HISTORY = 40  # steps, if the series has as many
 WIDEST_INTERVAL = 1.5  # how far an interval extends the axis, relative to the range of the values
 INTERVALS = (0.95, 0.8)
@@ -46,17 +46,22 @@ class SeriesForecast(NamedTuple):
 
 
 def draw_forecasts(
-    forecasts: Sequence[SeriesForecast], levels: Sequence[float], path: str | Path, ylabel: str = "value"
+    forecasts: Sequence[SeriesForecast],
+    levels: Sequence[float],
+    path: str | Path,
+    ylabel: str = "value",
+    total: int | None = None,
 ) -> None:
     """Draws series with their forecasts and the 80 and 95 % intervals; of more than 12 series, the first ones.
 
-    The last steps of the history are drawn, four times the horizon, but at least 40 if there are as many.
+    The last steps of the history are drawn, twice the horizon, but at least 40 if there are as many.
 
     Args:
         forecasts: The series with their forecasts, at least one.
         levels: The levels of the quantiles. An interval is drawn if they have its bounds.
         path: The image file to write, such as `forecasts.png` or `forecasts.svg`.
         ylabel: Name of the target, with its unit.
+        total: The number of all series, for the title. By default that of `forecasts`.
 
     Example:
 
@@ -71,7 +76,7 @@ def draw_forecasts(
     size = (8, 4.2) if len(shown) == 1 else (WIDEST * (0.8 if columns == 2 else 1), 1 + 2.5 * rows)
     with matplotlib.rc_context({"font.family": families("".join([ylabel, *(series.name for series in shown)]))}):
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.04))
-        figure.suptitle(_title(forecasts), parse_math=False)
+        figure.suptitle(_title(forecasts, total or len(forecasts)), parse_math=False)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         handles: dict[str, Any] = {}
         for axes, series in zip(panels, shown, strict=False):
@@ -86,12 +91,13 @@ def draw_forecasts(
         save(figure, path)
 
 
-def _title(forecasts: Sequence[SeriesForecast]) -> str:
+def _title(forecasts: Sequence[SeriesForecast], total: int) -> str:
     horizons = {len(series.forecast) for series in forecasts}
     steps = f"{max(horizons):,} step{'s' if max(horizons) > 1 else ''} ahead"
-    if len(forecasts) == 1:
+    if total == 1:
         return f"{cut(forecasts[0].name)}, forecast {steps}"
-    number = f"{MOST_SERIES} of {len(forecasts):,}" if len(forecasts) > MOST_SERIES else f"{len(forecasts)}"
+    shown = min(len(forecasts), MOST_SERIES)
+    number = f"{shown} of {total:,}" if total > shown else f"{shown}"
     return f"{number} series, forecast {steps}"
 
 
@@ -264,7 +270,8 @@ def _error_axis(axes: Axes, metric: str) -> None:
     if metric.startswith("coverage_"):
         nominal = float(metric.partition("_")[2]) / 100
         axes.axhline(nominal, color="0.5", linestyle="--", zorder=1)
-        axes.set(ylim=(0, 1.02), ylabel=f"coverage of the {100 * nominal:.0f} % interval")
+        lowest = np.nanmin(np.concatenate([line.get_ydata() for line in axes.lines]))
+        axes.set(ylim=(min(0.5, lowest - 0.02), 1.02), ylabel=f"coverage of the {100 * nominal:.0f} % interval")
         return
     errors = np.concatenate([line.get_ydata() for line in axes.lines])
     errors = errors[np.isfinite(errors)]
@@ -285,14 +292,14 @@ def draw_reliance(
     path: str | Path,
     ylabel: str = "value",
 ) -> None:
-    """Draws how much a forecast depends on each past value: the magnitude of its gradient, below the history.
+    """Draws how much a forecast depends on each past value: the magnitude of its derivative, below the history.
 
     Args:
         name: The name of the series.
         times: Array `(steps,)` of datetime64 or integers.
         history: Array `(steps,)`. NaN where a value is missing.
-        reliance: Array `(steps,)` of non-negative numbers, such as the sum over the horizon of the absolute derivatives
-            of the forecast with respect to each value. NaN where there is none.
+        reliance: Array `(steps,)`, the derivative of the mean of the forecast with respect to each value. NaN where
+            there is none.
         path: The image file to write, such as `reliance.png` or `reliance.svg`.
         ylabel: Name of the target, with its unit.
 
@@ -305,19 +312,19 @@ def draw_reliance(
     >>> draw_reliance("sales", np.arange(3), np.array([3.0, 4.0, 5.0]), np.array([0.1, 0.2, 0.7]), "reliance.png")
     """
     if not len(times) == len(history) == len(reliance):
-        raise ValueError(f"{len(times)} times, {len(history)} values and {len(reliance)} gradients")
+        raise ValueError(f"{len(times)} times, {len(history)} values and {len(reliance)} derivatives")
     with matplotlib.rc_context({"font.family": families(name + ylabel)}):
         figure = Figure(figsize=(8, 4.8), layout="constrained")
         figure.suptitle(f"{cut(name)}, what the forecast depends on", parse_math=False)
         upper, lower = figure.subplots(2, sharex=True)
-        history, reliance = _finite(history), _finite(reliance)
+        history, reliance = _finite(history), np.abs(_finite(reliance))
         _draw_line(upper, times, history, "black", 1.2)
         _limit(upper, history, [])
         upper.set_ylabel(ylabel, parse_math=False)
         width = min(8, max(0.5, 0.8 * 72 * 6.8 / len(times)))  # points
         lower.vlines(times, 0, reliance, color="#08519c", linewidth=width)
         largest = np.nanmax(reliance, initial=0)
-        lower.set(ylim=(0, 1.05 * largest if largest > 0 else 1), ylabel="|∂ forecast / ∂ value|")
+        lower.set(ylim=(0, 1.05 * largest if largest > 0 else 1), ylabel="|∂ mean forecast / ∂ value|")
         lower.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         time_axis(lower, times)
         for axes in (upper, lower):

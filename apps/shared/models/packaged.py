@@ -38,7 +38,7 @@ def find(model: str | Path) -> Path:
 def results_folder(folder: str | Path) -> Path:
     """Returns where evaluations and exports of a model belong: its folder, or `NAME-results` for one of the package."""
     folder = Path(folder)
-    is_packaged = folder.resolve().parent == FOLDER and folder.name in names()
+    is_packaged = folder.resolve().parent == FOLDER.resolve() and folder.name in names()
     return Path(f"{folder.name}-results") if is_packaged else folder
 
 

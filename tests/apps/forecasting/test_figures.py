@@ -65,6 +65,8 @@ def test_page_of_several_series(drawn, tmp_path):
     assert {axes.get_xlabel() for axes in drawn[0].axes} == {"step"}
     draw_forecasts(forecasts[:3], LEVELS, tmp_path / "forecasts.png")
     assert len(drawn[1].axes) == 3 and drawn[1].get_suptitle() == "3 series, forecast 5 steps ahead"
+    draw_forecasts(forecasts[:12], LEVELS, tmp_path / "forecasts.png", total=2_000)
+    assert drawn[2].get_suptitle() == "12 of 2,000 series, forecast 5 steps ahead"
 
 
 def test_forecast_without_intervals_or_truth(drawn, tmp_path):
@@ -144,7 +146,7 @@ def test_error_by_horizon(drawn, tmp_path):
             np.testing.assert_array_equal(line.get_xydata().T, [[1, 2, 3], values[metric]])
     assert (mase.get_yscale(), smape.get_yscale()) == ("log", "linear") and smape.get_ylim()[0] == 0
     nominal = coverage.lines[1]
-    assert set(nominal.get_ydata()) == {0.95} and coverage.get_ylim() == (0, 1.02)
+    assert set(nominal.get_ydata()) == {0.95} and coverage.get_ylim() == (0.5, 1.02)
     low, high = mase.get_xlim()
     assert [tick for tick in mase.get_xticks() if low <= tick <= high] == [1, 2, 3]
 
@@ -161,18 +163,18 @@ def test_errors_that_are_not_defined(drawn, tmp_path):
 
 def test_reliance(drawn, tmp_path):
     times = np.datetime64("2024-03-01T00") + np.arange(4)
-    history, reliance = np.array([1.0, NAN, 3, 4]), np.array([0.1, 0, NAN, 0.7])
+    history, reliance = np.array([1.0, NAN, 3, 4]), np.array([0.1, 0, NAN, -0.7])
     draw_reliance("sales", times, history, reliance, tmp_path / "reliance.png", "sales (kg)")
     upper, lower = drawn[0].axes
     assert drawn[0].get_suptitle() == "sales, what the forecast depends on"
-    assert (upper.get_ylabel(), lower.get_ylabel()) == ("sales (kg)", "|∂ forecast / ∂ value|")
+    assert (upper.get_ylabel(), lower.get_ylabel()) == ("sales (kg)", "|∂ mean forecast / ∂ value|")
     assert lower.get_xlabel() == "time"
     (bars,) = lower.collections
     drawn_bars = {segment[0, 0]: segment[1, 1] for segment in bars.get_segments() if len(segment) == 2}
-    expected = {date2num(times[index]): reliance[index] for index in (0, 1, 3)}
+    expected = {date2num(times[index]): abs(reliance[index]) for index in (0, 1, 3)}
     assert drawn_bars == pytest.approx(expected)
     assert lower.get_ylim() == pytest.approx((0, 0.735))
-    with pytest.raises(ValueError, match="4 times, 4 values and 3 gradients"):
+    with pytest.raises(ValueError, match="4 times, 4 values and 3 derivatives"):
         draw_reliance("sales", times, history, reliance[:3], tmp_path / "reliance.png")
 
 

@@ -52,7 +52,9 @@ def test_a_name_that_is_not_there(capsys):
     assert "of the app 'classification'" in capsys.readouterr().err
 
 
-def test_results_are_written_to_the_current_folder(folder, data):
+def test_results_are_written_to_the_current_folder(folder, data, tmp_path, monkeypatch):
+    (tmp_path / "linked").symlink_to(folder)
+    monkeypatch.setattr(packaged, "FOLDER", tmp_path / "linked")
     before = {path.name for path in (folder / "reviews").iterdir()}
     assert cli.main(["classification", "evaluate", "reviews", "--data", str(data)]) == 0
     arguments = ["classification", "export", "reviews", "--format", "keras", "--quantize", "int8"]
