@@ -262,13 +262,9 @@ def _record_numbers(cells: dict[str, str], columns: Sequence[str], origin: str) 
 def _numbers(cells: Sequence[str], origin: str, name_of: Callable[[int], str]) -> np.ndarray:
     """Converts cells to float32, NaN where a number is missing. `name_of` names the cell of an index in messages."""
     values, wrong = parse_numbers(["nan" if cell.strip() in _MISSING else cell for cell in cells])
-    with np.errstate(over="ignore"):
-        values = values.astype("float32")
-    if wrong is None and np.isinf(values).any():
-        wrong = int(np.argmax(np.isinf(values)))
     if wrong is not None:
         raise DataError(f"{origin}, {name_of(wrong)}: {cells[wrong].strip()!r} is not a finite number")
-    return values
+    return values.astype("float32")
 
 
 def _is_number(text: str) -> bool:

@@ -150,8 +150,15 @@ class Config(RecurrentConfig, TrainingConfig):
             yield f"--relative-loss requires --distribution quantiles, not {self.distribution}"
         if self.network == "copying" and not (self.seasons and self.season < self.context):
             yield "--network copying requires --seasons, the first of which is shorter than --context"
-        if self.scaling == "smoothing" and max(self.seasons, default=1) > self.context:
-            yield f"--scaling smoothing requires a --context of at least the longest of --seasons, {max(self.seasons)}"
+        longest = {"seasonal": self.season, "smoothing": max(self.seasons, default=1)}.get(self.scaling, 0)
+        if longest >= self.context:
+            yield f"--scaling {self.scaling} requires --seasons that are shorter than --context, not {longest}"
+        for name, size in (("validation", self.validation_size), ("test", self.test_size or None)):
+            if size is not None and size < self.horizon:
+                yield f"--{name}-size {size} must be at least --horizon {self.horizon}"
+        for name in self.known or ():
+            if name in self.target:
+                yield f"--known {name} is what is to forecast, so that it is not known ahead"
         if self.network == "autoregressive":
             yield from self._autoregressive_contradictions()
 

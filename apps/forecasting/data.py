@@ -183,6 +183,16 @@ def check_known(panel: Panel, horizon: int) -> None:
         )
 
 
+def check_counts(panel: Panel, config: Config) -> None:
+    """Raises a `DataError` if a value is negative that a distribution of counts must explain."""
+    if config.distribution == "negative_binomial" and (rows := np.flatnonzero(panel.values < 0)).size:
+        name = panel.ids[np.searchsorted(panel.offsets, rows[0], side="right") - 1]
+        raise DataError(
+            f"{config.data}: the series '{name}' has the value {panel.values[rows[0]]:g}, but --distribution "
+            "negative_binomial is for counts"
+        )
+
+
 def usable_series(split: Split, config: Config) -> np.ndarray:
     """Returns the indices of the series that are long enough to train on, and reports the others.
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from ...datasets import DataError
 from ...datasets.series import Panel
 from ...datasets.series.calendar import CYCLES
 from ...datasets.series.steps import frequency_of
@@ -203,8 +204,19 @@ class Forecaster(TrainedModel):
         }
 
     def read(self, path: str | None = None) -> tuple[Panel, data.Split]:
-        """Reads series from the model's own data, or from another file or folder; see `data.read`."""
-        return data.read(self.config, path, self.categories)
+        """Reads series from the model's own data, or from another file or folder; see `data.read`.
+
+        Raises:
+            DataError: As `data.read`, or if the model reads another part of the calendar than the times have.
+        """
+        panel, split = data.read(self.config, path, self.categories)
+        specs = data.input_specs(data.WindowReader(panel, self.config))
+        if any(spec.name not in specs or spec.shape != specs[spec.name].shape for spec in self.core_inputs):
+            times = f"times of the frequency '{panel.frequency}'" if panel.frequency else "no timestamps"
+            raise DataError(
+                f"{path or self.config.data} has {times}, but the model was trained on others, whose calendar it reads"
+            )
+        return panel, split
 
     def reader(self, panel: Panel) -> data.WindowReader:
         """Returns what reads the model's inputs from a panel."""
@@ -251,6 +263,7 @@ def train(config: Config, folder: str | Path) -> Forecaster:
     keras.utils.set_random_seed(config.seed)
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
     panel, split = data.read(config)
+    data.check_counts(panel, config)
     series = data.usable_series(split, config)
     statistics = data.statistics(panel, config, split, series)
     reader = data.WindowReader(panel, config, {name: mean for name, (mean, _) in statistics.items()})

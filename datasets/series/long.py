@@ -17,7 +17,7 @@ from ..errors import DataError
 from ..files import open_bytes, read_lines
 from .rows import MISSING_CODE, UNKNOWN_CODE, ColumnNames, Rows
 from .steps import time_format, timestamps
-from .wide import MISSING, number_error
+from .wide import LARGEST, MISSING, number_error
 
 INTEGER = "integer"  # the format of times that are no timestamps
 CHUNK = 200_000  # rows that are converted at once
@@ -260,7 +260,7 @@ def _to_numbers(column: pd.Series) -> pd.Series:
 
 def _numbers(path: Path, column: pd.Series) -> np.ndarray:
     numbers = _to_numbers(column)
-    is_wrong = np.isinf(numbers) | numbers.isna() & column.notna()
+    is_wrong = (numbers.abs() > LARGEST) | numbers.isna() & column.notna()
     if is_wrong.any():
         row = is_wrong.idxmax()
         raise number_error(path, row + 2, str(column.name), column[row])

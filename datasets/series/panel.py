@@ -18,6 +18,7 @@ class Report(NamedTuple):
         repeated: Rows that repeat another exactly. They were dropped.
         gaps: Steps between the first and the last value of a series that have no row. Their values are NaN.
         missing: Missing values in the rows there are.
+        blank: Missing numbers in the other columns of the rows that are used.
         unknown: Texts that are none of the given categories. They are encoded as zeros.
     """
 
@@ -25,6 +26,7 @@ class Report(NamedTuple):
     repeated: int = 0
     gaps: int = 0
     missing: int = 0
+    blank: int = 0
     unknown: int = 0
 
     def __str__(self) -> str:
@@ -34,6 +36,7 @@ class Report(NamedTuple):
             "repeated": "repeated rows left out",
             "gaps": "steps without a row",
             "missing": "missing values",
+            "blank": "missing numbers in other columns",
             "unknown": "unknown categories",
         }
         return ", ".join(f"{texts[name]}: {count:,}" for name, count in self._asdict().items() if count)

@@ -112,6 +112,8 @@ def panel_of(rows: Rows, frequency: str | None) -> tuple[Panel, np.ndarray]:
             repeated=repeated,
             gaps=int(lengths.sum()) - len(rows.series[selected]),
             missing=int(np.isnan(rows.targets[selected]).sum()),
+            blank=_blank(rows, rows.names.past, selected)
+            + _blank(rows, rows.names.known, _selected(rows, steps, known_lengths)),
             unknown=sum(int((rows.columns[name] == UNKNOWN_CODE).sum()) for name in rows.categories),
         ),
     )
@@ -223,6 +225,12 @@ def _time_text(rows: Rows, row: int) -> str:
 
 def _is_present(values: np.ndarray) -> np.ndarray:
     return ~np.isnan(values) if values.dtype.kind == "f" else values != MISSING_CODE
+
+
+def _blank(rows: Rows, names: Sequence[str], selected: np.ndarray | slice) -> int:
+    """Counts the missing numbers of some columns in the selected rows."""
+    columns = [rows.columns[name][selected] for name in names if name not in rows.categories]
+    return sum(int(np.isnan(values).sum()) for values in columns)
 
 
 def _known_ends(rows: Rows, steps: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from ..errors import DataError
 from ..files import read_lines
 from .steps import time_format
 
+LARGEST = 1e18  # whose square is finite in float32
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 
 
@@ -68,11 +69,11 @@ def parse_numbers(cells: Sequence[str]) -> tuple[np.ndarray, int | None]:
     """Converts cells to float64, NaN where a number is missing.
 
     Returns:
-        The numbers, and the index of the first cell that is neither a finite number nor missing; None if there is none.
+        The numbers, and the index of the first cell that is neither a number up to LARGEST nor missing; None if there is none.
     """
     values = _to_numbers(cells)
-    for index in np.flatnonzero(~np.isfinite(values)).tolist():
-        if np.isinf(values[index]) or cells[index].strip() not in MISSING:
+    for index in np.flatnonzero(~(np.abs(values) <= LARGEST)).tolist():
+        if abs(values[index]) > LARGEST or cells[index].strip() not in MISSING:
             return values, index
     return values, None
 
@@ -88,5 +89,12 @@ def _to_numbers(cells: Sequence[Any]) -> np.ndarray:
 
 
 def number_error(path: Path, line: int, column: str, text: object) -> DataError:
-    reason = "is infinite" if str(text).strip().lower().lstrip("+-").startswith("inf") else "is not a number"
+    """Returns the error for a cell that is no number, or larger than LARGEST."""
+    try:
+        number = abs(float(str(text)))
+    except ValueError:
+        number = 0
+    reason = "is infinite" if np.isinf(number) else "is not a number"
+    if LARGEST < number < np.inf:
+        reason = f"is too large; numbers have at most the magnitude {LARGEST:g}"
     return DataError(f"{path}, line {line}, column '{column}': {str(text)!r} {reason}")

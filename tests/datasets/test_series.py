@@ -96,7 +96,7 @@ def test_rows_are_sorted_filled_and_counted(write):
     panel = read_series(write(table))
     assert panel.ids == ["b", "a"] and panel.values_of(0).tolist() == [7, 6]
     np.testing.assert_array_equal(panel.values_of(1), [1, np.nan, np.nan, np.nan, 5])
-    assert panel.report == (2, 1, 2, 1, 0)
+    assert panel.report == (2, 1, 2, 1, 0, 0)
     assert str(panel.report) == (
         "rows out of order: 2, repeated rows left out: 1, steps without a row: 2, missing values: 1"
     )
@@ -115,6 +115,7 @@ def test_columns_known_ahead_and_the_past(write):
     np.testing.assert_array_equal(panel.past_of(0)[:, 0], [1.5, np.nan, 2.5])
     np.testing.assert_array_equal(panel.known_of(0)[:, 0], [0, np.nan, 1, 1])
     assert np.isnan(panel.known_of(1)).all()
+    assert str(panel.report) == "steps without a row: 1, missing numbers in other columns: 1"
 
     panel = read_series(write(table), known=["promotion", "event"])
     assert panel.known_names == ("promotion", "event=fair")
@@ -287,6 +288,7 @@ MISTAKES = {
     "comma and blank": ("ds,y\n1,1,\n2,1,\n\n3,1,4,5\n", {}, "line 5: more than 2 values"),
     "underscore": ("ds,y\n1,1_000\n", {}, "'1_000' is not a number"),
     "infinite": ("ds,y\n1,1\n2,-inf\n", {}, "line 3, column 'y': '-inf' is infinite"),
+    "large": ("ds,y\n1,1\n2,-1e39\n", {}, "line 3, column 'y': '-1e\\+39' is too large; .* the magnitude 1e\\+18"),
     "no value": ("unique_id,ds,y\na,1,1\nb,1,\n", {}, "series 'b': no value in the column 'y'"),
     "no series": ("unique_id,ds,y\na,1,1\n,2,1\n", {}, "line 3: no series in the column 'unique_id'"),
     "no date": ("ds,y\n2024-01-01,1\n2024-02-30,1\n", {}, "line 3, column 'ds': '2024-02-30' is not a time such as"),
@@ -332,6 +334,7 @@ MISTAKES = {
     ),
     "many columns": (",".join(f"V{i}" for i in range(99)) + "\n1,1\n", {}, "are V0, .*, V19, ... .99 in all"),
     "wide infinite": (WIDE + '"c","1","inf"\n', {}, "line 4, column 'V3': 'inf' is infinite"),
+    "wide large": (WIDE + '"c","1","2e18"\n', {}, "line 4, column 'V3': '2e18' is too large"),
     "wide without value": (WIDE + '"c",,\n', {}, "the series 'c' has no value"),
     "wide without name": (WIDE + ',"1"\n', {}, "line 4: the series has no name"),
     "wide frequency": (WIDE, {"frequency": "h"}, "no times of the frequency 'h': the table has one row per series"),

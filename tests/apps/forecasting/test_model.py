@@ -391,14 +391,43 @@ def test_bad_tables(table, options, message, tmp_path, capsys, monkeypatch):
         (["--network", "copying", "--seasons", "112"], "the first of which is shorter than --context"),
         (
             ["--scaling", "smoothing", "--seasons", "7,365"],
-            "--scaling smoothing requires a --context of at least the longest of --seasons, 365",
+            "--scaling smoothing requires --seasons that are shorter than --context, not 365",
         ),
+        (["--scaling", "seasonal", "--seasons", "112"], "requires --seasons that are shorter than --context, not 112"),
+        (["--validation-size", "7"], "--validation-size 7 must be at least --horizon 28"),
+        (["--test-size", "7"], "--test-size 7 must be at least --horizon 28"),
+        (["--known", "y"], "--known y is what is to forecast, so that it is not known ahead"),
         (["--relative-loss", "1", "--distribution", "gaussian"], "--relative-loss requires --distribution quantiles"),
     ],
 )
 def test_bad_options(options, message, capsys, tmp_path):
     assert command("train", "--output", tmp_path / "model", *options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_negative_values_are_no_counts(tmp_path, capsys):
+    table = [["a", f"2024-01-{day:02}", day - 7] for day in range(1, 31)]
+    path = write(tmp_path / "bad.csv", table, ("unique_id", "ds", "y"))
+    options = ["--horizon", 2, "--context", 4, "--segment", 2, "--distribution", "negative_binomial"]
+    assert command("train", "--output", tmp_path / "model", "--data", path, *options) == 2
+    message = "the series 'a' has the value -6, but --distribution negative_binomial is for counts"
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (
+            lambda date, day: f"{date} {day % 24:02}:00",
+            "has times of the frequency '25h', but the model was trained on",
+        ),
+        (lambda date, day: day, "has no timestamps, but the model was trained on"),
+    ],
+)
+def test_times_with_another_calendar_than_in_the_training(times, message, saved, tmp_path, capsys):
+    table = [[row[0], times(row[1], day), *row[2:]] for day, row in enumerate(rows(0, days=23, known=0))]
+    assert command("evaluate", saved, "--data", write(tmp_path / "other.csv", table)) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_known_columns_that_end_too_early(saved, tmp_path, capsys):
