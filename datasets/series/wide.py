@@ -69,7 +69,8 @@ def parse_numbers(cells: Sequence[str]) -> tuple[np.ndarray, int | None]:
     """Converts cells to float64, NaN where a number is missing.
 
     Returns:
-        The numbers, and the index of the first cell that is neither a number up to LARGEST nor missing; None if there is none.
+        The numbers, and the index of the first cell that is neither missing nor a number up to LARGEST; None if there
+        is none.
     """
     values = _to_numbers(cells)
     for index in np.flatnonzero(~(np.abs(values) <= LARGEST)).tolist():

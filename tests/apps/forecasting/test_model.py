@@ -418,14 +418,14 @@ def test_negative_values_are_no_counts(tmp_path, capsys):
     ("times", "message"),
     [
         (
-            lambda date, day: f"{date} {day % 24:02}:00",
-            "has times of the frequency '25h', but the model was trained on",
+            lambda day: f"2024-01-01 {day:02}:00",
+            "has times of the frequency 'h', but the model was trained on others, whose calendar it reads",
         ),
-        (lambda date, day: day, "has no timestamps, but the model was trained on"),
+        (lambda day: day, "has no timestamps, but the model was trained on"),
     ],
 )
 def test_times_with_another_calendar_than_in_the_training(times, message, saved, tmp_path, capsys):
-    table = [[row[0], times(row[1], day), *row[2:]] for day, row in enumerate(rows(0, days=23, known=0))]
+    table = [[row[0], times(day), *row[2:]] for day, row in enumerate(rows(0, days=23, known=0))]
     assert command("evaluate", saved, "--data", write(tmp_path / "other.csv", table)) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
 
