@@ -16,12 +16,14 @@ import contextlib
 import csv
 import datetime
 import functools
+import gzip
 import itertools
 import json
 import re
 import struct
 import sys
 import unicodedata
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -353,11 +355,18 @@ def read_time(text, where):
     return np.datetime64(time if time.tzinfo is None else time.astimezone(datetime.UTC).replace(tzinfo=None), "us")
 
 
+def open_text(file):
+    """Opens a file of text, gzipped if its name ends in `.gz`; returns one that is already open."""
+    if hasattr(file, "read"):
+        return contextlib.nullcontext(file)
+    return (gzip.open if str(file).endswith(".gz") else open)(file, "rt", newline="", encoding="utf-8-sig")
+
+
 def read_table(file, config):
     """Reads a table in the long form, CSV with a row for each series and time.
 
     Args:
-        file: The open file.
+        file: The open file of text.
         config: `config.json` of a forecaster.
 
     Returns:
@@ -365,7 +374,7 @@ def read_table(file, config):
         texts where the model knows categories. Without a column of names, the only one is None.
     """
     rows = csv.reader(file, skipinitialspace=True)
-    header = [name.strip().removeprefix("\ufeff") for name in next(rows, [])]
+    header = [name.strip() for name in next(rows, [])]
     columns = [*config["target"], *config["static"], *config["past"], *config["known"]]
     for name in columns:
         if name not in header:
@@ -696,12 +705,12 @@ class Runner:
         """Forecasts the steps after the last value of each series in CSV files in the long form.
 
         Yields the rows of the table that `keras-recurrent forecasting predict` prints, from columns to texts. A file
-        may also be an open one.
+        may be gzipped, or an open one.
         """
         for file in files:
             answer = []
             with named_errors(getattr(file, "name", file)):
-                with contextlib.nullcontext(file) if hasattr(file, "read") else open(file, encoding="utf-8") as opened:
+                with open_text(file) as opened:
                     series = read_table(opened, self.config)
                 times = {name: np.array([*rows]) for name, rows in series.items()}
                 steps = Steps([*times.values()], self.config["microseconds"])
@@ -794,7 +803,7 @@ def named_errors(name):
         yield
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{name}: not a readable file of UTF-8 text ({error})") from error
 
 
@@ -831,9 +840,11 @@ def main():
         parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
     options = vars(parser.parse_args())
     arguments = options.pop("arguments")
-    if not arguments:
-        alone = {"generation": "", "forecasting": sys.stdin}
-        arguments = [alone[app]] if app in alone else [line.rstrip("\r\n") for line in sys.stdin]
+    if not arguments and is_table:
+        sys.stdin.reconfigure(encoding="utf-8-sig")
+        arguments = [sys.stdin]
+    elif not arguments:
+        arguments = [""] if app == "generation" else [line.rstrip("\r\n") for line in sys.stdin]
     width = 2 if app == "vqa" else 1
     if len(arguments) % width:
         parser.error("give pairs of an image file and a question")

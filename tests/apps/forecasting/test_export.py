@@ -1,6 +1,7 @@
 """Exports of forecasters to other runtimes forecast what the Python object forecasts."""
 
 import csv
+import gzip
 import io
 import itertools
 import subprocess
@@ -127,7 +128,7 @@ def test_the_runner_prints_what_predict_prints(tmp_path, capsys):
     result = run(folder, path)
     assert result.returncode == 0 and not result.stderr, result.stderr
     assert_same_tables(result.stdout, expected)
-    assert run(folder, input=path.read_text()).stdout == result.stdout
+    assert run(folder, input=f"\ufeff{path.read_text()}").stdout == result.stdout
 
 
 def test_several_targets_without_names(tmp_path, capsys):
@@ -206,6 +207,11 @@ def test_unknown_categories_and_files(opened, tmp_path, capsys):
     assert capsys.readouterr().err == "runner.py: the column 'event' has unknown texts: strike\n" and other != expected
     with pytest.raises(InputError, match=r"missing\.csv: not a readable file of UTF-8 text"):
         list(opened.predict([tmp_path / "missing.csv"]))
+    (tmp_path / "table.csv.gz").write_bytes(gzip.compress(f"\ufeff{rows}".replace("\n", "\r\n").encode()))
+    assert [*opened.predict([tmp_path / "table.csv.gz"])] == expected
+    (tmp_path / "broken.csv.gz").write_bytes(gzip.compress(rows.encode())[:100])
+    with pytest.raises(InputError, match=r"broken\.csv\.gz: not a readable file of UTF-8 text"):
+        list(opened.predict([tmp_path / "broken.csv.gz"]))
     (tmp_path / "latin.csv").write_bytes(rows.replace("none", "fête").encode("latin-1"))
     with pytest.raises(InputError, match=r"latin\.csv: not a readable file of UTF-8 text"):
         list(opened.predict([tmp_path / "latin.csv"]))

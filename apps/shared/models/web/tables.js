@@ -25,10 +25,16 @@ function readCells(text) {
       if (character === '"' && text[position + 1] === '"') cell += text[++position];
       else if (character === '"') isQuoted = false;
       else cell += character;
-    } else if (character === '"' && cell === "") isQuoted = true;
-    else if (character === ",") [row, cell] = [[...row, cell], ""];
-    else if (character === "\n") endRow();
-    else if (character !== "\r" && (character !== " " || cell)) cell += character;
+    } else if (character === '"' && cell === "") {
+      isQuoted = true;
+    } else if (character === ",") {
+      row.push(cell);
+      cell = "";
+    } else if (character === "\n") {
+      endRow();
+    } else if (character !== "\r" && (character !== " " || cell)) {
+      cell += character;
+    }
     if (character === "\n") line++;
   }
   endRow();

@@ -1,9 +1,13 @@
 """The program of an export reads pictures and tables as training and a SavedModel do."""
 
+import csv
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
+from keras_recurrent.apps.forecasting import data
+from keras_recurrent.apps.forecasting.config import Config
 from keras_recurrent.apps.shared.images.pixels import decode
 from keras_recurrent.apps.shared.models import runner
 from keras_recurrent.apps.shared.saved_model.images import resize
@@ -113,3 +117,79 @@ def test_times_of_a_table_are_those_of_training(kind, tmp_path):
     features, names = calendar_features(expected, panel.frequency)
     cycles = [wave.removesuffix("_sin") for wave in names[::2]]
     np.testing.assert_allclose(runner.calendar(after, cycles), features, atol=1e-6)
+
+
+def random_table(seed, path):
+    """Writes a table with gaps, missing cells, repeated rows and other columns; returns a `Config` to read it."""
+    rng = np.random.default_rng(seed)
+    frequency = rng.choice(["h", "15min", "D", "2D", "W-SUN", "B", "MS", "ME", "QS-JAN"])
+    names = ["a", "b c", 'q"x', "ü"][: rng.integers(1, 5)]
+    targets = ("y", "z")[: rng.integers(1, 3)]
+    columns = {
+        name: own if rng.random() < 0.6 else ()
+        for name, own in {"known": ("k", "text"), "past": ("p",), "static": ("s", "kind")}.items()
+    }
+
+    def number(missing):
+        return rng.choice(["", "NA"]) if rng.random() < missing else f"{rng.normal(5, 3):.3f}"
+
+    rows = []
+    for name in names:
+        steps, begin = rng.integers(6, 30), pd.Timestamp("2023-01-01") + pd.Timedelta(days=rng.integers(0, 500))
+        constants = {"s": rng.choice(["", "2.5", "-1"]), "kind": rng.choice(["", "x", "y"])}
+        for step, time in enumerate(pd.date_range(begin, periods=steps + 4, freq=frequency)):
+            is_last = step == steps - 1
+            if rng.random() < 0.06 and step not in (0, steps - 1, steps + 3):
+                continue
+            row = {"unique_id": name, "ds": time}
+            row |= {target: number(0.1 * (not is_last)) if step < steps else "" for target in targets}
+            row |= {
+                "k": number(0.1 * (step < steps)),
+                "text": rng.choice(["low", "high", "" if step < steps else "low"]),
+            }
+            rows += [row | {"p": number(0.1)} | constants] * (1 + (rng.random() < 0.02))
+    if rng.random() < 0.3:
+        rng.shuffle(rows)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+    sizes = {"horizon": 4, "context": 8, "segment": 2, "seasons": (2,)}
+    return Config(data=str(path), target=targets, calendar=bool(rng.random() < 0.8), **columns, **sizes)
+
+
+def read_in_training(config):
+    """What a forecaster reads at the end of all series, the times of its forecasts, and a runner's configuration."""
+    panel, _ = data.read(config)
+    ends = data.ends_of(panel)
+    widths = {name: array.shape[-1] for name, array in data.WindowReader(panel, config).inputs(ends).items()}
+    means = {name: np.arange(width) + 0.5 for name, width in widths.items() if name in ("past", "known")}
+    own = ("id", "time", "target", "context", "horizon", "known", "past", "static")
+    cycles = calendar_features(panel.times_of(0), panel.frequency)[1][::2] if config.calendar else []
+    options = {
+        **{name: getattr(config, name) for name in own},
+        "levels": [0.5],
+        "categories": {name: [*texts] for name, texts in panel.categories.items()},
+        "calendar": [name.removesuffix("_sin") for name in cycles],
+        "means": {name: own.tolist() for name, own in means.items()},
+        "microseconds": None,
+    }
+    times = panel.times(ends.series, ends.steps, config.horizon)[:: len(config.target)]
+    return data.WindowReader(panel, config, means).inputs(ends), times, options, panel
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_windows_of_a_table_are_those_of_training(seed, tmp_path):
+    expected, times, options, _ = read_in_training(random_table(seed, tmp_path / "table.csv"))
+    inputs = []
+
+    def run(**own):
+        inputs.append(own)
+        return {"quantiles": np.zeros((1, 1, 4))}
+
+    opened = object.__new__(runner.Runner)
+    opened.config, opened.run = options, run
+    rows = [*opened.forecasting([tmp_path / "table.csv"])]
+    assert [row["ds"] for row in rows] == [text for own in times for text in runner.shown(own)]
+    for name, array in expected.items():
+        np.testing.assert_allclose(np.concatenate([own[name] for own in inputs]), array, atol=1e-6, err_msg=name)

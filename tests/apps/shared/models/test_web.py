@@ -32,7 +32,7 @@ from PIL import Image
 
 from ...data import write
 from ..saved_model.test_tokenizers import TEXTS
-from .test_runner import TIMES
+from .test_runner import TIMES, random_table, read_in_training
 from .test_runtimes import MODELS, arguments_and_answers, assert_same
 
 pytestmark = pytest.mark.deploy
@@ -279,6 +279,30 @@ def test_times_of_a_table_are_those_of_training(kind, open_page, tmp_path):
     np.testing.assert_array_equal(after, expected if is_integer else expected.astype("M8[ms]").astype("int64"))
     assert shown == runner.shown(expected)
     np.testing.assert_allclose(waves, features, atol=1e-6)
+
+
+def test_windows_of_a_table_are_those_of_training(open_page, tmp_path):
+    script = """async ([text, config]) => {
+        const { Steps, readTable, windowOf } = await import("./tables.js");
+        const { series, isInteger } = readTable(text, config);
+        const steps = new Steps(series.map(({ rows }) => rows.map(({ time }) => time)), isInteger, null);
+        const windows = series.map(({ rows }) => windowOf(rows, steps, config));
+        return windows.map((own) => ({ ...own, times: steps.shown(own.times.slice(config.context)) }));
+    }"""
+    page = open_page(MODELS / "forecasting")
+    for seed in range(20):
+        path = tmp_path / f"table-{seed}.csv"
+        expected, times, config, panel = read_in_training(random_table(seed, path))
+        windows = page.evaluate(script, [path.read_text(encoding="utf-8"), config])
+        assert [own["times"] for own in windows] == [runner.shown(own) for own in times]
+        assert sum(own["gaps"] for own in windows) == panel.report.gaps
+        assert sum(own["missing"] for own in windows) == panel.report.missing
+        values = np.array([target for own in windows for target in own["targets"]])
+        np.testing.assert_array_equal(np.isfinite(values), expected["observed"])
+        np.testing.assert_allclose(np.nan_to_num(values), expected["values"], atol=1e-6)
+        for name, means in config["means"].items():
+            columns = np.repeat([own[name] for own in windows], len(config["target"]), axis=0)
+            np.testing.assert_allclose(np.where(np.isnan(columns), means, columns), expected[name], atol=1e-6)
 
 
 def test_generation_at_temperature_0_is_that_of_the_python_object(open_page):
