@@ -214,7 +214,7 @@ class Forecaster(TrainedModel):
         if any(spec.name not in specs or spec.shape != specs[spec.name].shape for spec in self.core_inputs):
             times = f"times of the frequency '{panel.frequency}'" if panel.frequency else "no timestamps"
             raise DataError(
-                f"{path or self.config.data} has {times}, but the model was trained on others, whose calendar it reads"
+                f"{path or self.config.data} has {times}, unlike the training data, whose calendar the model reads"
             )
         return panel, split
 

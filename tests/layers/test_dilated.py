@@ -146,6 +146,14 @@ def test_mask_goes_on(rng):
     np.testing.assert_array_equal(ops.convert_to_numpy(outputs._keras_mask), MASK)
 
 
+def test_saved_model(rng, tmp_path, assert_close):
+    residual = layers.Recurrent(layers.ResidualCell(layers.GRUCell(FEATURES)), return_sequences=True)
+    model = keras.Sequential([keras.Input((None, FEATURES)), Dilated(residual, RATE)])
+    model.save(tmp_path / "dilated.keras")
+    sequences = rng.normal(size=(BATCH, STEPS, FEATURES)).astype("float32")
+    assert_close(keras.models.load_model(tmp_path / "dilated.keras")(sequences), model(sequences))
+
+
 def test_no_steps():
     layer = Dilated(layers.GRU(UNITS, return_sequences=True), RATE)
     assert tuple(layer(ops.zeros((2, 0, FEATURES))).shape) == (2, 0, UNITS)

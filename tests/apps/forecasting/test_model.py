@@ -419,9 +419,9 @@ def test_negative_values_are_no_counts(tmp_path, capsys):
     [
         (
             lambda day: f"2024-01-01 {day:02}:00",
-            "has times of the frequency 'h', but the model was trained on others, whose calendar it reads",
+            "has times of the frequency 'h', unlike the training data, whose calendar the model reads",
         ),
-        (lambda day: day, "has no timestamps, but the model was trained on"),
+        (lambda day: day, "has no timestamps, unlike the training data"),
     ],
 )
 def test_times_with_another_calendar_than_in_the_training(times, message, saved, tmp_path, capsys):
