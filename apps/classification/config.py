@@ -84,7 +84,8 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
             with learned weights (attention).
         class_weights: Weight the loss so that all labels have the same total weight. Use it if labels are imbalanced
             and all matter equally.
-        monitor: Validation measure that selects the best epoch.
+        monitor: Validation measure that selects the best epoch, or none to keep the last one. Choose none if the
+            validation data has only a few examples.
         batch_size: Texts or series per batch.
     """
 
@@ -114,7 +115,7 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
     pooling: Literal["last", "mean", "max", "attention"] = "attention"
     dropout: Rate = 0.1
     class_weights: bool = False
-    monitor: Literal["loss", "accuracy"] = "accuracy"
+    monitor: Literal["loss", "accuracy", "none"] = "accuracy"
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 0.004
     epochs: PositiveInt = 6
@@ -124,6 +125,8 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
             yield "--inputs series requires --data, a folder with time series"
         if self.pool_convolutions and not self.convolutions:
             yield "--pool-convolutions requires --convolutions"
+        if self.monitor == "none" and self.average_last > 1:
+            yield "--average-last requires --monitor loss or accuracy"
         yield from super().contradictions()
 
     @property

@@ -302,7 +302,7 @@ def train(config: Config, folder: str | Path) -> Classifier:
         config,
         folder,
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        monitor=f"val_{config.monitor}",
+        monitor="epoch" if config.monitor == "none" else f"val_{config.monitor}",
         data=checksum_of_data,
     )
     return classifier

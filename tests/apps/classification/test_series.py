@@ -140,6 +140,13 @@ def test_pooled_convolutions_are_their_mean_over_the_steps(config):
     np.testing.assert_allclose(features[:, -config.filters :], pooled / np.sqrt(1.001), atol=1e-6)  # untrained
 
 
+@pytest.mark.parametrize(("monitor", "kept"), [("loss", 1), ("none", 2)])
+def test_which_epoch_is_kept_if_none_is_better(monitor, kept, config, tmp_path, capsys):
+    still = {"convolutions": 0, "pool_convolutions": False, "learning_rate": 1e-30, "steps_per_epoch": 1, "epochs": 2}
+    model.train(dataclasses.replace(config, monitor=monitor, **still), tmp_path)
+    assert f"kept epoch {kept} of 2" in capsys.readouterr().err
+
+
 def standardized(option, numbers):
     """What the layers after the standardization read."""
     means, deviations = np.array([1.0, -2.0]), np.array([2.0, 0.5])
@@ -268,6 +275,7 @@ MISTAKES = [
     (["predict", "{saved}", "--input", "x.ts"], "x.ts: there is no such file"),
     (["evaluate", "{saved}", "--baseline", "words"], "--baseline is for texts"),
     (["train", "--inputs", "series", "--output", "x"], "--inputs series requires --data"),
+    (["train", "--monitor", "none", "--average-last", "2", "--output", "x"], "--average-last requires --monitor loss"),
     (["train", "--pool-convolutions", "--output", "x"], "--pool-convolutions requires --convolutions"),
 ]
 
