@@ -191,11 +191,12 @@ class Forecaster(TrainedModel):
             **columns,
             "categories": self.categories,
             "calendar": CYCLES[len(CYCLES) - cycles :],
-            "means": {name: mean.tolist() for name, mean in self._means().items()},
+            "means": {name: mean.tolist() for name, mean in self.means.items()},
             "microseconds": delta,
         }
 
-    def _means(self) -> dict[str, np.ndarray]:
+    @property
+    def means(self) -> dict[str, np.ndarray]:
         """The means of the columns `past` and `known`, which replace missing values."""
         return {
             layer.name.removesuffix("_normalization"): np.ravel(layer.mean)
@@ -220,7 +221,7 @@ class Forecaster(TrainedModel):
 
     def reader(self, panel: Panel) -> data.WindowReader:
         """Returns what reads the model's inputs from a panel."""
-        return data.WindowReader(panel, self.config, self._means())
+        return data.WindowReader(panel, self.config, self.means)
 
     def forecast(self, panel: Panel) -> list[Forecast]:
         """Forecasts the steps after the last value of each series."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def signatures(forecaster: "Forecaster") -> tuple[dict[str, Any], list[Any]]:
     """Returns one signature from float32 `values` `(batch, context)`; see `TrainedModel.signatures`.
 
-    `values` is NaN where a value is missing. A model with columns also takes `past` `(batch, context, columns)` or
-    `known` `(batch, context + horizon, columns)`; see `data.WindowReader.inputs`.
+    A model with columns also takes `past` `(batch, context, columns)` or `known` `(batch, context + horizon, columns)`;
+    see `data.WindowReader.inputs`. NaN is a missing value.
 
     The outputs are `forecast` `(batch, horizon)`, the medians; `quantiles` `(batch, levels, horizon)`; and `error`
     `(batch,)`, what is wrong with a row, empty if nothing is. The other outputs of such a row are zeros.
@@ -32,6 +32,8 @@ def signatures(forecaster: "Forecaster") -> tuple[dict[str, Any], list[Any]]:
         is_observed = tf.math.is_finite(named["values"])
         named["observed"] = tf.cast(is_observed, tf.float32)
         named["values"] = tf.where(is_observed, named["values"], 0.0)
+        for name, means in forecaster.means.items():
+            named[name] = tf.where(tf.math.is_nan(named[name]), means, named[name])
         quantiles = forecaster.core(*(named[name] for name in forecaster.input_names))["quantiles"]
         return {"forecast": quantiles[:, forecaster.median], "quantiles": quantiles}
 

@@ -4,9 +4,9 @@
     python server.py saved_models/de-en/export
     curl localhost:8000/predict -H "Content-Type: application/json" -d '{"text": "Ein Mann schläft."}'
 
-A request has a string for each input of the signature `serving_default`: a text, or an image file in Base64 for
-`image_bytes`. The answer has the outputs of the signature. A request that the model cannot use gets the status 400 and
-what is wrong with it, and the others of its batch get their answers.
+A request has a value for each input of the signature `serving_default`: a text, an image file in Base64 for
+`image_bytes`, or lists of numbers, in which null is a missing one. The answer has the outputs of the signature. A request
+that the model cannot use gets the status 400 and what is wrong with it, and the others of its batch get their answers.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import contextlib
 import functools
 import os
 import signal
+from typing import Any
 
 import litserve
 import numpy as np
@@ -38,23 +39,17 @@ class SavedModelAPI(litserve.LitAPI):
         self.constant = tf.constant
         self.model = tf.saved_model.load(self.folder)
         self.signature = self.model.signatures["serving_default"]
-        self.inputs = sorted(self.signature.structured_input_signature[1])
-        self.predict([dict.fromkeys(self.inputs, b"")])  # the first call takes longest
+        self.inputs = self.signature.structured_input_signature[1]
+        self.predict([{name: example(spec) for name, spec in self.inputs.items()}])  # the first call takes longest
 
-    def decode_request(self, request: dict[str, str]):
-        """Returns the inputs as bytes, or an error."""
-        if sorted(request) != self.inputs:
-            return ValueError(f"a request has the keys {', '.join(self.inputs)}")
+    def decode_request(self, request: dict[str, Any]):
+        """Returns the inputs as bytes and arrays, or an error."""
+        if request.keys() != self.inputs.keys():
+            return ValueError(f"a request has the keys {', '.join(sorted(self.inputs))}")
         try:
-            return {
-                # A text that is not Unicode becomes bytes that are not UTF-8, which the model rejects.
-                name: base64.b64decode(value, validate=True)
-                if name.endswith("_bytes")
-                else value.encode(errors="surrogatepass")
-                for name, value in request.items()
-            }
+            return {name: decode(name, value, self.inputs[name]) for name, value in request.items()}
         except ValueError as error:
-            return ValueError(f"not Base64: {error}")
+            return error
 
     def predict(self, requests):
         """Returns the outputs of each request, or its error."""
@@ -63,9 +58,8 @@ class SavedModelAPI(litserve.LitAPI):
         return [next(rows) if isinstance(request, dict) else request for request in requests]
 
     def answer(self, requests):
-        outputs = self.signature(
-            **{name: self.constant([request[name] for request in requests]) for name in self.inputs}
-        )
+        columns = {name: stack([request[name] for request in requests]) for name in self.inputs}
+        outputs = self.signature(**{name: self.constant(column) for name, column in columns.items()})
         arrays = {name: value.numpy() for name, value in outputs.items()}
         return [{name: x[row] for name, x in arrays.items()} for row in range(len(requests))]
 
@@ -77,6 +71,41 @@ class SavedModelAPI(litserve.LitAPI):
         if output["error"] and not is_usable:
             return bad_request(output["error"].decode())
         return {name: as_json(value) for name, value in output.items()}
+
+
+def example(spec):
+    """Returns an input of a signature: an empty string, or zeros."""
+    return b"" if spec.dtype.name == "string" else np.zeros([size or 1 for size in spec.shape[1:]], "float32")
+
+
+def decode(name, value, spec):
+    """Returns an input of a request as bytes or as an array. Raises a `ValueError` that says what is wrong with it."""
+    if spec.dtype.name == "string":
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a string")
+        if not name.endswith("_bytes"):
+            return value.encode(errors="surrogatepass")  # not Unicode becomes not UTF-8, which the model rejects
+        try:
+            return base64.b64decode(value, validate=True)
+        except ValueError as error:
+            raise ValueError(f"not Base64: {error}") from error
+    try:
+        array = np.array(value, "float32")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be lists of numbers of equal length") from error
+    if not spec.shape[1:].is_compatible_with(array.shape):
+        raise ValueError(f"{name} must have the shape {tuple(spec.shape[1:])}, not {array.shape}")
+    return array
+
+
+def stack(rows):
+    """Returns inputs as a batch; shorter arrays get missing numbers at the end."""
+    if isinstance(rows[0], bytes):
+        return rows
+    batch = np.full((len(rows), max(map(len, rows)), *rows[0].shape[1:]), np.nan, "float32")
+    for numbers, row in zip(batch, rows, strict=True):
+        numbers[: len(row)] = row
+    return batch
 
 
 def as_json(value):
@@ -91,7 +120,7 @@ def bad_request(error):
 
 
 def refuse(request, error):
-    """Answers a body that is not JSON, or not an object with strings."""
+    """Answers a body that is not JSON, or not an object."""
     return bad_request("; ".join(detail["msg"] for detail in error.errors()))
 
 

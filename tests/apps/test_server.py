@@ -14,9 +14,11 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from keras_recurrent.apps import cli, load
+from keras_recurrent.apps.forecasting.data import Origins
 
 from .data import write
 
@@ -77,7 +79,7 @@ BAD_REQUESTS = [
     ({"text": ""}, "the text is empty"),
     ({"text": " \n"}, "the text is empty"),
     (b'{"text": "\\ud800"}', "the text is not UTF-8"),
-    ({"text": 3}, "Input should be a valid string"),
+    ({"text": 3}, "text must be a string"),
     ({"words": "ein Hund"}, "a request has the keys text"),
     ({"text": "ein Hund", "beam_size": "5"}, "a request has the keys text"),
     (b'{"text": ', "JSON decode error"),
@@ -135,14 +137,14 @@ def test_clients_get_their_own_answers(saved, exported, tmp_path):
 
 
 def test_a_batch_with_bad_requests(exported, tmp_path):
-    """The server waits until it has all requests that are objects of strings, so that they share a batch."""
+    """The server waits until it has all requests that are objects, so that they share a batch."""
     bodies = [body for body, _ in BAD_REQUESTS] + [{"text": "ein Hund schläft hier."}] * 2
     results = [None] * len(bodies)
 
     def client(port, index):
         results[index] = post(port, bodies[index])
 
-    size = len(bodies) - 4
+    size = len(bodies) - 3
     options = "--max-batch-size", str(size), "--batch-timeout", "20"
     with serving(exported, tmp_path / "log", *options) as (port, _):
         threads = [threading.Thread(target=client, args=(port, index)) for index in range(len(bodies))]
@@ -202,3 +204,30 @@ def test_labels_are_in_each_answer(answer, tmp_path):
         assert actual["label"] == expected.label
         assert actual["labels"] == model.labels
         assert json.dumps(actual)
+
+
+def test_series_are_lists_of_numbers(answer, tmp_path):
+    forecaster = load(MODELS / "forecasting")
+    (tmp_path / "table.csv").write_text(write.series())
+    panel, _ = forecaster.read(str(tmp_path / "table.csv"))
+    inputs = forecaster.reader(panel).inputs(Origins(np.arange(2), panel.lengths))
+    requests = [
+        {"values": values.tolist(), "known": known.tolist()}
+        for values, known in zip(inputs["values"], inputs["known"], strict=True)
+    ]
+    requests[0]["values"][1] = requests[0]["known"][3][0] = None
+    inputs["values"][0, 1], inputs["observed"][0, 1], inputs["known"][0, 3, 0] = 0, 0, forecaster.means["known"][0]
+    known = requests[0]["known"]
+    wrong = {
+        "values must have the shape (4,), not (3,)": {"values": [1, 2, 3], "known": known},
+        "values must be lists of numbers of equal length": {"values": ["x"] * 4, "known": known},
+        "known must be lists of numbers of equal length": {"values": [1, 2, 3, 4], "known": [[1], [1, 2]]},
+        "the series has no value": {"values": [None] * 4, "known": known},
+        "a value is infinite": {"values": [1, 2, 3, float("inf")], "known": known},
+        "a request has the keys known, values": {"values": [1, 2, 3, 4]},
+    }
+    answers = answer(export_of("forecasting", tmp_path / "export"), [*requests, *wrong.values()])
+    for actual, expected in zip(answers, forecaster.quantiles(inputs), strict=False):
+        assert actual["quantiles"] == [pytest.approx(own, rel=1e-4) for own in expected]
+        assert actual["forecast"] == actual["quantiles"][forecaster.median] and json.dumps(actual)
+    assert [(own.status_code, json.loads(own.body)["error"]) for own in answers[2:]] == [(400, text) for text in wrong]
