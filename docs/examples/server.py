@@ -5,8 +5,9 @@
     curl localhost:8000/predict -H "Content-Type: application/json" -d '{"text": "Ein Mann schläft."}'
 
 A request has a value for each input of the signature `serving_default`: a text, an image file in Base64 for
-`image_bytes`, or lists of numbers, in which null is a missing one. The answer has the outputs of the signature. A request
-that the model cannot use gets the status 400 and what is wrong with it, and the others of its batch get their answers.
+`image_bytes`, or lists of numbers, in which null is a missing one. The answer has the outputs of the signature. A
+request that the model cannot use gets the status 400 and what is wrong with it, and the others of its batch get their
+answers.
 """
 
 import argparse
