@@ -43,7 +43,7 @@ def config(table):
     return Config(
         **{"data": str(table), "known": ("promotion",), "static": ("kind",), "horizon": HORIZON, "context": 12},
         **{"seasons": (4,), "season_lags": 2, "segment": 2, "encoder_units": 16, "decoder_units": 16, "dropout": 0.0},
-        **{"learning_rate": 0.02, "epochs": 10, "patience": 10, "windows_per_epoch": 1600, "batch_size": 32},
+        **{"learning_rate": 0.02, "epochs": 6, "patience": 10, "windows_per_epoch": 800, "batch_size": 16},
     )
 
 
@@ -96,7 +96,15 @@ def test_forecasts_follow_season_and_promotions(either, table):
         errors.append(np.abs(forecast.values / expected - 1))
         assert np.all(np.diff(forecast.quantiles, axis=0) >= 0)
         np.testing.assert_array_equal(forecast.quantiles[forecaster.median], forecast.values)
-    assert np.mean(errors) < 0.2
+    assert np.mean(errors) < 0.3  # 0.43 if the last season is repeated
+    means = []
+    for promotion in (0, 1):
+        known = panel.known.copy()
+        for start, length in zip(panel.known_offsets, panel.lengths, strict=False):
+            known[start + length : start + length + HORIZON, 0] = promotion
+        changed = forecaster.forecast(dataclasses.replace(panel, known=known))
+        means.append(np.mean([forecast.values for forecast in changed]))
+    assert means[1] > 1.5 * means[0]
 
 
 def test_members_are_different_networks_whose_quantiles_are_averaged(copying):
@@ -198,7 +206,7 @@ def test_windows_of_an_epoch(config):
     batches = data.batches(reader, split, series, config, "train")
     seen = set()
     for inputs, targets, weights in batches:
-        assert inputs["values"].shape == (32, 12) and targets.shape == weights.shape == (32, HORIZON)
+        assert inputs["values"].shape == (16, 12) and targets.shape == weights.shape == (16, HORIZON)
         assert np.all(weights == 1) and np.all(inputs["observed"] == 1)
         seen |= {*targets.ravel().tolist()}
     assert len(batches) == 50
@@ -222,7 +230,7 @@ def test_validation_windows_are_read_once_and_fill_a_batch(config):
     panel, split = data.read(config)
     batches = data.batches(data.WindowReader(panel, config), split, np.arange(5), config, "validation")
     (batch,) = batches
-    assert batch[1].shape == (32, HORIZON) and batch[2].sum() == 5 * HORIZON
+    assert batch[1].shape == (16, HORIZON) and batch[2].sum() == 5 * HORIZON
 
 
 def test_missing_values_have_no_weight(tmp_path, config):
@@ -348,7 +356,7 @@ def test_a_batch_of_an_autoregressive_network(config):
     np.testing.assert_array_equal(targets, np.concatenate([inputs["values"], inputs["targets"]], axis=1))
     assert weights[:, :12].sum() == 0 and weights[:, 12:].sum() == inputs["targets_observed"].sum() == 5 * HORIZON
     inputs, targets, weights = next(iter(data.batches(reader, split, np.arange(5), config, "train")))
-    assert targets.shape == (32, 12 + HORIZON) and weights.all()
+    assert targets.shape == (16, 12 + HORIZON) and weights.all()
 
 
 TRAIN = ["train", "--output", "model"]
