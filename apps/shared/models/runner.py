@@ -321,7 +321,9 @@ def read_series(text, channels):
 
 MISSING = {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"}
 TRUTH = {"True": 1, "true": 1, "TRUE": 1, "False": 0, "false": 0, "FALSE": 0}
+LARGEST = 1e18  # whose square is finite in float32
 DAY = 86_400_000_000  # microseconds
+CYCLES = {"day": DAY, "week": 7 * DAY, "year": 365 * DAY}  # of the calendar
 
 
 def read_number(text, where):
@@ -331,10 +333,12 @@ def read_number(text, where):
         return np.nan
     try:
         number = float(TRUTH.get(text, text.replace("_", "x")))  # Python reads 1_000 as a number
-    except ValueError as error:
-        raise InputError(f"{where}: {text!r} is not a number") from error
-    if np.isinf(number):
-        raise InputError(f"{where}: {text!r} is infinite")
+    except ValueError:
+        number = np.nan
+    if np.isnan(number):
+        raise InputError(f"{where}: {text!r} is not a number")
+    if abs(number) > LARGEST:
+        raise InputError(f"{where}: {text!r} is too large; numbers have at most the magnitude {LARGEST:g}")
     return number
 
 
@@ -405,7 +409,7 @@ def read_table(file, config):
 
 
 class Steps:
-    """The regular steps of series: a number of integers, microseconds, business days, or months.
+    """The regular steps of series: a number of units, which are integers, microseconds, business days, or months.
 
     Args:
         times: For each series the array of its times, ascending.
@@ -417,7 +421,7 @@ class Steps:
         differences = np.concatenate([np.diff(own) for own in times]).astype("int64")
         self.unit, self.count = "fixed", microseconds
         if every.dtype.kind != "M":
-            self.count = np.gcd.reduce(differences) or 1
+            self.unit, self.count = "integers", np.gcd.reduce(differences) or 1
         elif microseconds is None:
             if not len(differences):
                 raise InputError("no series has two times")
@@ -437,13 +441,19 @@ class Steps:
         if self.count == DAY and np.is_busday(days).all() and 3 * DAY in differences:
             self.unit, self.count = "business days", 1
 
+    @property
+    def cycles(self):
+        """The cycles of the calendar that are longer than a step."""
+        length = {"integers": np.inf, "fixed": self.count, "business days": DAY}.get(self.unit, 31 * DAY * self.count)
+        return [name for name, cycle in CYCLES.items() if length < cycle]
+
     def between(self, start, times):
         """The numbers of steps from a time to others.
 
         Raises:
             InputError: If one is no whole number.
         """
-        if self.unit == "fixed":
+        if self.unit in ("integers", "fixed"):
             steps = (times - start).astype("int64")
         elif self.unit == "business days":
             steps = np.busday_count(start.astype("M8[D]"), times.astype("M8[D]"))
@@ -457,7 +467,7 @@ class Steps:
     def after(self, start, steps):
         """The times that are numbers of steps after a time."""
         steps = steps * self.count
-        if self.unit == "fixed":
+        if self.unit in ("integers", "fixed"):
             return start + steps
         day = start.astype("M8[D]")
         if self.unit == "business days":
@@ -714,6 +724,10 @@ class Runner:
                     series = read_table(opened, self.config)
                 times = {name: np.array([*rows]) for name, rows in series.items()}
                 steps = Steps([*times.values()], self.config["microseconds"])
+                if self.config["calendar"] and steps.cycles != self.config["calendar"]:
+                    raise InputError(
+                        "the times have another frequency than in training, whose calendar the model reads"
+                    )
                 for name, rows in series.items():
                     with named_errors(f"the series {name!r}" if name else "the series"):
                         forecast = self._forecast(times[name], [*rows.values()], steps)

@@ -492,21 +492,25 @@ export class Runner {
    * what was missing.
    */
   async forecasting(text) {
-    const { id, time, target, levels, context, microseconds } = this.config;
+    const { id, time, target, levels, context, calendar, microseconds } = this.config;
     const { series, isInteger, unknown } = readTable(text, this.config);
     if (unknown.length) this.warn(`The model does not know ${unknown.join(", ")}.`);
     if (series.length > MAX_SERIES) throw new InputError(`The table has ${series.length} series; ${MAX_SERIES} are the limit.`);
     const steps = new Steps(series.map(({ rows }) => rows.map((row) => row.time)), isInteger, microseconds && microseconds / 1000);
+    if (calendar.length && String(steps.cycles) !== String(calendar)) {
+      throw new InputError("The times have another frequency than in training, whose calendar the model reads.");
+    }
     const order = [0.5, ...levels.filter((level) => level !== 0.5)].map((level) => levels.indexOf(level)); // the median first
     const columns = target.flatMap((name) => order.map((index) => name + (levels[index] === 0.5 ? "" : `-${levels[index]}`)));
     const hasNames = series[0].name !== undefined;
     const answers = [];
     let csv = csvRow([...(hasNames ? [id] : []), time, ...columns]);
-    const report = { "steps without a row": 0, "missing values": 0 };
+    const report = { "steps without a row": 0, "missing values": 0, "missing numbers in other columns": 0 };
     for (const { name, rows } of series) {
       const own = named(hasNames ? `the series '${name}'` : "the series", () => windowOf(rows, steps, this.config));
       report["steps without a row"] += own.gaps;
       report["missing values"] += own.missing;
+      report["missing numbers in other columns"] += own.blank;
       const quantiles = [];
       for (const values of own.targets) quantiles.push(await this.quantiles(values, own));
       const future = steps.shown(own.times.slice(context));

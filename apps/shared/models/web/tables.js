@@ -6,7 +6,9 @@ import { InputError } from "./errors.js";
 
 const MISSING = new Set(["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None"]);
 const TRUTH = { True: 1, true: 1, TRUE: 1, False: 0, false: 0, FALSE: 0 };
+const LARGEST = 1e18; // whose square is finite in float32
 const DAY = 86_400_000; // milliseconds
+const CYCLES = { day: DAY, week: 7 * DAY, year: 365 * DAY }; // of the calendar
 const TIME = /^(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:[.,](\d{1,6}))?)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?$/;
 
 /** The cells of a table as an array of `{ line, cells }`. */
@@ -51,9 +53,12 @@ function readNumber(cell, where) {
   const text = cell.trim();
   if (MISSING.has(text)) return NaN;
   if (text in TRUTH) return TRUTH[text];
-  if (/^[+-]?inf(inity)?$/i.test(text)) throw new InputError(`${where}: '${text}' is infinite`);
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) throw new InputError(`${where}: '${text}' is not a number`);
-  if (!Number.isFinite(Number(text))) throw new InputError(`${where}: '${text}' is infinite`);
+  if (!/^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)$/i.test(text)) {
+    throw new InputError(`${where}: '${text}' is not a number`);
+  }
+  if (!(Math.abs(Number(text)) <= LARGEST)) {
+    throw new InputError(`${where}: '${text}' is too large; numbers have at most the magnitude 1e+18`);
+  }
   return Number(text);
 }
 
@@ -177,6 +182,13 @@ export class Steps {
     }
   }
 
+  /** The cycles of the calendar that are longer than a step. */
+  get cycles() {
+    if (this.isInteger) return [];
+    const length = this.unit === UNITS["business days"] ? DAY : this.unit ? 31 * DAY * this.count : this.count;
+    return Object.keys(CYCLES).filter((name) => length < CYCLES[name]);
+  }
+
   /** The number of steps from a time to another one. Throws an `InputError` if it is no whole number. */
   between(start, time) {
     const index = (own) => (this.unit ? this.unit.index(Math.floor(own / DAY)) : own);
@@ -230,9 +242,10 @@ export function calendar(time, cycles) {
 /**
  * What the model reads of a series, with the rows of its window.
  *
- * Returns `{ times, targets, past, known, history, gaps, missing }`: the times of the window and of the horizon; the
- * values of each target in the window, NaN where they are missing; the columns of each step, NaN where they are missing;
- * how many of the steps belong to the series; and how many steps have no row, and rows no value.
+ * Returns `{ times, targets, past, known, history, gaps, missing, blank }`: the times of the window and of the horizon;
+ * the values of each target in the window, NaN where they are missing; the columns of each step, NaN where they are
+ * missing; how many of the steps belong to the series; and how many steps of the series have no row, how many values and
+ * how many numbers in other columns are missing.
  */
 export function windowOf(rows, steps, config) {
   const { context, horizon } = config;
@@ -256,7 +269,10 @@ export function windowOf(rows, steps, config) {
   const times = window.map((step) => steps.after(start, step));
   const fixed = numbersOf(config.static, constants(rows, config), true, config);
   const past = window.slice(0, context);
-  const own = rows.filter((_, index) => first <= positions[index] && positions[index] <= last);
+  const between = (end) => rows.filter((_, index) => first <= positions[index] && positions[index] <= end);
+  const own = between(last);
+  const missingOf = (part, names) => part.flatMap(({ values }) => names.filter((name) => !isPresent(values[name]))).length;
+  const numeric = (names) => names.filter((name) => !config.categories[name]);
   return {
     times,
     targets: config.target.map((target) => past.map((step) => numbers([target], step, last)[0])),
@@ -268,7 +284,8 @@ export function windowOf(rows, steps, config) {
     ]),
     history: Math.min(context, last + 1 - first),
     gaps: last + 1 - first - own.length,
-    missing: own.flatMap(({ values }) => config.target.filter((target) => !isPresent(values[target]))).length,
+    missing: missingOf(own, config.target),
+    blank: missingOf(own, numeric(config.past)) + missingOf(between(knownEnd), numeric(config.known)),
   };
 }
 

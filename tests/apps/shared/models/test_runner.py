@@ -116,6 +116,7 @@ def test_times_of_a_table_are_those_of_training(kind, tmp_path):
     np.testing.assert_array_equal(after, expected)
     features, names = calendar_features(expected, panel.frequency)
     cycles = [wave.removesuffix("_sin") for wave in names[::2]]
+    assert steps.cycles == cycles
     np.testing.assert_allclose(runner.calendar(after, cycles), features, atol=1e-6)
 
 

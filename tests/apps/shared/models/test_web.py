@@ -206,7 +206,7 @@ def best(answer):
 
 def test_forecasts_are_those_of_the_python_object(open_page, tmp_path):
     header, *rows = write.series().splitlines()
-    rows[19] = "a,2024-01-20,,1,small"  # a missing value
+    rows[19], rows[18] = "a,2024-01-20,,1,small", "a,2024-01-19,5,,small"  # missing numbers
     del rows[42]  # of the other series, a step without a row
     rows[10], rows[11] = rows[11], rows[10]
     path = tmp_path / "table.csv"
@@ -216,7 +216,8 @@ def test_forecasts_are_those_of_the_python_object(open_page, tmp_path):
     forecasts = model.forecast(panel)
     page = open_page(MODELS / "forecasting")
     answer = json.loads(run(page, "forecasting", path.read_text(encoding="utf-8")))
-    assert answer["report"] == "steps without a row: 1, missing values: 1"
+    assert answer["report"] == "steps without a row: 1, missing values: 1, missing numbers in other columns: 1"
+    assert answer["report"] in str(panel.report)
     for series, expected in zip(answer["series"], as_json(panel, forecasts, model.config), strict=True):
         quantiles = expected.pop("quantiles")
         assert quantiles == [pytest.approx(own, rel=1e-4, abs=1e-4) for own in series.pop("quantiles")]
@@ -230,7 +231,7 @@ def test_forecasts_are_those_of_the_python_object(open_page, tmp_path):
     page.wait_for_selector("svg.fan")
     assert page.locator("output p").count() == page.locator("svg.fan").count() == 2
     assert page.locator("svg.fan").first.locator(".interval-0, .interval-1").count() == 2
-    assert "steps without a row: 1, missing values: 1" in line(page, "warning")
+    assert answer["report"] in line(page, "warning")
     with page.expect_download() as download:
         page.click("text=Save the forecasts as CSV")
     assert download.value.suggested_filename == "forecasts.csv"
@@ -239,6 +240,8 @@ def test_forecasts_are_those_of_the_python_object(open_page, tmp_path):
         (header, "no rows below the header"),
         (header.replace("kind", "sort") + "\n", "no column 'kind'; the columns are unique_id, ds, y, promotion, sort"),
         (f"{header}\na,2024-01-01,x,0,small\n", "line 2, column 'y': 'x' is not a number"),
+        (f"{header}\na,2024-01-01,1e19,0,small\n", "line 2, column 'y': '1e19' is too large"),
+        (f"{header}\na,1,1,0,small\na,2,2,0,small\n", "The times have another frequency than in training"),
         (f"{header}\na,2024-02-30,1,0,small\n", "'2024-02-30' is neither a time such as 2024-01-31 12:00 nor"),
         (f"{header}\na,2024-01-01,1,0,small\na,2024-01-01,2,0,small\n", "line 3: another row of the time 2024-01-01"),
         (
@@ -269,12 +272,12 @@ def test_times_of_a_table_are_those_of_training(kind, open_page, tmp_path):
         const steps = new Steps([times], isInteger, null);
         const after = window.map((step) => steps.after(times[0], step));
         const count = steps.between(times[0], times.at(-1)) + 1;
-        return [count, after, steps.shown(after), after.map((time) => calendar(time, cycles))];
+        return [count, after, steps.shown(after), after.map((time) => calendar(time, cycles)), steps.cycles];
     }"""
     page = open_page(MODELS / "forecasting")
     cycles = [name.removesuffix("_sin") for name in names[::2]]
-    count, after, shown, waves = page.evaluate(script, [text, window.tolist(), cycles, config])
-    assert count == panel.lengths[0]
+    count, after, shown, waves, own = page.evaluate(script, [text, window.tolist(), cycles, config])
+    assert (count, own) == (panel.lengths[0], cycles)
     is_integer = panel.frequency is None
     np.testing.assert_array_equal(after, expected if is_integer else expected.astype("M8[ms]").astype("int64"))
     assert shown == runner.shown(expected)
@@ -295,8 +298,8 @@ def test_windows_of_a_table_are_those_of_training(open_page, tmp_path):
         expected, times, config, panel = read_in_training(random_table(seed, path))
         windows = page.evaluate(script, [path.read_text(encoding="utf-8"), config])
         assert [own["times"] for own in windows] == [runner.shown(own) for own in times]
-        assert sum(own["gaps"] for own in windows) == panel.report.gaps
-        assert sum(own["missing"] for own in windows) == panel.report.missing
+        for name in ("gaps", "missing", "blank"):
+            assert sum(own[name] for own in windows) == getattr(panel.report, name), name
         values = np.array([target for own in windows for target in own["targets"]])
         np.testing.assert_array_equal(np.isfinite(values), expected["observed"])
         np.testing.assert_allclose(np.nan_to_num(values), expected["values"], atol=1e-6)
