@@ -183,7 +183,7 @@ def our_steps(options, segment):
     model = build(config, data.input_specs(reader), data.statistics(panel, config, split, series))
     model.compile("adam", ForecastLoss(distribution_of(config)))
     times = []
-    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: times.append(time.process_time()))
+    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: times.append(time.process_time()))
     model.fit(data.batches(reader, split, series, config, "train"), verbose=0, shuffle=False, callbacks=[note])
     return np.diff(times)
 
