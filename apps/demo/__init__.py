@@ -12,9 +12,9 @@ Port = Annotated[int, Limits("a port from 0 to 65,535", 0, 65_535)]
 def demo(*, port: Port = 8000, browser: bool = True, backend: Literal["tensorflow", "jax"] | None = None) -> None:
     """Opens a page that runs the trained models that come with the package.
 
-    The page translates, describes pictures, answers questions about them, classifies, writes, and shows what the gates
-    and the gradients of a network do. The models run in this process, which needs no network and serves this machine
-    alone.
+    The page translates, describes pictures, answers questions about them, classifies, forecasts, writes, and shows
+    what the gates and the gradients of a network do. The models run in this process, which needs no network and
+    serves this machine alone.
 
     Args:
         port: Port of the page. 0 chooses a free one.
