@@ -128,6 +128,7 @@ def test_shares_of_exponential_smoothing_are_trained(smoothing):
     assert np.all(kernel != 0) and np.all(np.abs(bias + 2) > 0.05)
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("options", [{"network": "autoregressive", "distribution": "gaussian"}, {"seasons": ()}])
 def test_exponential_smoothing_of_other_networks(options, config, tmp_path):
     options = {"scaling": "smoothing", "epochs": 1, "windows_per_epoch": 64, "samples": 10, **options}
