@@ -366,26 +366,42 @@ def open_text(file):
     return (gzip.open if str(file).endswith(".gz") else open)(file, "rt", newline="", encoding="utf-8-sig")
 
 
+def is_number(text):
+    """Whether a cell of a table is a finite number."""
+    try:
+        return bool(text.strip()) and np.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def read_table(file, config):
-    """Reads a table in the long form, CSV with a row for each series and time.
+    """Reads a table as CSV: in the long form with a row for each series and time, or in the wide one, a row per series.
 
     Args:
         file: The open file of text.
         config: `config.json` of a forecaster.
 
     Returns:
-        For each series, by name, a dictionary from its times, ascending, to a dictionary from columns to numbers, or to
-        texts where the model knows categories. Without a column of names, the only one is None.
+        `(series, is_wide)`. `series` has for each series, by name, a dictionary from its times, ascending, to a
+        dictionary from columns to numbers, or to texts where the model knows categories. Without a column of names, the
+        only one is None.
     """
-    rows = csv.reader(file, skipinitialspace=True)
-    header = [name.strip() for name in next(rows, [])]
+    reader = csv.reader(file, skipinitialspace=True)
+    header, first = [name.strip() for name in next(reader, [])], next(reader, [])
+    rows = filter(None, itertools.chain([first], reader))
+    numbers = [is_number(cell) for cell in first[1:] if cell.strip() not in MISSING]
+    names = [config["time"], *config["target"]]
+    is_wide = sum(numbers) > 0.9 * len(numbers) and not is_number(first[0]) and not {*names} & {*header}
+    if is_wide:
+        header = [config["id"], *names]
+        rows = ([cells[0], str(step), cell] for cells in rows for step, cell in enumerate(cells[1:], 1))
     columns = [*config["target"], *config["static"], *config["past"], *config["known"]]
     for name in columns:
         if name not in header:
             raise InputError(f"no column {name!r}; the columns are {', '.join(header)}")
     series = {}
-    for cells in filter(None, rows):
-        where = f"line {rows.line_num}"
+    for cells in rows:
+        where = f"line {reader.line_num}"
         if len(cells) > len(header):
             raise InputError(f"{where}: more than {len(header)} values")
         row = dict(itertools.zip_longest(header, cells, fillvalue=""))
@@ -405,7 +421,7 @@ def read_table(file, config):
     kinds = {type(time) for own in series.values() for time in own}
     if len(kinds) != 1:
         raise InputError("some times are integers and others are not" if kinds else "no rows below the header")
-    return {name: dict(sorted(own.items())) for name, own in series.items()}
+    return {name: dict(sorted(own.items())) for name, own in series.items()}, is_wide
 
 
 class Steps:
@@ -712,7 +728,7 @@ class Runner:
                 yield {"text": tokenizer.decode(index for index in tokens if index < len(tokenizer.tokens))}
 
     def forecasting(self, files):
-        """Forecasts the steps after the last value of each series in CSV files in the long form.
+        """Forecasts the steps after the last value of each series in CSV files.
 
         Yields the rows of the table that `keras-recurrent forecasting predict` prints, from columns to texts. A file
         may be gzipped, or an open one.
@@ -721,7 +737,7 @@ class Runner:
             answer = []
             with named_errors(getattr(file, "name", file)):
                 with open_text(file) as opened:
-                    series = read_table(opened, self.config)
+                    series, is_wide = read_table(opened, self.config)
                 times = {name: np.array([*rows]) for name, rows in series.items()}
                 steps = Steps([*times.values()], self.config["microseconds"])
                 if self.config["calendar"] and steps.cycles != self.config["calendar"]:
@@ -730,8 +746,11 @@ class Runner:
                     )
                 for name, rows in series.items():
                     with named_errors(f"the series {name!r}" if name else "the series"):
-                        forecast = self._forecast(times[name], [*rows.values()], steps)
-                        answer += [{**({} if name is None else {self.config["id"]: name}), **row} for row in forecast]
+                        forecast = [*self._forecast(times[name], [*rows.values()], steps)]
+                    if is_wide:
+                        (target,) = self.config["target"]
+                        forecast = [{f"F{step}": row[target] for step, row in enumerate(forecast, 1)}]
+                    answer += [{**({} if name is None else {self.config["id"]: name}), **row} for row in forecast]
             yield from answer
 
     def _forecast(self, times, rows, steps):

@@ -139,6 +139,22 @@ def test_several_targets_without_names(tmp_path, capsys):
     assert_same_tables(run(export(tmp_path / "model", "litert"), path).stdout, expected)
 
 
+def test_a_table_with_a_row_for_each_series(tmp_path, capsys):
+    values = [value for _, _, value, *_ in table()[: DAYS - 1]]
+    rows = [["b,c", *values], ["d", "", "", *values[:20], "NA", ""], ["e", *values[5:30]]]
+    path = write(tmp_path / "table.csv", rows, ("id", *(f"V{step}" for step in range(1, DAYS))))
+    untrained(tmp_path / "model", path)
+    lines = [*csv.reader(predicted(tmp_path / "model", path, capsys).splitlines())]
+    folder = export(tmp_path / "model", "onnx")
+    result = [*csv.reader(run(folder, path).stdout.splitlines())]
+    assert result[0] == lines[0] == ["unique_id", "F1", "F2", "F3", "F4"] and len(result) == len(lines) == 4
+    for row, expected in zip(result[1:], lines[1:], strict=True):
+        assert row[0] == expected[0]
+        np.testing.assert_allclose([*map(float, row[1:])], [*map(float, expected[1:])], rtol=2e-5)
+    path.write_text("id,V1,V2\na,1,2\nb,1,x\n")
+    assert "line 3, column 'y': 'x' is not a number" in run(folder, path).stderr
+
+
 @pytest.mark.parametrize("quantize", ["float16", "int8"])
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 def test_smaller_weights(format, quantize, tmp_path):

@@ -493,7 +493,7 @@ export class Runner {
    */
   async forecasting(text) {
     const { id, time, target, levels, context, calendar, microseconds } = this.config;
-    const { series, isInteger, unknown } = readTable(text, this.config);
+    const { series, isInteger, isWide, unknown } = readTable(text, this.config);
     if (unknown.length) this.warn(`The model does not know ${unknown.join(", ")}.`);
     if (series.length > MAX_SERIES) throw new InputError(`The table has ${series.length} series; ${MAX_SERIES} are the limit.`);
     const steps = new Steps(series.map(({ rows }) => rows.map((row) => row.time)), isInteger, microseconds && microseconds / 1000);
@@ -504,7 +504,8 @@ export class Runner {
     const columns = target.flatMap((name) => order.map((index) => name + (levels[index] === 0.5 ? "" : `-${levels[index]}`)));
     const hasNames = series[0].name !== undefined;
     const answers = [];
-    let csv = csvRow([...(hasNames ? [id] : []), time, ...columns]);
+    const horizon = Array.from({ length: this.config.horizon }, (_, step) => `F${step + 1}`);
+    let csv = isWide ? csvRow([id, ...horizon]) : csvRow([...(hasNames ? [id] : []), time, ...columns]);
     const report = { "steps without a row": 0, "missing values": 0, "missing numbers in other columns": 0 };
     for (const { name, rows } of series) {
       const own = named(hasNames ? `the series '${name}'` : "the series", () => windowOf(rows, steps, this.config));
@@ -515,10 +516,11 @@ export class Runner {
       for (const values of own.targets) quantiles.push(await this.quantiles(values, own));
       const future = steps.shown(own.times.slice(context));
       const times = steps.shown(own.times.slice(context - own.history));
-      future.forEach((moment, step) => {
-        const numbers = quantiles.flatMap((levelsOf) => order.map((index) => String(levelsOf[index][step])));
-        csv += csvRow([...(hasNames ? [name] : []), moment, ...numbers]);
-      });
+      const numbersAt = (step) => quantiles.flatMap((own) => order.map((index) => own[index][step]));
+      const cells = isWide
+        ? [[name, ...quantiles[0][order[0]]]]
+        : future.map((moment, step) => [...(hasNames ? [name] : []), moment, ...numbersAt(step)]);
+      csv += cells.map((row) => csvRow(row.map(String))).join("");
       target.forEach((column, index) => {
         const history = own.targets[index].slice(context - own.history).map((value) => (Number.isNaN(value) ? null : value));
         const several = target.length > 1 && hasNames ? `${name}/${column}` : undefined;

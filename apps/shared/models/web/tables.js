@@ -77,16 +77,31 @@ function readTime(cell, where) {
   return { isInteger: false, time: midnight + 1000 * seconds + Number(`0.${fraction || 0}`) * 1000 };
 }
 
+function isNumber(cell) {
+  return cell.trim() !== "" && Number.isFinite(Number(cell));
+}
+
 /**
- * Reads a table.
+ * Reads a table: in the long form with a row for each series and time, or in the wide one with a row for each series.
  *
- * `config` is that of a forecaster. Returns `{ series, isInteger, unknown }`. `series` is an array of `{ name, rows }`:
+ * `config` is that of a forecaster. Returns `{ series, isInteger, isWide, unknown }`. `series` is an array of `{ name, rows }`:
  * the name, undefined without a column of names, and the rows in the order of their times, each `{ time, values }` with
  * a number, or a text where the model knows categories, for each column. `unknown` has the texts of no known category.
  */
 export function readTable(text, config) {
-  const [head, ...lines] = readCells(text.replace(/^\ufeff/, ""));
-  const header = (head?.cells ?? []).map((name) => name.trim());
+  let [head, ...lines] = readCells(text.replace(/^\ufeff/, ""));
+  let header = (head?.cells ?? []).map((name) => name.trim());
+  const [firstName = "", ...first] = lines[0]?.cells ?? [];
+  const numbers = first.filter((cell) => !MISSING.has(cell.trim())).map(isNumber);
+  const names = [config.time, ...config.target];
+  const areMost = numbers.filter(Boolean).length > 0.9 * numbers.length;
+  const isWide = areMost && !isNumber(firstName) && !names.some((own) => header.includes(own));
+  if (isWide) {
+    header = [config.id, ...names];
+    lines = lines.flatMap(({ line, cells: [own, ...values] }) => {
+      return values.map((cell, step) => ({ line, cells: [own, String(step + 1), cell] }));
+    });
+  }
   const columns = [...config.target, ...config.static, ...config.past, ...config.known];
   for (const name of columns) {
     if (!header.includes(name)) throw new InputError(`no column '${name}'; the columns are ${header.join(", ")}`);
@@ -122,7 +137,7 @@ export function readTable(text, config) {
     name,
     rows: [...own].sort(([a], [b]) => a - b).map(([moment, values]) => ({ time: moment, values })),
   }));
-  return { series: sorted, isInteger: kinds.has(true), unknown: [...unknown].sort() };
+  return { series: sorted, isInteger: kinds.has(true), isWide, unknown: [...unknown].sort() };
 }
 
 // What differs in length: its index from a day, counted from 1970, and the day from the index.

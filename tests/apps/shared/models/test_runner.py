@@ -104,8 +104,9 @@ def test_times_of_a_table_are_those_of_training(kind, tmp_path):
         "time": "ds",
     }
     with open(path, encoding="utf-8") as file:
-        ((name, own),) = runner.read_table(file, columns).items()
-    assert name is None and [row["y"] for row in own.values()] == [*range(len(times))]
+        series, is_wide = runner.read_table(file, columns)
+    ((name, own),) = series.items()
+    assert name is None and not is_wide and [row["y"] for row in own.values()] == [*range(len(times))]
     own = np.array([*own])
     steps = runner.Steps([own], None)
     positions = steps.between(own[0], own)

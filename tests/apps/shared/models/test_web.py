@@ -254,6 +254,31 @@ def test_forecasts_are_those_of_the_python_object(open_page, tmp_path):
         assert message in line(page, "error")
 
 
+def test_a_table_with_a_row_for_each_series(open_page):
+    """The model is one that reads no columns."""
+    config = {
+        **{"target": ["y"], "static": [], "past": [], "known": [], "categories": {}, "id": "unique_id", "time": "ds"},
+        **{"calendar": [], "means": {}, "context": 4, "horizon": 2, "levels": [0.1, 0.5], "microseconds": None},
+    }
+    script = """async ([text, config]) => {
+        const { Runner } = await import("./runner.js");
+        const inputs = [];
+        const run = async ({ values, observed }) => {
+            inputs.push([[...values[1]], [...observed[1]]]);
+            return { quantiles: { data: Float32Array.of(1, 2, 3, 4) } };
+        };
+        return [await Object.assign(new Runner(), { config, run }).forecasting(text), inputs];
+    }"""
+    text = 'series,V1,V2,V3\nH1,5,,6\n"H,2",,7,\n'
+    answer, inputs = open_page(MODELS / "forecasting").evaluate(script, [text, config])
+    assert inputs == [[[0, 5, 0, 6], [0, 1, 0, 1]], [[0, 0, 0, 7], [0, 0, 0, 1]]]
+    assert answer["csv"] == 'unique_id,F1,F2\nH1,3,4\n"H,2",3,4\n'
+    assert [(own["id"], own["times"], own["history"]) for own in answer["series"]] == [
+        ("H1", ["1", "2", "3", "4", "5"], [5, None, 6]),
+        ("H,2", ["2", "3", "4"], [7]),
+    ]
+
+
 @pytest.mark.parametrize("kind", TIMES)
 def test_times_of_a_table_are_those_of_training(kind, open_page, tmp_path):
     rows = [f"{time},{index}" for index, time in enumerate(TIMES[kind])]
@@ -478,7 +503,8 @@ def test_a_dropped_and_a_pasted_picture_are_captioned(open_page, picture):
 @pytest.fixture(scope="module")
 def module(chromium, site):
     """A page that has the exports of the script as `module`."""
-    shutil.copy(browser.__file__.replace("browser.py", "web/runner.js"), site[0])
+    for file in browser.PAGE.glob("*.js"):
+        shutil.copy(file, site[0])
     (site[0] / "empty.html").write_text("<!doctype html>")
     page = chromium.new_page()
     page.goto(f"{site[1]}empty.html")
