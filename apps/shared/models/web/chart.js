@@ -3,7 +3,7 @@
 const INTERVALS = [0.95, 0.8]; // the widest first
 const WIDEST_INTERVAL = 1.5; // how far an interval extends the axis, relative to the range of the values
 const HEIGHT = 280;
-const MARGIN = { left: 64, right: 12, top: 10, bottom: 28 }; // of the axes, in pixels
+const MARGIN = { right: 12, top: 10, bottom: 28 }; // of the axes, in pixels
 const CHARACTER = 7.5; // width of a character of a label in pixels, at most
 
 /**
@@ -25,10 +25,10 @@ export function partsOf({ levels, quantiles }) {
 /** Returns a forecast as a sentence: its last time, and the ranges of its median and of its widest interval. */
 export function describe(forecast) {
   const { median, intervals } = partsOf(forecast);
-  const range = (low, high) => `${number(Math.min(...low))} to ${number(Math.max(...high))}`;
+  const range = (...values) => [...new Set([Math.min(...values.flat()), Math.max(...values.flat())].map(number))].join(" to ");
   const widest = intervals.slice(0, 1).map(({ label, low, high }) => `, ${label} ${range(low, high)}`);
   const name = forecast.id ? `${forecast.id}, ` : "";
-  return `${name}${median.values.length} steps to ${forecast.times.at(-1)}: median ${range(median.values, median.values)}${widest}`;
+  return `${name}${median.values.length} step${median.values.length > 1 ? "s" : ""} to ${forecast.times.at(-1)}: median ${range(median.values)}${widest}`;
 }
 
 /** Returns a number as text, rounded to three significant digits, or to an integer if that has more. */
@@ -48,9 +48,11 @@ export function fanChart(forecast, width) {
   const { median, intervals } = partsOf(forecast);
   const known = history.filter((value) => value !== null);
   const [bottom, top] = rangeOf([...known, ...median.values], intervals);
+  const ticks = valueTicks(bottom, top);
+  const left = CHARACTER * Math.max(...ticks.map((value) => number(value).length)) + 10;
   const right = width - MARGIN.right;
   const lowest = HEIGHT - MARGIN.bottom;
-  const x = (step) => MARGIN.left + ((right - MARGIN.left) * (step + 0.5)) / times.length;
+  const x = (step) => left + ((right - left) * (step + 0.5)) / times.length;
   const y = (value) => lowest - ((lowest - MARGIN.top) * (Math.max(bottom, Math.min(top, value)) - bottom)) / (top - bottom);
   const point = (step, value) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`;
   // Each part of a line begins with a point of its own, so that a value between two missing ones is a dot.
@@ -72,11 +74,11 @@ export function fanChart(forecast, width) {
   return svg(
     "svg",
     { class: "fan", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": past + describe(forecast) },
-    ...valueTicks(bottom, top).flatMap((value) => [
-      svg("path", { class: "grid", d: `M${MARGIN.left},${y(value).toFixed(1)}H${right}` }),
-      svg("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, number(value)),
+    ...ticks.flatMap((value) => [
+      svg("path", { class: "grid", d: `M${left},${y(value).toFixed(1)}H${right}` }),
+      svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, number(value)),
     ]),
-    ...timeTicks(times, right - MARGIN.left).flatMap(([step, label]) => [
+    ...timeTicks(times, right - left).flatMap(([step, label]) => [
       svg("path", { class: "grid", d: `M${x(step).toFixed(1)},${MARGIN.top}V${lowest}` }),
       svg("text", { x: x(step), y: HEIGHT - 8, "text-anchor": "middle" }, label),
     ]),
