@@ -412,7 +412,8 @@ def read_table(file, config):
             name: row[name] if name in config["categories"] else read_number(row[name], f"{where}, column {name!r}")
             for name in columns
         }
-        if repr(own.setdefault(time, values)) != repr(values):  # NaN is equal then
+        before = own.setdefault(time, values)
+        if before is not values and repr(before) != repr(values):  # NaN is equal then
             raise InputError(f"{where}: another row of the time {text}")
     for name, categories in config["categories"].items():
         texts = {row[name] for own in series.values() for row in own.values() if is_present(row[name])}
