@@ -13,6 +13,7 @@ __all__ = [
     "DataAdapter",
     "ReadableVariables",
     "all_trainable_variables",
+    "compute_in_float32",
     "moving_averages",
     "variable_index",
 ]
@@ -21,6 +22,13 @@ __all__ = [
 def all_trainable_variables(optimizer: keras.optimizers.Optimizer) -> list[Any]:
     """Returns the variables that an optimizer was built with, also those that are frozen at the moment."""
     return optimizer._trainable_variables
+
+
+def compute_in_float32(model: keras.Model) -> None:
+    """Makes the layers of a model with a mixed precision compute in float32, also those within other layers."""
+    for layer in model._flatten_layers():
+        if layer.dtype_policy.name.startswith("mixed_"):
+            layer.dtype_policy = "float32"
 
 
 def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:

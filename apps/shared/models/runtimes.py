@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ....export import formats
 from ..errors import UsageError, first_line
+from ..keras_internals import compute_in_float32
 from ..text.tokenizers import TOKENIZERS, LiteralCharacterTokenizer
 from . import browser, runner
 from .outputs import atomic_output
@@ -37,6 +38,8 @@ def write_runtime(
 ) -> None:
     """Writes a folder with the model's `core`, its tokenizers, `config.json`, and `runner.py` or a page for browsers.
 
+    A model with a mixed precision, whose types some runtimes lack, computes in float32, also in Python from then on.
+
     Args:
         folder: The folder to write. It appears complete or not at all.
         trained: A `TrainedModel`.
@@ -53,6 +56,7 @@ def write_runtime(
     """
     runtime_files = None if runtime is None else browser.runtime_files(runtime)
     options = trained.runner_options()  # before the long work, which some models do not allow
+    compute_in_float32(trained.model)
     inputs = [tf.TensorSpec(spec.shape, spec.dtype, spec.name) for spec in trained.core_inputs]
     with atomic_output(folder, overwrite) as partial:
         try:

@@ -120,6 +120,18 @@ def test_quantiles_are_those_of_the_python_object(network, format, tmp_path):
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(("format", "precision"), [("litert", "mixed_bfloat16"), ("onnx", "mixed_bfloat16")])
+def test_mixed_precision_becomes_float32(format, precision, tmp_path):
+    path = write(tmp_path / "table.csv", table())
+    forecasters = [untrained(tmp_path / name, path, precision=name) for name in ("float32", precision)]
+    assert forecasters[1].model.get_layer("encoder").compute_dtype == "bfloat16"
+    panel, _ = forecasters[0].read()
+    inputs = forecasters[0].reader(panel).inputs(data.ends_of(panel))
+    values = np.where(inputs["observed"] > 0, inputs["values"], np.nan)
+    actual = Runner(export(tmp_path / precision, format)).quantiles(values, known=inputs["known"])
+    np.testing.assert_allclose(actual, forecasters[0].quantiles(inputs), rtol=1e-4, atol=1e-4)
+
+
 def test_the_runner_prints_what_predict_prints(tmp_path, capsys):
     path = write(tmp_path / "table.csv", table())
     untrained(tmp_path / "model", path, **COLUMNS)

@@ -9,11 +9,13 @@ from keras_recurrent.apps.shared.config import TrainingConfig
 from keras_recurrent.apps.shared.keras_internals import (
     AsyncCallbacks,
     all_trainable_variables,
+    compute_in_float32,
     moving_averages,
     variable_index,
 )
 from keras_recurrent.apps.shared.training import fit as training
 from keras_recurrent.apps.shared.training.batches import EpochBatches
+from keras_recurrent.layers import GRU, SeriesEncoder
 
 
 @pytest.fixture
@@ -90,3 +92,19 @@ def test_fit_does_not_wait_for_the_results_of_a_step(is_async, tmp_path, monkeyp
     training.fit(model, keras.losses.MeanSquaredError(), batches, batches, TrainingConfig(epochs=1), tmp_path)
     assert len(readers) == 5
     assert (threading.current_thread() in readers) != is_async
+
+
+def test_layers_within_layers_compute_in_float32():
+    """Runtimes without bfloat16 could not run an export otherwise."""
+
+    def build(precision):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6, 2))
+        memory = SeriesEncoder(8, num_layers=2, segment=2, dtype=precision)(inputs)
+        return keras.Model(inputs, GRU(4, dtype=precision)(memory.values))
+
+    inputs = np.random.default_rng(0).normal(size=(3, 6, 2)).astype("float32")
+    model, expected = build("mixed_bfloat16"), build("float32")
+    assert model(inputs).dtype != expected(inputs).dtype
+    compute_in_float32(model)
+    np.testing.assert_allclose(model(inputs), expected(inputs), rtol=1e-5, atol=1e-6)
