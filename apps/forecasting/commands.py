@@ -77,7 +77,8 @@ def evaluate(
         raise UsageError(f"no series has {config.horizon} steps in the split {split}")
     if len(origins) < windows * len(panel):
         note(
-            f"some series have room for fewer than {windows} windows: {len(origins):,} windows of {len(panel):,} series"
+            f"some series have room for fewer than {windows} windows: {len(origins):,} windows of {len(panel):,} "
+            f"series; for {windows} that do not overlap, train with --{split}-size {windows * config.horizon}"
         )
     names = tuple(dict.fromkeys((*NAIVE, *baseline)))
     metrics = {name: ForecastMetrics(config.horizon, config.season, config.levels) for name in ("model", *names)}

@@ -30,7 +30,7 @@ class Config(RecurrentConfig, TrainingConfig):
 
     trains on the generated data set `sales` in minutes. Then
 
-        keras-recurrent forecasting evaluate saved_models/shops --windows 4
+        keras-recurrent forecasting evaluate saved_models/shops
 
     prints its errors beside those of simple methods.
 
@@ -80,7 +80,8 @@ class Config(RecurrentConfig, TrainingConfig):
             default is 1.
         residual: Add the input of a layer of the encoder to its output, from the second layer on.
         bidirectional: Run the encoder in both directions.
-        segment: Number of consecutive steps that one recurrent step reads and forecasts. A longer segment is faster.
+        segment: Number of consecutive steps that one recurrent step reads and forecasts; it must divide `horizon` and
+            `context`. A longer segment is faster.
         attention: Let the decoder attend to the encoder's outputs.
         windows_per_epoch: Number of windows that are drawn per epoch. By default each step is forecast four times on
             average.
@@ -93,6 +94,7 @@ class Config(RecurrentConfig, TrainingConfig):
         "known",
         "horizon",
         "context",
+        "segment",
         "seasons",
         "distribution",
         "cell",

@@ -204,8 +204,8 @@ def usable_series(split: Split, config: Config) -> np.ndarray:
     if not len(usable):
         raise DataError(
             f"{config.data}: no series has {needed:,} steps to train on; the longest has "
-            f"{split.train.max(initial=0):,}. Choose a shorter --context or --horizon"
-            + ("" if config.short == "pad" else ", or --short pad")
+            f"{split.train.max(initial=0):,} before its validation and test. Choose a shorter --context or --horizon, "
+            f"multiples of --segment {config.segment}" + ("" if config.short == "pad" else ", or --short pad")
         )
     if left_out := len(split.train) - len(usable):
         note(f"{left_out:,} series with fewer than {needed:,} steps to train on are left out")

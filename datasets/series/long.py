@@ -104,10 +104,11 @@ class LongReader:
             if header.count(name) > 1:
                 raise DataError(f"{path}: the column '{name}' occurs twice")
         required = [name for name in (self._names.id, self._names.time) if name not in ("unique_id", "ds")]
-        for name in (*columns, *required):
-            if name not in header:
-                rest = f", ... ({len(header)} in all)" if len(header) > 20 else ""
-                raise DataError(f"{path}: no column '{name}'; the columns are {', '.join(header[:20])}{rest}")
+        if missing := [name for name in (*columns, *required) if name not in header]:
+            absent = " and ".join(f"no column '{name}'" for name in missing)
+            rest = f", ... ({len(header)} in all)" if len(header) > 20 else ""
+            hint = "; columns are separated by commas" if len(header) == 1 and re.search("[;\t]", header[0]) else ""
+            raise DataError(f"{path}: {absent}; the columns are {', '.join(header[:20])}{rest}{hint}")
         if self._names.time not in header:
             other = next((name for name in header if name.lower() in _TIME_COLUMNS and name not in columns), None)
             if other:

@@ -39,7 +39,7 @@ def is_wide(header: Sequence[str], first: Sequence[str], names: Collection[str])
         names: Columns that only a table in long form has.
     """
     cells = [cell for cell in first[1:] if cell.strip() not in MISSING]
-    if set(names) & set(header) or not cells or not first[0].strip():
+    if len(header) < 2 or set(names) & set(header) or not cells or not first[0].strip():
         return False
     is_name = np.isnan(_to_numbers(first[:1])[0]) and time_format(first[0]) is None
     return bool(is_name and np.isnan(_to_numbers(cells)).mean() <= 0.1)

@@ -147,6 +147,11 @@ def test_evaluation_beats_the_naive_forecasts(saved, capsys):
     assert json.loads((saved / "metrics.json").read_text())["test"]["mase"] == metrics["mase"]
 
 
+def test_too_many_windows_for_the_test(saved, capsys):
+    assert command("evaluate", saved, "--windows", 2) == 0
+    assert f"for 2 that do not overlap, train with --test-size {2 * HORIZON}" in capsys.readouterr().err
+
+
 def test_metrics_of_an_evaluation_are_those_of_the_forecasts(saved, capsys):
     """The test is the last steps, which the model forecasts from what is before them."""
     forecaster = load(saved)
@@ -368,7 +373,7 @@ TRAIN = ["train", "--output", "model"]
     [
         ([["a", "2024-01-01", "1"], ["a", "2024-01-02", "two"]], [], "line 3, column 'y': 'two' is not a number"),
         ([["a", "2024-01-01", "1"], ["a", "2024-01-01", "2"]], [], "2024-01-01"),
-        ([["a", f"2024-01-{day:02}", "1"] for day in range(1, 21)], [], "no series has 140 steps to train on"),
+        ([["a", f"2024-01-{day:02}", "1"] for day in range(1, 21)], [], "multiples of --segment 7, or --short pad"),
         ([["a", f"2024-01-{day:02}", "1"] for day in range(1, 21)], ["--known", "promotion"], "no column 'promotion'"),
     ],
 )
