@@ -15,7 +15,7 @@ from .series.wide import MISSING, parse_numbers
 from .splits import resolve_split
 
 _MISSING = {*MISSING, "?"}
-EXPECTED = "{split}.ts, {split}.tsv or {split}.csv, or NAME_TRAIN.ts and NAME_TEST.ts"
+EXPECTED = "train.ts, train.tsv or train.csv, or NAME_TRAIN.ts and NAME_TEST.ts"
 
 
 class LabelledSeries(NamedTuple):
@@ -63,6 +63,19 @@ def iter_labelled_series(data: str | Path, split: str) -> Iterator[LabelledSerie
         DataError: If there is no such file, several are the same split, a series has no label, or as
             `iter_series_file`.
     """
+    files = split_files(data)
+    for series in iter_series_file(files[resolve_split(split, files, data)]):
+        if series.label is None:
+            raise DataError(f"{series.origin}: the series has no label")
+        yield series
+
+
+def split_files(data: str | Path) -> dict[str, Path]:
+    """Returns the file of each split of a folder.
+
+    Raises:
+        DataError: If there is no such folder, or several files are the same split.
+    """
     folder = Path(data).expanduser()
     if not folder.is_dir():
         kind = "is a file" if folder.exists() else "there is no such folder"
@@ -76,10 +89,7 @@ def iter_labelled_series(data: str | Path, split: str) -> Iterator[LabelledSerie
             if own in files:
                 raise DataError(f"{folder}: {files[own].name} and {path.name} are both the split '{own}'")
             files[own] = path
-    for series in iter_series_file(files[resolve_split(split, files, folder)]):
-        if series.label is None:
-            raise DataError(f"{series.origin}: the series has no label")
-        yield series
+    return files
 
 
 def iter_series_file(path: str | Path) -> Iterator[LabelledSeries]:

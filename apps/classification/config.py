@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from ..shared.config import (
@@ -133,6 +134,9 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
     def example(self) -> tuple[str, ...]:
         """The verb and the inputs of a prediction, which `train` suggests."""
         if self.inputs == "series":
-            return "predict", "0.5,1.2,0.9,0.1"
+            from ...datasets.labelled_series import split_files
+
+            files = split_files(self.data) if Path(self.data).is_dir() else {}
+            return "predict", "--input", str(files.get("test", "new.csv"))
         text = "nobody would say that the film is wonderful ." if self.data == "negation" else "A text."
         return "predict", text

@@ -105,7 +105,7 @@ class LongReader:
                 raise DataError(f"{path}: the column '{name}' occurs twice")
         required = [name for name in (self._names.id, self._names.time) if name not in ("unique_id", "ds")]
         if missing := [name for name in (*columns, *required) if name not in header]:
-            absent = " and ".join(f"no column '{name}'" for name in missing)
+            absent = "no column " + " or ".join(f"'{name}'" for name in missing)
             rest = f", ... ({len(header)} in all)" if len(header) > 20 else ""
             hint = "; columns are separated by commas" if len(header) == 1 and re.search("[;\t]", header[0]) else ""
             raise DataError(f"{path}: {absent}; the columns are {', '.join(header[:20])}{rest}{hint}")

@@ -114,7 +114,7 @@ def test_mistakes(name, text, message, tmp_path):
 
 
 def test_folders_and_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(DataError, match="there is no such folder; expected a folder with"):
+    with pytest.raises(DataError, match=r"there is no such folder; expected a folder with train\.ts"):
         read_labelled_series(tmp_path / "none", "train")
     (tmp_path / "Waves_TRAIN.ts").write_text(TS)
     with pytest.raises(DataError, match="is a file"):

@@ -272,7 +272,7 @@ MISTAKES = {
     "only blank lines": ("unique_id,ds,y\n\n,,\n", {}, "no rows below the header"),
     "no column": (LONG, {"target": ["sales"]}, "no column 'sales'; the columns are unique_id, ds, y"),
     "no known column": (LONG, {"known": ["promotion"]}, "no column 'promotion'"),
-    "no two columns": (LONG, {"target": ["x"], "known": ["z"]}, "no column 'x' and no column 'z'; the columns are"),
+    "no two columns": (LONG, {"target": ["x"], "known": ["z"]}, "no column 'x' or 'z'; the columns are"),
     "semicolons": ("ds;y\n1;2,5\n", {}, "no column 'y'; the columns are ds;y; columns are separated by commas"),
     "no id": (LONG, {"id": "shop"}, "no column 'shop'"),
     "no time": ("date,y\n2024-01-01,1\n", {}, "no column 'ds' of times; is it 'date'?"),

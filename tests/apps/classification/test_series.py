@@ -74,6 +74,11 @@ def config(waves):
     )
 
 
+def test_suggested_prediction_reads_the_test_file(config, waves):
+    assert config.example == ("predict", "--input", str(waves / "Waves_TEST.ts"))
+    assert dataclasses.replace(config, data="gone").example == ("predict", "--input", "new.csv")
+
+
 @pytest.fixture(scope="module")
 def saved(config, shared_folder):
     return shared_folder("waves", lambda folder: model.train(config, folder))
