@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser = parsers.function_parser(command)
             parser.prog = f"keras-recurrent {arguments[0]}"
             if output := command(**vars(parse_args(parser, arguments[1:], parser._option_string_actions))):
-                print(output)
+                print(output, flush=True)
             return 0
         run = _parse(arguments)
         keep_freed_memory()
@@ -51,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 141
     except (OSError, UnicodeError, *USER_ERRORS) as error:
         note(error)
         return 2

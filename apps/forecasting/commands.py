@@ -191,7 +191,6 @@ def predict(
     check_known(panel, forecaster.config.horizon)
     ends = ends_of(panel)
     forecasts = forecaster.forecast(panel)
-    write_forecasts(table_rows(panel, forecasts, forecaster.config, level), output)
     target = _target_name(panel, forecaster.config)
     if figure is not None:
         quantiles = [forecast.quantiles for forecast in forecasts[:MOST_SERIES]]
@@ -204,6 +203,8 @@ def predict(
         derivatives = forecaster.reliance(panel, ends[:1])[0, -len(history) :]
         draw_reliance(panel.ids[0], times, history, derivatives, reliance, target)
         note(f"what the forecast of {panel.ids[0]} relies on is drawn in {reliance}")
+    # Last, because `head` may end before all is written.
+    write_forecasts(table_rows(panel, forecasts, forecaster.config, level), output)
 
 
 def _target_name(panel: "Panel", config: "Config") -> str:

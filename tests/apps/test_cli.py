@@ -508,3 +508,13 @@ def test_an_export_chooses_tensorflow(call, monkeypatch):
     )
     assert result.returncode == 2
     assert "ort.wasm.min.mjs is missing" in result.stderr
+
+
+def test_reader_that_ends_before_the_output():
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "keras_recurrent", "models"], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (141, b"")
