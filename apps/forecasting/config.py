@@ -84,7 +84,7 @@ class Config(RecurrentConfig, TrainingConfig):
             `context`. A longer segment is faster.
         attention: Let the decoder attend to the encoder's outputs.
         windows_per_epoch: Number of windows that are drawn per epoch. By default each step is forecast four times on
-            average.
+            average, and there are at least 100 batches.
         batch_size: Windows per batch.
     """
 

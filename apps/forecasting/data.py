@@ -17,6 +17,7 @@ from .config import Config
 MAX_VALIDATION_WINDOWS = 20_000
 BATCH = 256  # windows that are forecast at once
 WINDOWS_PER_STEP = 4  # how many windows of an epoch forecast the same step, on average
+MIN_BATCHES = 100  # of an epoch
 STATISTICS_WINDOWS = 4_096  # from which the mean and the variance of the columns are computed
 
 
@@ -263,7 +264,7 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
     own = share()
     size = own.rounded(config.batch_size)
     if name == "train":
-        count = config.windows_per_epoch or int(np.ceil(WINDOWS_PER_STEP * split.train[series] / config.horizon).sum())
+        count = config.windows_per_epoch or _windows_per_epoch(split.train[series], config)
     else:
         held_out = _validation_origins(split, series, config)
         count = len(held_out)
@@ -294,6 +295,12 @@ def batches(reader: WindowReader, split: Split, series: np.ndarray, config: Conf
         both = keras.InputSpec(dtype="float32", shape=(None, config.context + config.horizon))
         signature = ({**signature[0], "targets": steps, "targets_observed": steps}, both, both)
     return EpochBatches(read, signature, lambda epoch: -(-count // config.batch_size), contents=f"{count:,} windows")
+
+
+def _windows_per_epoch(lengths: np.ndarray, config: Config) -> int:
+    """The default: each step is forecast several times, and a few short series are trained for long enough."""
+    windows = np.ceil(WINDOWS_PER_STEP * lengths / config.horizon).sum()
+    return max(int(windows), MIN_BATCHES * config.batch_size)
 
 
 def teacher_forced(

@@ -224,6 +224,14 @@ def test_windows_of_an_epoch(config):
     assert not np.array_equal(next(iter(batches))[1], other)
 
 
+@pytest.mark.parametrize(("batch_size", "windows"), [(2, 560), (16, 1600)])
+def test_windows_of_an_epoch_by_default(batch_size, windows, config):
+    config = dataclasses.replace(config, windows_per_epoch=None, batch_size=batch_size)
+    panel, split = data.read(config)
+    batches = data.batches(data.WindowReader(panel, config), split, np.arange(len(panel)), config, "train")
+    assert batches.contents == f"{windows:,} windows"  # each step 4 times, or 100 batches
+
+
 def test_training_on_the_validation_part(config):
     config = dataclasses.replace(config, train_on_validation=True)
     panel, split = data.read(config)
