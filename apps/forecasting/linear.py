@@ -18,7 +18,8 @@ class LinearForecaster:
     """Forecasts with a linear map from the context to the horizon, which all series share.
 
     The last value of the context is subtracted before the map and added after it. The errors are assumed to be normal,
-    with a standard deviation that is proportional to that of the context.
+    with a standard deviation that is proportional to that of the context. It is that of the errors on the training
+    data, so that intervals are too narrow if there are few windows.
 
     Attributes:
         coefficients: Array `(horizon, context)`.
