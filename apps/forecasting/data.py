@@ -18,6 +18,16 @@ MAX_VALIDATION_WINDOWS = 20_000
 BATCH = 256  # windows that are forecast at once
 WINDOWS_PER_STEP = 4  # how many windows of an epoch forecast the same step, on average
 MIN_BATCHES = 100  # of an epoch
+USUAL_SEASONS = {
+    "h": 24,
+    "D": 7,
+    "B": 5,
+    "W": 52,
+    "MS": 12,
+    "ME": 12,
+    "QS": 4,
+    "QE": 4,
+}  # steps, by pandas' frequencies
 STATISTICS_WINDOWS = 4_096  # from which the mean and the variance of the columns are computed
 
 
@@ -172,6 +182,14 @@ def read(
     validation = np.maximum(panel.lengths - test_size, 0) if test_starts is None else test_starts
     train = np.maximum(validation - (config.validation_size or config.horizon), 0)
     return panel, Split(train, validation, panel.lengths)
+
+
+def remark_seasons(panel: Panel, config: Config) -> None:
+    """Reports if none of the seasons is the usual one of the data's frequency."""
+    usual = USUAL_SEASONS.get((panel.frequency or "").partition("-")[0])
+    if usual is not None and config.seasons and usual not in config.seasons:
+        given = ",".join(map(str, config.seasons))
+        note(f"data of the frequency '{panel.frequency}' usually has a season of {usual} steps; --seasons is {given}")
 
 
 def check_known(panel: Panel, horizon: int) -> None:

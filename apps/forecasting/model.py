@@ -265,6 +265,7 @@ def train(config: Config, folder: str | Path) -> Forecaster:
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
     panel, split = data.read(config)
     data.check_counts(panel, config)
+    data.remark_seasons(panel, config)
     series = data.usable_series(split, config)
     statistics = data.statistics(panel, config, split, series)
     reader = data.WindowReader(panel, config, {name: mean for name, (mean, _) in statistics.items()})

@@ -232,6 +232,14 @@ def test_windows_of_an_epoch_by_default(batch_size, windows, config):
     assert batches.contents == f"{windows:,} windows"  # each step 4 times, or 100 batches
 
 
+@pytest.mark.parametrize(("seasons", "is_remarked"), [((4,), True), ((4, 7), False), ((), False)])
+def test_the_usual_season_is_missing(seasons, is_remarked, config, capsys):
+    panel, _ = data.read(config)
+    data.remark_seasons(panel, dataclasses.replace(config, seasons=seasons))
+    remark = "data of the frequency 'D' usually has a season of 7 steps; --seasons is 4"
+    assert (remark in capsys.readouterr().err) == is_remarked
+
+
 def test_training_on_the_validation_part(config):
     config = dataclasses.replace(config, train_on_validation=True)
     panel, split = data.read(config)
