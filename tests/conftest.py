@@ -1,6 +1,7 @@
 """Settings that must stand before a backend is loaded."""
 
 import gc
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -18,6 +19,19 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+
+
+@pytest.fixture(scope="session")
+def load_script():
+    """`load_script(path)`: the module of a Python file that belongs to no package."""
+
+    def load_script(path):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load_script
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import http.client
-import importlib.util
 import itertools
 import json
 import signal
@@ -161,14 +160,11 @@ def test_a_batch_with_bad_requests(exported, tmp_path):
 
 
 @pytest.fixture
-def answer():
+def answer(load_script):
     """`answer(export, requests)`: the answers to a batch of requests, without a server."""
 
     def answer(export, requests):
-        spec = importlib.util.spec_from_file_location("server", SERVER)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        api = module.SavedModelAPI(str(export), max_batch_size=8)
+        api = load_script(SERVER).SavedModelAPI(str(export), max_batch_size=8)
         api.setup("cpu")
         return [api.encode_response(output) for output in api.predict([api.decode_request(x) for x in requests])]
 

@@ -1,6 +1,5 @@
 """Models that compute in int8, which the interpreter of LiteRT for Microcontrollers runs."""
 
-import importlib.util
 from pathlib import Path
 
 import keras
@@ -13,14 +12,11 @@ EXAMPLE = Path(__file__).parents[2] / "docs/examples/microcontroller.py"
 
 
 @pytest.fixture(scope="module")
-def example():
+def example(load_script):
     """The module of the example."""
     pytest.importorskip("tflite_micro")
     pytest.importorskip("ai_edge_litert")
-    spec = importlib.util.spec_from_file_location("microcontroller", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLE)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The example of a sensor whose values are read one by one, with carried states."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,10 @@ EXAMPLE = Path(__file__).parents[2] / "docs/examples/sensor.py"
 
 
 @pytest.fixture(scope="module")
-def example():
+def example(load_script):
     """The module of the example."""
     pytest.importorskip("ai_edge_litert")
-    spec = importlib.util.spec_from_file_location("sensor", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(EXAMPLE)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,23 @@ from keras_recurrent import layers
 from keras_recurrent.export import export_step
 
 
+@pytest.fixture
+def stream(path, run):
+    """`stream(format, inputs, states)`: the outputs of each step of sequences by name, with the states carried on."""
+
+    def stream(format, inputs, states):
+        steps = next(iter(inputs.values())).shape[1]
+        for time in range(steps):
+            outputs = run(path(format), format, {**{name: x[:, time] for name, x in inputs.items()}, **states})
+            states = {name: outputs[f"next_{name}"] for name in states}
+            yield time, outputs
+
+    return stream
+
+
 @pytest.mark.deploy
 @pytest.mark.parametrize("format", ["saved_model", "onnx", "litert", "openvino"])
-def test_steps_compute_what_the_model_does(format, path, run):
+def test_steps_compute_what_the_model_does(format, path, stream):
     model = keras.Sequential(
         [
             keras.Input((None,), dtype="int32", name="ids"),
@@ -26,29 +40,25 @@ def test_steps_compute_what_the_model_does(format, path, run):
     assert list(states) == names and states["dilated_h"].shape == (1, 8)
     np.testing.assert_array_equal(states["learned_state_0"], np.ones((1, 3)))
     ids = np.array([[4, 5, 6, 7, 4]], "int32")
-    for time in range(5):
-        outputs = run(path(format), format, {"ids": ids[:, time], **states})
-        states = {name: outputs[f"next_{name}"] for name in states}
+    for time, outputs in stream(format, {"ids": ids}, states):
         expected = model(ids[:, : time + 1])
         np.testing.assert_allclose(outputs["output_0"], expected, atol=1e-6)
 
 
 @pytest.mark.deploy
-def test_outputs_lose_the_axis_of_the_steps(path, run):
+def test_outputs_lose_the_axis_of_the_steps(path, stream):
     x = keras.Input((None, 3), name="x")
     y = layers.GRU(4, return_sequences=True, name="gru")(x)
     model = keras.Model(x, {"all": keras.layers.Dense(2)(y), "last": layers.GRU(1, name="last")(y)})
     states = export_step(model, path("litert"), "litert", batch_size=2)
     states = {name: np.repeat(state, 2, axis=0) for name, state in states.items()}
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
-    for time in range(5):
-        outputs = run(path("litert"), "litert", {"x": x[:, time], **states})
-        states = {name: outputs[f"next_{name}"] for name in states}
+    for time, outputs in stream("litert", {"x": x}, states):
         np.testing.assert_allclose(outputs["all"], model(x)["all"][:, time], atol=1e-6)
     np.testing.assert_allclose(outputs["last"], model(x)["last"], atol=1e-6)
 
 
-def test_a_dilated_layer_has_the_states_of_its_last_steps(path, run):
+def test_a_dilated_layer_has_the_states_of_its_last_steps(path, stream):
     encoder = layers.SeriesEncoder(3, num_layers=2, dilations=[1, 3], residual=True)
     x = keras.Input((None, 2), name="x")
     memory = encoder(x)
@@ -57,9 +67,7 @@ def test_a_dilated_layer_has_the_states_of_its_last_steps(path, run):
     assert [state.shape for state in states.values()] == [(1, 3), (1, 9)]
     states = {name: np.repeat(state, 2, axis=0) for name, state in states.items()}
     x = np.random.default_rng(0).normal(size=(2, 8, 2)).astype("float32")
-    for time in range(8):
-        outputs = run(path("saved_model"), "saved_model", {"x": x[:, time], **states})
-        states = {name: outputs[f"next_{name}"] for name in states}
+    for time, outputs in stream("saved_model", {"x": x}, states):
         np.testing.assert_allclose(outputs["values"], model(x)["values"][:, time], atol=1e-6)
         np.testing.assert_allclose(outputs["summary"], model(x[:, : time + 1])["summary"], atol=1e-6)
 
