@@ -1,7 +1,8 @@
 """Distributions of a forecast: from the outputs of a network to a loss and to quantiles.
 
 A network forecasts a series that is shifted by a `location` and divided by a `scale`, which are those of its recent
-past. All functions take both, `(batch, 1)` or `(batch, steps)`, and compute in the units of the series.
+past. All functions take both, `(batch, 1)` or `(batch, steps)`, and compute in the units of the series. Dimensions
+after the steps, such as one for several networks, broadcast.
 """
 
 import math

@@ -234,8 +234,9 @@ class AutoregressiveRNN(SegmentDecoder):
     The outputs are the parameters of a distribution of `z(t)`. `call` reads the true values of all steps (teacher
     forcing). `sample` reads those of the past, and then what it drew from the distribution of the step before.
 
-    With a segment of `S` steps, a recurrent step reads the values of the segment before and the covariates of its own
-    steps, and computes the distributions of all of them. Given the past, the draws of a segment are independent.
+    With segments of `S` steps, each recurrent step reads the values of the previous segment and the covariates of the
+    current one, and computes the distributions of all steps of the current one. Given the past, the draws within a
+    segment are independent.
 
     Args:
         distribution: `"gaussian"`, `"student_t"` or `"negative_binomial"`.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .metrics import ForecastMetrics
     from .model import Forecaster
 
-NAIVE: tuple[Baseline, ...] = ("naive", "seasonal_naive")  # what an evaluation always compares with
+SIMPLEST: tuple[Baseline, ...] = ("naive", "seasonal_naive")  # what an evaluation always compares with
 METRICS = (
     "smape",
     "mase",
@@ -80,7 +80,7 @@ def evaluate(
             f"some series have room for fewer than {windows} windows: {len(origins):,} windows of {len(panel):,} "
             f"series; for {windows} that do not overlap, train with --{split}-size {windows * config.horizon}"
         )
-    names = tuple(dict.fromkeys((*NAIVE, *baseline)))
+    names = tuple(dict.fromkeys((*SIMPLEST, *baseline)))
     metrics = {name: ForecastMetrics(config.horizon, config.season, config.levels) for name in ("model", *names)}
     reader = forecaster.reader(panel)
     _update(metrics, names, forecaster, reader, parts, origins)

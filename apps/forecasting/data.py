@@ -18,16 +18,8 @@ MAX_VALIDATION_WINDOWS = 20_000
 BATCH = 256  # windows that are forecast at once
 WINDOWS_PER_STEP = 4  # how many windows of an epoch forecast the same step, on average
 MIN_BATCHES = 100  # of an epoch
-USUAL_SEASONS = {
-    "h": 24,
-    "D": 7,
-    "B": 5,
-    "W": 52,
-    "MS": 12,
-    "ME": 12,
-    "QS": 4,
-    "QE": 4,
-}  # steps, by pandas' frequencies
+# In steps, by the frequencies of pandas without their anchors.
+USUAL_SEASONS = {"h": 24, "D": 7, "B": 5, "W": 52, "MS": 12, "ME": 12, "QS": 4, "QE": 4}
 STATISTICS_WINDOWS = 4_096  # from which the mean and the variance of the columns are computed
 
 

@@ -27,10 +27,10 @@ def test_memory_does_not_grow_with_the_windows(tmp_path):
     split = Split(np.full(50, 30), np.full(50, 30), panel.lengths)
     peaks = []
     for windows in (10, 20, 100):  # of each series; the first time, modules are imported
-        metrics = {name: ForecastMetrics(28, 7, config.levels) for name in ("model", *commands.NAIVE)}
+        metrics = {name: ForecastMetrics(28, 7, config.levels) for name in ("model", *commands.SIMPLEST)}
         origins = Origins(np.repeat(np.arange(50), windows), generator.integers(30, 92, 50 * windows))
         tracemalloc.start()
-        commands._update(metrics, commands.NAIVE, forecaster, WindowReader(panel, config), split, origins)
+        commands._update(metrics, commands.SIMPLEST, forecaster, WindowReader(panel, config), split, origins)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert {own.windows for own in metrics.values()} == {50 * windows}
