@@ -209,7 +209,7 @@ def predict(
 
 def _target_name(panel: "Panel", config: "Config") -> str:
     """Returns the label of the axis of the values in a figure."""
-    return "value" if panel.is_wide or len(config.target) > 1 else config.target[0]
+    return "value" if panel.wide_id is not None or len(config.target) > 1 else config.target[0]
 
 
 def _drawn(reader: "WindowReader", origins: "Origins", quantiles: Iterable["np.ndarray"]) -> list["SeriesForecast"]:

@@ -11,7 +11,7 @@ from keras import layers, ops
 from ...datasets import DataError
 from ...datasets.series import Panel
 from ...datasets.series.calendar import CYCLES
-from ...datasets.series.steps import frequency_of
+from ...datasets.series.steps import frequency_of, has_similar_steps
 from ...layers import ExponentialSmoothing, WindowScaling
 from ...layers.distributions import Distribution
 from ...layers.loop import gradients
@@ -126,13 +126,15 @@ class Forecaster(TrainedModel):
         config: The `Config`.
         model: The Keras model that `build` returns.
         categories: List of the categories of columns of text, each as `column<TAB>category`.
+        frequency: List of pandas' alias of the frequency of the training data, empty if it has no timestamps.
     """
 
     config_class = Config
     lists = ("categories",)
+    later_lists = ("frequency",)
 
-    def __init__(self, config: Config, model: keras.Model, categories: list[str]) -> None:
-        super().__init__(config, model, categories=categories)
+    def __init__(self, config: Config, model: keras.Model, categories: list[str], frequency: list[str]) -> None:
+        super().__init__(config, model, categories=categories, frequency=frequency)
         self.distribution = distribution_of(config)
         self.median = config.levels.index(0.5)
         self._quantiles = NETWORKS[config.network].forecaster(config, model)
@@ -186,6 +188,7 @@ class Forecaster(TrainedModel):
         numbers = sum(len(self.categories.get(name, "1")) for name in (*columns["known"], *columns["static"]))
         cycles = (width.get("known", 0) - numbers) // 2
         delta = None if config.frequency is None else frequency_of(config.frequency).delta
+        frequency = next(iter(self.assets["frequency"]), None)
         return {
             **{name: getattr(config, name) for name in ("id", "time", "target", "context", "horizon", "levels")},
             **columns,
@@ -193,6 +196,7 @@ class Forecaster(TrainedModel):
             "calendar": CYCLES[len(CYCLES) - cycles :],
             "means": {name: mean.tolist() for name, mean in self.means.items()},
             "microseconds": delta,
+            "step": None if frequency is None else frequency_of(frequency).length,
         }
 
     @property
@@ -208,9 +212,15 @@ class Forecaster(TrainedModel):
         """Reads series from the model's own data, or from another file or folder; see `data.read`.
 
         Raises:
-            DataError: As `data.read`, or if the model reads another part of the calendar than the times have.
+            DataError: As `data.read`, or if the times have another frequency than those of the training data.
         """
         panel, split = data.read(self.config, path, self.categories)
+        for frequency in self.assets["frequency"]:
+            if panel.frequency is not None and not has_similar_steps(panel.frequency, frequency):
+                raise DataError(
+                    f"{path or self.config.data} has times of the frequency '{panel.frequency}', the training data of "
+                    f"'{frequency}'"
+                )
         specs = data.input_specs(data.WindowReader(panel, self.config))
         if any(spec.name not in specs or spec.shape != specs[spec.name].shape for spec in self.core_inputs):
             times = f"times of the frequency '{panel.frequency}'" if panel.frequency else "no timestamps"
@@ -271,7 +281,7 @@ def train(config: Config, folder: str | Path) -> Forecaster:
     reader = data.WindowReader(panel, config, {name: mean for name, (mean, _) in statistics.items()})
     model = build(config, data.input_specs(reader), statistics)
     categories = [f"{column}\t{value}" for column, values in panel.categories.items() for value in values]
-    forecaster = Forecaster(config, model, categories)
+    forecaster = Forecaster(config, model, categories, [panel.frequency] if panel.frequency else [])
     forecaster.save_assets(folder)
     fit(
         model,

@@ -30,7 +30,9 @@ def write_csv(rows: Iterator[list[Any]], file: IO[str]) -> None:
 
 def table_rows(panel: Panel, forecasts: Sequence[Forecast], config: Config, level: float = 0.5) -> Iterator[list[Any]]:
     """Returns the rows of a table in the form of the series that it continues: `wide_rows` or `long_rows`."""
-    return wide_rows(forecasts, config, level) if panel.is_wide else long_rows(forecasts, config)
+    if panel.wide_id is None:
+        return long_rows(forecasts, config)
+    return wide_rows(forecasts, config, level, panel.wide_id)
 
 
 def long_rows(forecasts: Sequence[Forecast], config: Config) -> Iterator[list[Any]]:
@@ -53,10 +55,10 @@ def long_rows(forecasts: Sequence[Forecast], config: Config) -> Iterator[list[An
             yield [*([name] if has_names else []), time, *values]
 
 
-def wide_rows(forecasts: Sequence[Forecast], config: Config, level: float) -> Iterator[list[Any]]:
-    """Yields the rows of a table in wide form, the header first: the quantiles of a level."""
+def wide_rows(forecasts: Sequence[Forecast], config: Config, level: float, id: str) -> Iterator[list[Any]]:
+    """Yields the rows of a table in wide form, the header first: names in the column `id`, and quantiles of a level."""
     index = config.levels.index(level)
-    yield [config.id, *(f"F{step}" for step in range(1, config.horizon + 1))]
+    yield [id, *(f"F{step}" for step in range(1, config.horizon + 1))]
     for forecast in forecasts:
         yield [forecast.id, *map(_text, forecast.quantiles[index])]
 

@@ -75,7 +75,7 @@ class Panel:
         past_names: Names of the P columns.
         known_names: Names of the K columns.
         categories: The categories of each column of text.
-        is_wide: Whether the table had one row per series.
+        wide_id: The column of the names if the table had one row per series, None otherwise.
         report: What reading has counted.
 
     Example:
@@ -104,7 +104,7 @@ class Panel:
     known_names: tuple[str, ...] = ()
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     step: int = 1
-    is_wide: bool = False
+    wide_id: str | None = None
     report: Report = field(default_factory=Report)
 
     def __len__(self) -> int:

@@ -120,7 +120,7 @@ def read_splits(
             raise DataError(f"{where}: no column '{name}': the table has one row per series")
         if frequency:
             raise DataError(f"{where}: no times of the frequency '{frequency}': the table has one row per series")
-        panel, test_starts = _wide_panel(files)
+        panel, test_starts = _wide_panel(files, wide_id=headers[0][0][0])
     else:
         reader = LongReader(names, frequency is not None, categories)
         for index, (file, (header, _)) in enumerate(zip(files, headers, strict=True)):
@@ -145,7 +145,7 @@ def _files(path: str | Path) -> tuple[Path, list[Path]]:
     return where, [where]
 
 
-def _wide_panel(files: Sequence[Path]) -> tuple[Panel, np.ndarray]:
+def _wide_panel(files: Sequence[Path], wide_id: str) -> tuple[Panel, np.ndarray]:
     series: dict[str, list[np.ndarray]] = {}
     starts = []
     for id, values in read_wide(files[0]):
@@ -178,7 +178,7 @@ def _wide_panel(files: Sequence[Path]) -> tuple[Panel, np.ndarray]:
         past=np.zeros((len(values), 0), "float32"),
         known=np.zeros((len(values), 0), "float32"),
         known_offsets=offsets,
-        is_wide=True,
+        wide_id=wide_id,
         report=Report(missing=int(np.isnan(values).sum())),
     )
     return panel, test_starts

@@ -95,6 +95,16 @@ def frequency_of(alias: str) -> Frequency:
     return Frequency(alias)
 
 
+def has_similar_steps(alias: str, other: str) -> bool:
+    """Returns whether the steps of two frequencies differ in length by less than a quarter.
+
+    >>> from keras_recurrent.datasets.series.steps import has_similar_steps
+    >>> has_similar_steps("h", "15min"), has_similar_steps("MS", "ME")
+    (False, True)
+    """
+    return 0.8 < frequency_of(alias).length / frequency_of(other).length < 1.25
+
+
 def _delta(offset: Any) -> int | None:
     if isinstance(offset, pd.offsets.Week):
         return 7 * DAY * offset.n

@@ -382,9 +382,9 @@ def read_table(file, config):
         config: `config.json` of a forecaster.
 
     Returns:
-        `(series, is_wide)`. `series` has for each series, by name, a dictionary from its times, ascending, to a
+        `(series, wide_id)`. `series` has for each series, by name, a dictionary from its times, ascending, to a
         dictionary from columns to numbers, or to texts where the model knows categories. Without a column of names, the
-        only one is None.
+        only one is None. `wide_id` is the column of the names in the wide form, None in the long one.
     """
     reader = csv.reader(file, skipinitialspace=True)
     header, first = [name.strip() for name in next(reader, [])], next(reader, [])
@@ -392,6 +392,7 @@ def read_table(file, config):
     numbers = [is_number(cell) for cell in first[1:] if cell.strip() not in MISSING]
     names = [config["time"], *config["target"]]
     is_wide = sum(numbers) > 0.9 * len(numbers) and not is_number(first[0]) and not {*names} & {*header}
+    wide_id = header[0] if is_wide else None
     if is_wide:
         header = [config["id"], *names]
         rows = ([cells[0], str(step), cell] for cells in rows for step, cell in enumerate(cells[1:], 1))
@@ -422,7 +423,7 @@ def read_table(file, config):
     kinds = {type(time) for own in series.values() for time in own}
     if len(kinds) != 1:
         raise InputError("some times are integers and others are not" if kinds else "no rows below the header")
-    return {name: dict(sorted(own.items())) for name, own in series.items()}, is_wide
+    return {name: dict(sorted(own.items())) for name, own in series.items()}, wide_id
 
 
 class Steps:
@@ -459,10 +460,20 @@ class Steps:
             self.unit, self.count = "business days", 1
 
     @property
+    def length(self):
+        """Microseconds of a step, infinite for integers. Each month has 31 days."""
+        return {"integers": np.inf, "fixed": self.count, "business days": DAY}.get(self.unit, 31 * DAY * self.count)
+
+    @property
     def cycles(self):
         """The cycles of the calendar that are longer than a step."""
-        length = {"integers": np.inf, "fixed": self.count, "business days": DAY}.get(self.unit, 31 * DAY * self.count)
-        return [name for name, cycle in CYCLES.items() if length < cycle]
+        return [name for name, cycle in CYCLES.items() if self.length < cycle]
+
+    def is_as_in_training(self, config):
+        """Whether the steps have about the length of those of the training data, and the same part of the calendar."""
+        step = config["step"]
+        is_as_long = step is None or self.unit == "integers" or 0.8 < self.length / step < 1.25
+        return is_as_long and (not config["calendar"] or self.cycles == config["calendar"])
 
     def between(self, start, times):
         """The numbers of steps from a time to others.
@@ -738,20 +749,19 @@ class Runner:
             answer = []
             with named_errors(getattr(file, "name", file)):
                 with open_text(file) as opened:
-                    series, is_wide = read_table(opened, self.config)
+                    series, wide_id = read_table(opened, self.config)
+                id_column = self.config["id"] if wide_id is None else wide_id
                 times = {name: np.array([*rows]) for name, rows in series.items()}
                 steps = Steps([*times.values()], self.config["microseconds"])
-                if self.config["calendar"] and steps.cycles != self.config["calendar"]:
-                    raise InputError(
-                        "the times have another frequency than in training, whose calendar the model reads"
-                    )
+                if not steps.is_as_in_training(self.config):
+                    raise InputError("the times have another frequency than in training")
                 for name, rows in series.items():
                     with named_errors(f"the series {name!r}" if name else "the series"):
                         forecast = [*self._forecast(times[name], [*rows.values()], steps)]
-                    if is_wide:
+                    if wide_id is not None:
                         (target,) = self.config["target"]
                         forecast = [{f"F{step}": row[target] for step, row in enumerate(forecast, 1)}]
-                    answer += [{**({} if name is None else {self.config["id"]: name}), **row} for row in forecast]
+                    answer += [{**({} if name is None else {id_column: name}), **row} for row in forecast]
             yield from answer
 
     def _forecast(self, times, rows, steps):

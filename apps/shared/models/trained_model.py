@@ -33,6 +33,7 @@ class TrainedModel:
     config_class: ClassVar[type]
     tokenizers: ClassVar[tuple[str, ...]] = ()  # names of the tokenizers, each saved as NAME.EXTENSION
     lists: ClassVar[tuple[str, ...]] = ()  # names of the lists of strings, each saved as NAME.txt, one string per line
+    later_lists: ClassVar[tuple[str, ...]] = ()  # further lists, which are empty in folders of earlier versions
 
     def __init__(self, config: Any, model: Any, **assets: Any) -> None:
         self.config = config
@@ -101,7 +102,7 @@ class TrainedModel:
         folders.write_config(folder, self.config)
         for name, file in self.tokenizer_files(self.config).items():
             self.assets[name].save(folder / file)
-        for name in self.lists:
+        for name in (*self.lists, *self.later_lists):
             folders.write_list(folder, f"{name}.txt", self.assets[name])
 
     @classmethod
@@ -130,6 +131,9 @@ class TrainedModel:
                 assets[name] = cls.tokenizer_class(config).load(Path(folder) / files[name], config.lowercase)
         for name in cls.lists:
             assets[name] = folders.read_list(folder, files[name])
+        for name in cls.later_lists:
+            file = f"{name}.txt"
+            assets[name] = folders.read_list(folder, file) if (Path(folder) / file).is_file() else []
         try:
             for name, size in cls.sizes(model, assets).items():
                 if (length := len(assets[name])) != size:

@@ -66,7 +66,7 @@ def untrained(folder, path, **options):
     reader = data.WindowReader(panel, config, {name: mean for name, (mean, _) in statistics.items()})
     network = model.build(config, data.input_specs(reader), statistics)
     categories = [f"{column}\t{value}" for column, values in panel.categories.items() for value in values]
-    forecaster = model.Forecaster(config, network, categories)
+    forecaster = model.Forecaster(config, network, categories, [panel.frequency] if panel.frequency else [])
     forecaster.save_assets(folder)
     network.save(folder / "model.keras")
     return forecaster
@@ -159,7 +159,7 @@ def test_a_table_with_a_row_for_each_series(tmp_path, capsys):
     lines = [*csv.reader(predicted(tmp_path / "model", path, capsys).splitlines())]
     folder = export(tmp_path / "model", "onnx")
     result = [*csv.reader(run(folder, path).stdout.splitlines())]
-    assert result[0] == lines[0] == ["unique_id", "F1", "F2", "F3", "F4"] and len(result) == len(lines) == 4
+    assert result[0] == lines[0] == ["id", "F1", "F2", "F3", "F4"] and len(result) == len(lines) == 4
     for row, expected in zip(result[1:], lines[1:], strict=True):
         assert row[0] == expected[0]
         np.testing.assert_allclose([*map(float, row[1:])], [*map(float, expected[1:])], rtol=2e-5)
@@ -185,6 +185,7 @@ def test_smaller_weights(format, quantize, tmp_path):
 
 HEADER = "unique_id,ds,y,promotion,event,kind,visitors\n"
 ROWS = "".join(f"a,2024-01-{day:02},{day},0,none,small,1\n" for day in range(1, 11))
+EVERY_OTHER_DAY = "".join(f"a,2024-01-{day:02},{day},0,none,small,1\n" for day in range(1, 30, 2))
 AHEAD = "".join(f"a,2024-01-{day},,0,none,small,\n" for day in range(11, 15))
 MISTAKES = [
     ("", "no column 'y'; the columns are "),
@@ -207,6 +208,7 @@ MISTAKES = [
     (HEADER + ROWS.replace("-03,3,0", "-03,3,0,0,0,0"), "line 4: more than 7 values"),
     (HEADER + ROWS.replace("a,2024-01-", "a,"), "the times have another frequency than in training"),
     (HEADER + ROWS.replace("2024-01-", "2024-01-01 "), "the times have another frequency than in training"),
+    (HEADER + EVERY_OTHER_DAY, "the times have another frequency than in training"),
     (HEADER + ROWS, "the series 'a': the columns known ahead end 0 steps after its last value; a forecast needs 4"),
     (HEADER + ROWS + AHEAD[:-30], "the columns known ahead end 3 steps after its last value"),
     (HEADER + ROWS.replace("-03,3,0,none,small", "-03,3,0,none,large") + AHEAD, "column 'kind' has several values"),

@@ -186,7 +186,7 @@ def test_wide_tables(tmp_path, capsys):
     capsys.readouterr()
     assert command("predict", tmp_path / "model", "--level", 0.9) == 0
     table = [*csv.reader(io.StringIO(capsys.readouterr().out))]
-    assert table[0] == ["unique_id", "F1", "F2", "F3", "F4"] and [row[0] for row in table[1:]] == ["H1", "H2"]
+    assert table[0] == ["id", "F1", "F2", "F3", "F4"] and [row[0] for row in table[1:]] == ["H1", "H2"]
     assert command("predict", tmp_path / "model", "--level", 0.3) == 2
     assert "--level takes 0.025, 0.1, 0.25, 0.5, 0.75, 0.9 or 0.975, not 0.3" in capsys.readouterr().err
 
@@ -447,14 +447,15 @@ def test_negative_values_are_no_counts(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("times", "message"),
     [
+        (lambda day: f"2024-01-01 {day:02}:00", "has times of the frequency 'h', the training data of 'D'"),
         (
-            lambda day: f"2024-01-01 {day:02}:00",
-            "has times of the frequency 'h', unlike the training data, whose calendar the model reads",
+            lambda day: np.datetime64("2024-01-01") + 2 * day,
+            "has times of the frequency '2D', the training data of 'D'",
         ),
         (lambda day: day, "has no timestamps, unlike the training data"),
     ],
 )
-def test_times_with_another_calendar_than_in_the_training(times, message, saved, tmp_path, capsys):
+def test_times_of_another_frequency_than_in_the_training(times, message, saved, tmp_path, capsys):
     table = [[row[0], times(day), *row[2:]] for day, row in enumerate(rows(0, days=23, known=0))]
     assert command("evaluate", saved, "--data", write(tmp_path / "other.csv", table)) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]

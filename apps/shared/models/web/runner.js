@@ -492,20 +492,18 @@ export class Runner {
    * what was missing.
    */
   async forecasting(text) {
-    const { id, time, target, levels, context, calendar, microseconds } = this.config;
-    const { series, isInteger, isWide, unknown } = readTable(text, this.config);
+    const { id, time, target, levels, context, microseconds } = this.config;
+    const { series, isInteger, wideId, unknown } = readTable(text, this.config);
     if (unknown.length) this.warn(`The model does not know ${unknown.join(", ")}.`);
     if (series.length > MAX_SERIES) throw new InputError(`The table has ${series.length} series; ${MAX_SERIES} are the limit.`);
     const steps = new Steps(series.map(({ rows }) => rows.map((row) => row.time)), isInteger, microseconds && microseconds / 1000);
-    if (calendar.length && String(steps.cycles) !== String(calendar)) {
-      throw new InputError("The times have another frequency than in training, whose calendar the model reads.");
-    }
+    if (!steps.isAsInTraining(this.config)) throw new InputError("The times have another frequency than in training.");
     const order = [0.5, ...levels.filter((level) => level !== 0.5)].map((level) => levels.indexOf(level)); // the median first
     const columns = target.flatMap((name) => order.map((index) => name + (levels[index] === 0.5 ? "" : `-${levels[index]}`)));
     const hasNames = series[0].name !== undefined;
     const answers = [];
     const horizon = Array.from({ length: this.config.horizon }, (_, step) => `F${step + 1}`);
-    let csv = isWide ? csvRow([id, ...horizon]) : csvRow([...(hasNames ? [id] : []), time, ...columns]);
+    let csv = wideId !== null ? csvRow([wideId, ...horizon]) : csvRow([...(hasNames ? [id] : []), time, ...columns]);
     const report = { "steps without a row": 0, "missing values": 0, "missing numbers in other columns": 0 };
     for (const { name, rows } of series) {
       const own = named(hasNames ? `the series '${name}'` : "the series", () => windowOf(rows, steps, this.config));
@@ -517,7 +515,7 @@ export class Runner {
       const future = steps.shown(own.times.slice(context));
       const times = steps.shown(own.times.slice(context - own.history));
       const numbersAt = (step) => quantiles.flatMap((own) => order.map((index) => own[index][step]));
-      const cells = isWide
+      const cells = wideId !== null
         ? [[name, ...quantiles[0][order[0]]]]
         : future.map((moment, step) => [...(hasNames ? [name] : []), moment, ...numbersAt(step)]);
       csv += cells.map((row) => csvRow(row.map(String))).join("");

@@ -84,7 +84,7 @@ function isNumber(cell) {
 /**
  * Reads a table: in the long form with a row for each series and time, or in the wide one with a row for each series.
  *
- * `config` is that of a forecaster. Returns `{ series, isInteger, isWide, unknown }`. `series` is an array of `{ name, rows }`:
+ * `config` is that of a forecaster. Returns `{ series, isInteger, wideId, unknown }`. `series` is an array of `{ name, rows }`:
  * the name, undefined without a column of names, and the rows in the order of their times, each `{ time, values }` with
  * a number, or a text where the model knows categories, for each column. `unknown` has the texts of no known category.
  */
@@ -96,6 +96,7 @@ export function readTable(text, config) {
   const names = [config.time, ...config.target];
   const areMost = numbers.filter(Boolean).length > 0.9 * numbers.length;
   const isWide = areMost && !isNumber(firstName) && !names.some((own) => header.includes(own));
+  const wideId = isWide ? header[0] : null;
   if (isWide) {
     header = [config.id, ...names];
     lines = lines.flatMap(({ line, cells: [own, ...values] }) => {
@@ -137,7 +138,7 @@ export function readTable(text, config) {
     name,
     rows: [...own].sort(([a], [b]) => a - b).map(([moment, values]) => ({ time: moment, values })),
   }));
-  return { series: sorted, isInteger: kinds.has(true), isWide, unknown: [...unknown].sort() };
+  return { series: sorted, isInteger: kinds.has(true), wideId, unknown: [...unknown].sort() };
 }
 
 // What differs in length: its index from a day, counted from 1970, and the day from the index.
@@ -197,11 +198,22 @@ export class Steps {
     }
   }
 
+  /** Milliseconds of a step, infinite for integers. Each month has 31 days. */
+  get length() {
+    if (this.isInteger) return Infinity;
+    return this.unit === UNITS["business days"] ? DAY : this.unit ? 31 * DAY * this.count : this.count;
+  }
+
   /** The cycles of the calendar that are longer than a step. */
   get cycles() {
-    if (this.isInteger) return [];
-    const length = this.unit === UNITS["business days"] ? DAY : this.unit ? 31 * DAY * this.count : this.count;
-    return Object.keys(CYCLES).filter((name) => length < CYCLES[name]);
+    return Object.keys(CYCLES).filter((name) => this.length < CYCLES[name]);
+  }
+
+  /** Whether the steps have about the length of those of the training data, and the same part of the calendar. */
+  isAsInTraining({ step, calendar }) {
+    const ratio = (1000 * this.length) / step;
+    const isAsLong = step === null || this.isInteger || (ratio > 0.8 && ratio < 1.25);
+    return isAsLong && (!calendar.length || String(this.cycles) === String(calendar));
   }
 
   /** The number of steps from a time to another one. Throws an `InputError` if it is no whole number. */

@@ -12,6 +12,7 @@ from keras_recurrent.apps.shared.images.pixels import decode
 from keras_recurrent.apps.shared.models import runner
 from keras_recurrent.apps.shared.saved_model.images import resize
 from keras_recurrent.datasets.series import calendar_features, read_series
+from keras_recurrent.datasets.series.steps import frequency_of
 from PIL import Image, PngImagePlugin
 
 
@@ -104,9 +105,9 @@ def test_times_of_a_table_are_those_of_training(kind, tmp_path):
         "time": "ds",
     }
     with open(path, encoding="utf-8") as file:
-        series, is_wide = runner.read_table(file, columns)
+        series, wide_id = runner.read_table(file, columns)
     ((name, own),) = series.items()
-    assert name is None and not is_wide and [row["y"] for row in own.values()] == [*range(len(times))]
+    assert name is None and wide_id is None and [row["y"] for row in own.values()] == [*range(len(times))]
     own = np.array([*own])
     steps = runner.Steps([own], None)
     positions = steps.between(own[0], own)
@@ -175,6 +176,7 @@ def read_in_training(config):
         "calendar": [name.removesuffix("_sin") for name in cycles],
         "means": {name: own.tolist() for name, own in means.items()},
         "microseconds": None,
+        "step": None if panel.frequency is None else frequency_of(panel.frequency).length,
     }
     times = panel.times(ends.series, ends.steps, config.horizon)[:: len(config.target)]
     return data.WindowReader(panel, config, means).inputs(ends), times, options, panel

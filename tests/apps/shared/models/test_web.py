@@ -28,6 +28,7 @@ from keras_recurrent.apps.shared.text.writing import Sampling
 from keras_recurrent.datasets.columns import Arrays, Categories, Columns
 from keras_recurrent.datasets.labelled_series import parse_series
 from keras_recurrent.datasets.series import calendar_features, read_series
+from keras_recurrent.datasets.series.steps import frequency_of
 from PIL import Image
 
 from ...data import write
@@ -258,7 +259,15 @@ def test_a_table_with_a_row_for_each_series(open_page):
     """The model is one that reads no columns."""
     config = {
         **{"target": ["y"], "static": [], "past": [], "known": [], "categories": {}, "id": "unique_id", "time": "ds"},
-        **{"calendar": [], "means": {}, "context": 4, "horizon": 2, "levels": [0.1, 0.5], "microseconds": None},
+        **{
+            "calendar": [],
+            "means": {},
+            "context": 4,
+            "horizon": 2,
+            "levels": [0.1, 0.5],
+            "microseconds": None,
+            "step": None,
+        },
     }
     script = """async ([text, config]) => {
         const { Runner } = await import("./runner.js");
@@ -272,7 +281,7 @@ def test_a_table_with_a_row_for_each_series(open_page):
     text = 'series,V1,V2,V3\nH1,5,,6\n"H,2",,7,\n'
     answer, inputs = open_page(MODELS / "forecasting").evaluate(script, [text, config])
     assert inputs == [[[0, 5, 0, 6], [0, 1, 0, 1]], [[0, 0, 0, 7], [0, 0, 0, 1]]]
-    assert answer["csv"] == 'unique_id,F1,F2\nH1,3,4\n"H,2",3,4\n'
+    assert answer["csv"] == 'series,F1,F2\nH1,3,4\n"H,2",3,4\n'
     assert [(own["id"], own["times"], own["history"]) for own in answer["series"]] == [
         ("H1", ["1", "2", "3", "4", "5"], [5, None, 6]),
         ("H,2", ["2", "3", "4"], [7]),
@@ -290,20 +299,24 @@ def test_times_of_a_table_are_those_of_training(kind, open_page, tmp_path):
     expected = panel.times(np.zeros(1, int), window[:1], len(window))[0]
     features, names = calendar_features(expected, panel.frequency)
     config = {"target": ["y"], "static": [], "past": [], "known": [], "categories": {}, "id": "unique_id", "time": "ds"}
-    script = """async ([text, window, cycles, config]) => {
+    step = None if panel.frequency is None else frequency_of(panel.frequency).length
+    script = """async ([text, window, cycles, config, step]) => {
         const { Steps, calendar, readTable } = await import("./tables.js");
         const { series, isInteger } = readTable(text, config);
         const times = series[0].rows.map((row) => row.time);
         const steps = new Steps([times], isInteger, null);
         const after = window.map((step) => steps.after(times[0], step));
         const count = steps.between(times[0], times.at(-1)) + 1;
-        return [count, after, steps.shown(after), after.map((time) => calendar(time, cycles)), steps.cycles];
+        return [count, after, steps.shown(after), after.map((time) => calendar(time, cycles)), steps.cycles,
+            [1, 2].map((factor) => steps.isAsInTraining({ step: step && factor * step, calendar: cycles }))];
     }"""
     page = open_page(MODELS / "forecasting")
     cycles = [name.removesuffix("_sin") for name in names[::2]]
-    count, after, shown, waves, own = page.evaluate(script, [text, window.tolist(), cycles, config])
-    assert (count, own) == (panel.lengths[0], cycles)
+    count, after, shown, waves, own, as_in_training = page.evaluate(
+        script, [text, window.tolist(), cycles, config, step]
+    )
     is_integer = panel.frequency is None
+    assert (count, own, as_in_training) == (panel.lengths[0], cycles, [True, is_integer])
     np.testing.assert_array_equal(after, expected if is_integer else expected.astype("M8[ms]").astype("int64"))
     assert shown == runner.shown(expected)
     np.testing.assert_allclose(waves, features, atol=1e-6)
