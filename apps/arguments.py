@@ -25,7 +25,8 @@ def parse_args(parser: jsonargparse.ArgumentParser, arguments: Sequence[str], op
 def options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str]) -> list[str]:
     """Moves the options of a verb before its positional arguments, which argparse does not accept after an option.
 
-    The files of options come first, so that all other options override them.
+    The files of options come first, so that all other options override them. What begins with a negative number is
+    positional.
 
     Raises:
         UsageError: If an option is unknown.
@@ -39,9 +40,8 @@ def options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str])
         name = argument.partition("=")[0]
         completions = [option for option in takes_value if option.startswith(name)]  # of an abbreviation
         if argument == "--":
-            options.append(argument)
             positional += rest
-        elif not argument.startswith("-") or argument == "-" or " " in name:
+        elif not argument.startswith("-") or argument == "-" or " " in name or re.match(r"-\.?\d", argument):
             positional.append(argument)
         elif not completions:
             raise UsageError(f"unknown option {name}{suggestion(name, takes_value)}")
@@ -54,7 +54,8 @@ def options_first(parser: jsonargparse.ArgumentParser, arguments: Iterable[str])
                 if not (value := [*itertools.islice(rest, 1)]):  # argparse would take the first positional argument
                     raise UsageError(f"{argument} takes a value")
                 target += value
-    return files + options + positional
+    separator = ["--"] if any(argument.startswith("-") for argument in positional) else []
+    return files + options + separator + positional
 
 
 def _message(error: jsonargparse.ArgumentError, options: Iterable[str]) -> str:

@@ -233,6 +233,10 @@ class Columns(_Rows[tuple[Any, ...]]):
     def _take(self, indices: Any) -> Self:
         return type(self)(*(column[indices] for column in self.columns))
 
+    def __add__(self, other: "Columns") -> Self:
+        """Returns the rows of both, with the kinds of columns of the first."""
+        return self.of(itertools.chain(self, other), *map(type, self.columns))
+
     def checksum(self, start: int = 0) -> int:
         """Returns the CRC-32 of the columns; `start` is that of what precedes them."""
         for column in self.columns:

@@ -77,6 +77,8 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
             {split}.tsv or {split}.csv, or NAME_TRAIN.ts and NAME_TEST.ts; see docs/apps/classification.md.
         validation_split: Fraction of the split `train` to hold out for validation, in (0, 1). By default the data has
             a split for validation.
+        train_on_validation: Train on the validation data, too, if there are few examples. Choose the other options
+            without it. Requires monitor none.
         max_length: Maximum number of tokens of a text, the end token included. Longer texts are cut.
         embedding_dim: Dimension of the token embeddings.
         units: Units of each recurrent layer, per direction.
@@ -85,6 +87,8 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
             with learned weights (attention).
         class_weights: Weight the loss so that all labels have the same total weight. Use it if labels are imbalanced
             and all matter equally.
+        members: Number of networks that are trained side by side from different initial weights. The mean of their
+            probabilities decides. Several networks are more accurate than one, in particular if there are few examples.
         monitor: Validation measure that selects the best epoch, or none to keep the last one. Choose none if the
             validation data has only a few examples.
         batch_size: Texts or series per batch.
@@ -108,6 +112,7 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
     inputs: Literal["text", "series"] = "text"
     data: str = "negation"
     validation_split: OpenUnitInterval | None = None
+    train_on_validation: bool = False
     lowercase: bool = True
     max_length: TextLength = 200
     embedding_dim: Units = 64
@@ -116,6 +121,7 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
     pooling: Literal["last", "mean", "max", "attention"] = "attention"
     dropout: Rate = 0.1
     class_weights: bool = False
+    members: PositiveInt = 1
     monitor: Literal["loss", "accuracy", "none"] = "accuracy"
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 0.004
@@ -126,6 +132,8 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
             yield "--inputs series requires --data, a folder with time series"
         if self.pool_convolutions and not self.convolutions:
             yield "--pool-convolutions requires --convolutions"
+        if self.train_on_validation and self.monitor != "none":
+            yield "--train-on-validation requires --monitor none"
         if self.monitor == "none" and self.average_last > 1:
             yield "--average-last requires --monitor loss or accuracy"
         yield from super().contradictions()

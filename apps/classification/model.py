@@ -1,6 +1,6 @@
 """The classifiers, and that of texts: a tokenizer, an encoder, and a pooling of its outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -43,7 +43,7 @@ class Classification(NamedTuple):
 
 
 def build(config: Config, vocabulary_size: int, num_labels: int) -> keras.Model:
-    """Builds the Keras model of a configuration, from token ids `(batch, steps)` to logits `(batch, num_labels)`.
+    """Builds the Keras model of a configuration, from token ids `(batch, steps)` to logits; see `build_members`.
 
     Args:
         config: The `Config`.
@@ -52,36 +52,93 @@ def build(config: Config, vocabulary_size: int, num_labels: int) -> keras.Model:
     """
     policy: dict[str, Any] = {"dtype": config.precision}
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    memory = TextEncoder(
-        vocabulary_size,
-        config.embedding_dim,
-        config.units,
-        bidirectional=config.bidirectional,
-        right_padded=True,
-        name="encoder",
-        **config.recurrent_arguments,
-        **policy,
-    )(tokens)
-    return keras.Model(tokens, label_logits(memory, config, num_labels))
+
+    def logits_of(suffix: str) -> Tensor:
+        memory = TextEncoder(
+            vocabulary_size,
+            config.embedding_dim,
+            config.units,
+            bidirectional=config.bidirectional,
+            right_padded=True,
+            name=f"encoder{suffix}",
+            **config.recurrent_arguments,
+            **policy,
+        )(tokens)
+        return label_logits(memory, config, num_labels, suffix)
+
+    return build_members(tokens, logits_of, config)
 
 
-def label_logits(memory: Memory, config: Config, num_labels: int, features: Sequence[Tensor] = ()) -> Tensor:
+def build_members(inputs: Tensor, logits_of: Callable[[str], Tensor], config: Config) -> keras.Model:
+    """Builds a Keras model from inputs to logits `(batch, labels)`, or `(batch, members, labels)` of several members.
+
+    Args:
+        inputs: The `keras.Input`.
+        logits_of: Function that returns the logits `(batch, labels)` of a member, given a suffix for the names of its
+            layers.
+        config: The `Config`.
+    """
+    logits = [logits_of(suffix) for suffix in _suffixes(config)]
+    return keras.Model(inputs, ops.stack(logits, axis=1) if config.members > 1 else logits[0])
+
+
+def _suffixes(config: Config) -> list[str]:
+    return ["", *(f"_{member}" for member in range(1, config.members))]
+
+
+def label_logits(
+    memory: Memory, config: Config, num_labels: int, suffix: str, features: Sequence[Tensor] = ()
+) -> Tensor:
     """Computes the logits `(batch, num_labels)` of a memory with the pooling of a configuration.
 
     Args:
         memory: A `Memory`.
         config: The `Config`.
         num_labels: Positive integer.
+        suffix: Suffix of the layers' names.
         features: Further features of the examples, tensors `(batch, ...)`, which are concatenated to the pooled memory.
     """
     policy: dict[str, Any] = {"dtype": config.precision}
     if config.pooling == "attention":
-        pooled, _ = AttentionPooling(config.units, name="pooling", **policy)(memory)
+        pooled, _ = AttentionPooling(config.units, name=f"pooling{suffix}", **policy)(memory)
     else:
         pooled = POOLINGS[config.pooling](memory)
     if features:
         pooled = ops.concatenate([pooled, *features], axis=-1)
-    return layers.Dense(num_labels, name="labels", **policy)(Dropout(config.dropout, **policy)(pooled))
+    return layers.Dense(num_labels, name=f"labels{suffix}", **policy)(Dropout(config.dropout, **policy)(pooled))
+
+
+def _by_member(logits: Tensor) -> Tensor:
+    """Returns the logits of `build_members` as `(batch, members, labels)`."""
+    return ops.expand_dims(logits, 1) if len(logits.shape) == 2 else logits
+
+
+def label_probabilities(logits: Tensor) -> Tensor:
+    """Computes the mean of the members' probabilities `(batch, labels)` from the logits of `build_members`."""
+    return ops.mean(ops.softmax(ops.cast(_by_member(logits), "float32")), axis=1)
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class LabelCrossentropy(TokenCrossentropy):
+    """The cross-entropy of the labels, averaged over the members.
+
+    Call arguments:
+        y_true: Integer tensor `(batch,)`.
+        y_pred: The logits of `build_members`.
+    """
+
+    def call(self, y_true, y_pred):
+        logits = _by_member(y_pred)
+        y_true = ops.broadcast_to(ops.expand_dims(y_true, 1), ops.shape(logits)[:2])
+        return ops.mean(super().call(y_true, logits), axis=1)
+
+
+@keras.saving.register_keras_serializable(package="keras_recurrent")
+class LabelAccuracy(keras.metrics.SparseCategoricalAccuracy):
+    """The accuracy of the mean of the members' probabilities, from the logits of `build_members`."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        return super().update_state(y_true, label_probabilities(y_pred), sample_weight)
 
 
 class Classifier(TrainedModel):
@@ -103,7 +160,7 @@ class Classifier(TrainedModel):
         self.labels = labels
         outputs = [model.output]
         if config.pooling == "attention":
-            outputs.append(model.get_layer("pooling").output[1])
+            outputs += [model.get_layer(f"pooling{suffix}").output[1] for suffix in _suffixes(config)]
         self._with_weights = keras.Model(model.input, outputs)
         self._compiled_core = compiled(self.core, model, self.core_inputs)
 
@@ -135,12 +192,14 @@ class Classifier(TrainedModel):
 
         Returns:
             Dictionary of `probabilities` `(batch, labels)` and `weights` `(batch, positions)`, the attention weights,
-            with 0 positions if the model has another pooling.
+            with 0 positions if the model has another pooling. Both are means of the members.
         """
         logits, *weights = tree.flatten(self._with_weights(inputs))
         return {
-            "probabilities": ops.softmax(ops.cast(logits, "float32")),
-            "weights": ops.cast(weights[0], "float32") if weights else ops.zeros((ops.shape(inputs)[0], 0)),
+            "probabilities": label_probabilities(logits),
+            "weights": ops.cast(sum(weights) / len(weights), "float32")
+            if weights
+            else ops.zeros((ops.shape(inputs)[0], 0)),
         }
 
     def _arrays(self, inputs: Sequence[Any]) -> np.ndarray:
@@ -239,6 +298,8 @@ class TextClassifier(Classifier):
     def inspect(self, text: str) -> dict[str, Any]:
         """Returns what the first recurrent layer computes while it reads a text; of two directions, the forward one.
 
+        Of several members, this is the first one.
+
         Returns:
             Dictionary of `label`, the most probable one; `tokens`, with the end token; `gates`, a dictionary from the
             names of the gates to lists `(steps, units)`; `norms`, a dictionary from the names of the states to the
@@ -252,7 +313,7 @@ class TextClassifier(Classifier):
         ids = encode_padded(self.tokenizer, [text], self.config.max_length)[:, : len(explanation["tokens"])]
         embedded = encoder.embedding(ids)
         target = np.array([self.labels.index(explanation["label"])])
-        flow = next(iter(gradient_flow(self.model, ids, target, TokenCrossentropy()).values()))
+        flow = next(iter(gradient_flow(self.model, ids, target, LabelCrossentropy()).values()))
 
         def listed(values: np.ndarray) -> list[float]:
             return [float(f"{value:.4g}") for value in values]  # gradients may be tiny
@@ -290,18 +351,20 @@ def train(config: Config, folder: str | Path) -> Classifier:
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
     examples: Any = training_splits(SOURCES[config.inputs].read, config, kind=data.label_of)
     labels = data.labels_of(examples, config.inputs)
+    if config.train_on_validation:
+        examples["train"] = examples["train"] + examples["validation"]
     checksum_of_data = checksum(*examples.values())
     classifier, batches = class_of(config.inputs).of_examples(config, examples, labels)
     classifier.save_assets(folder)
     fit(
         classifier.model,
         # The mean over the rows, not over their weights: a batch without rare labels would get a larger step.
-        TokenCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
+        LabelCrossentropy(config.label_smoothing, reduction="sum_over_batch_size"),
         batches["train"],
         batches["validation"],
         config,
         folder,
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        metrics=[LabelAccuracy(name="accuracy")],
         monitor="epoch" if config.monitor == "none" else f"val_{config.monitor}",
         data=checksum_of_data,
     )

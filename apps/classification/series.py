@@ -16,13 +16,14 @@ from ...layers.types import Tensor
 from ..shared.training.batches import EpochBatches
 from . import series_data
 from .config import Config
-from .model import Classifier, label_logits
+from .model import Classifier, build_members, label_logits
 
 
 def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels: int, has_missing: bool) -> keras.Model:
     """Builds the Keras model of a configuration, from numbers `(batch, steps, channels)` to logits.
 
-    NaN is a missing number, also after the end of a series. Missing numbers become the mean.
+    See `build_members` for the logits. NaN is a missing number, also after the end of a series. Missing numbers become
+    the mean.
 
     Args:
         config: The `Config`.
@@ -31,7 +32,6 @@ def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels:
         num_labels: Positive integer.
         has_missing: Whether the model reads which numbers are missing.
     """
-    policy: dict[str, Any] = {"dtype": config.precision}
     numbers = keras.Input((None, len(means)), name="numbers")
     is_known = ops.equal(numbers, numbers)  # NaN is not equal to itself
     # A step counts if it or a later one has a number.
@@ -41,6 +41,12 @@ def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels:
     if has_missing:
         is_missing = ops.logical_and(ops.logical_not(is_known), ops.expand_dims(mask, -1))  # and not padding
         values = ops.concatenate([values, ops.cast(is_missing, "float32")], axis=-1)
+    return build_members(numbers, lambda suffix: _member_logits(values, mask, config, num_labels, suffix), config)
+
+
+def _member_logits(values: Tensor, mask: Tensor, config: Config, num_labels: int, suffix: str) -> Tensor:
+    """Computes the logits `(batch, num_labels)` of a member from standardized numbers and the mask of their steps."""
+    policy: dict[str, Any] = {"dtype": config.precision}
     for index in range(config.convolutions):
         kernel_size = max(3, config.kernel_size // 2**index)
         values = layers.Conv1D(config.filters, kernel_size, padding="same", use_bias=False, **policy)(values)
@@ -50,18 +56,19 @@ def build(config: Config, means: np.ndarray, deviations: np.ndarray, num_labels:
     if config.pool_convolutions:
         # The means vary little between series; without normalization, it takes thousands of steps to tell them apart.
         pooled = mean_pooling(Memory(values, mask, None))
-        features.append(layers.BatchNormalization(momentum=0.9, name="pooled", **policy)(pooled, mask=ops.any(mask, 1)))
+        normalization = layers.BatchNormalization(momentum=0.9, name=f"pooled{suffix}", **policy)
+        features.append(normalization(pooled, mask=ops.any(mask, 1)))
     memory = SeriesEncoder(
         config.units,
         bidirectional=config.bidirectional,
         segment=config.segment,
         residual=True,
         right_padded=True,
-        name="encoder",
+        name=f"encoder{suffix}",
         **config.recurrent_arguments,
         **policy,
     )(values, mask=mask)
-    return keras.Model(numbers, label_logits(memory, config, num_labels, features))
+    return label_logits(memory, config, num_labels, suffix, features)
 
 
 def _standardized(

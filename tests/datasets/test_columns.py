@@ -37,6 +37,7 @@ def test_rows_equal_the_list_of_tuples(texts, data):
     rows = [*zip(texts, labels, strict=True)]
     table = Columns.of(iter(rows), Strings, Categories)
     assert table == rows and [*table] == rows and table.columns[1] == labels
+    assert table + table[:1] == rows + rows[:1]
     order = np.array(data.draw(st.permutations(range(len(rows)))), int)
     assert table[order] == [rows[index] for index in order]
     assert table[1:3] == rows[1:3] and table[1:3].columns[0] == texts[1:3]

@@ -882,7 +882,9 @@ def main():
         parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most probable character")
         parser.add_argument("--top-p", type=float, default=1.0, help="total probability of the characters to draw from")
         parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
-    options = vars(parser.parse_args())
+    # A series that begins with a negative number looks like an option.
+    separator = ["--"] if any(re.match(r"-\.?\d", argument) for argument in sys.argv[1:2]) else []
+    options = vars(parser.parse_args([*separator, *sys.argv[1:]]))
     arguments = options.pop("arguments")
     if not arguments and is_table:
         sys.stdin.reconfigure(encoding="utf-8-sig")

@@ -63,6 +63,7 @@ def config(waves):
         pool_convolutions=True,
         units=8,
         segment=2,
+        members=2,
         noise=0.05,
         warping=0.1,
         steps_per_epoch=12,
@@ -113,7 +114,7 @@ def test_padding_and_company_change_nothing(classifier, waves):
 OTHERS = [
     {"standardize": "series", "convolutions": 0, "pool_convolutions": False, "segment": 1, "pooling": "last"},
     {"standardize": "none", "convolutions": 2, "pooling": "mean", "num_layers": 2, "bidirectional": False},
-    {"pooling": "max", "cell": "lstm", "pool_convolutions": False},
+    {"pooling": "max", "cell": "lstm", "pool_convolutions": False, "members": 1},
 ]
 
 
@@ -132,7 +133,7 @@ def test_other_options_are_read_back(options, config, waves, eagerly, tmp_path):
 
 
 def test_pooled_convolutions_are_their_mean_over_the_steps(config):
-    config = dataclasses.replace(config, convolutions=2)
+    config = dataclasses.replace(config, convolutions=2, members=1)
     network = series.build(config, np.zeros(1), np.ones(1), num_labels=2, has_missing=False)
     numbers = np.random.default_rng(0).normal(size=(2, 9, 1)).astype("float32")
     numbers[1, 5:] = np.nan  # a shorter series
@@ -145,12 +146,57 @@ def test_pooled_convolutions_are_their_mean_over_the_steps(config):
     np.testing.assert_allclose(features[:, -config.filters :], pooled / np.sqrt(1.001), atol=1e-6)  # untrained
 
 
+def test_members_decide_together(classifier, waves):
+    arrays = [values for values, _ in read_labelled_series(waves, "test")[:5]]
+    numbers = series_data.padded(arrays, CHANNELS, jit=False)
+    network = classifier.model
+    names = [f"{name}{suffix}" for suffix in ("", "_1") for name in ("labels", "pooling")]
+    outputs = keras.Model(network.input, [network.get_layer(name).output for name in names])(numbers)
+    (logits, (_, weights)), (other_logits, (_, other_weights)) = outputs[:2], outputs[2:]
+    expected = (keras.ops.softmax(logits) + keras.ops.softmax(other_logits)) / 2
+    assert np.abs(np.array(logits) - np.array(other_logits)).max() > 0.1
+    answers = classifier.core(numbers)
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
+    np.testing.assert_allclose(answers["weights"], (np.array(weights) + np.array(other_weights)) / 2, atol=1e-6)
+
+
+def test_the_loss_is_the_mean_of_the_members_and_the_accuracy_that_of_their_mean():
+    logits = np.array([[[3.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 2.0]]], "float32")  # the first members disagree
+    targets, weights = np.array([0, 0]), np.array([1.0, 3.0])
+    crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
+    losses = np.mean([crossentropy(targets, member) for member in logits.swapaxes(0, 1)], axis=0)
+    loss = model.LabelCrossentropy(reduction="sum_over_batch_size")
+    np.testing.assert_allclose(loss(targets, logits, weights), np.mean(losses * weights), rtol=1e-6)
+    np.testing.assert_allclose(loss(targets, logits[:, 0]), np.mean(crossentropy(targets, logits[:, 0])), rtol=1e-6)
+    accuracy = model.LabelAccuracy()
+    accuracy.update_state(targets, logits, weights)
+    np.testing.assert_allclose(accuracy.result(), 0.25)
+
+
 @pytest.mark.parametrize(("monitor", "kept"), [("loss", 1), ("none", 2)])
 def test_which_epoch_is_kept_if_none_is_better(monitor, kept, config, tmp_path, capsys):
     still = {"convolutions": 0, "pool_convolutions": False, "learning_rate": 1e-30, "steps_per_epoch": 1, "epochs": 2}
     model.train(dataclasses.replace(config, monitor=monitor, **still), tmp_path)
     errors = capsys.readouterr().err
     assert f"kept epoch {kept} of 2" in errors and errors.count("best so far") == (monitor == "loss")
+
+
+@pytest.mark.parametrize(("train_on_validation", "expected"), [(False, 48), (True, 60)])
+def test_training_on_the_validation_data(train_on_validation, expected, config, tmp_path, monkeypatch):
+    read = []
+    of_examples = series.SeriesClassifier.of_examples
+
+    def spy(config, examples, labels):
+        read.append({split: list(rows) for split, rows in examples.items()})
+        return of_examples(config, examples, labels)
+
+    monkeypatch.setattr(series.SeriesClassifier, "of_examples", spy)
+    small = {"steps_per_epoch": 1, "epochs": 1, "members": 1, "convolutions": 0, "pool_convolutions": False}
+    options = {"monitor": "none", "train_on_validation": train_on_validation}
+    model.train(dataclasses.replace(config, **small, **options), tmp_path)
+    assert len(read[0]["train"]) == expected and len(read[0]["validation"]) == 12
+    texts = [[text_of(values) for values, _ in read[0][split]] for split in ("train", "validation")]
+    assert set(texts[1]) <= set(texts[0]) or not train_on_validation
 
 
 def standardized(option, numbers):
@@ -246,6 +292,21 @@ def test_resumed_training_gives_the_same_weights(config, tmp_path, killed_after)
         np.testing.assert_array_equal(weight, expected)
 
 
+@pytest.mark.deploy
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_exports_classify_as_the_python_object(format, saved, classifier, tmp_path):
+    texts = ["-1,2,?:1,2,3", "99,101,-.5,3:0,?,2,1"]
+    assert cli.main(["classification", "export", str(saved), "--format", format, "--to", str(tmp_path / "export")]) == 0
+    command = [sys.executable, tmp_path / "export" / "runner.py", *texts]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    expected = classifier.explain([parse_series(text) for text in texts])
+    for line, text, own in zip(lines, texts, expected, strict=True):
+        answer = json.loads(line)
+        assert (answer["series"], answer["label"]) == (text, own["label"])
+        assert answer["probabilities"] == pytest.approx(own["probabilities"], abs=1e-5)
+        assert answer["weights"] == pytest.approx(own["weights"], abs=2e-4)
+
+
 @pytest.mark.rest
 def test_command_line(saved, waves, evaluate_in_shards, tmp_path, capsys):
     texts = [text_of(values) for values, _ in read_labelled_series(waves, "test")[:3]]
@@ -253,6 +314,8 @@ def test_command_line(saved, waves, evaluate_in_shards, tmp_path, capsys):
     assert cli.main(["classification", "predict", str(saved), *texts]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows] == labels and [row[2] for row in rows] == texts
+    assert cli.main(["classification", "predict", str(saved), "-1,2:3,4", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["series"] == "-1,2:3,4"
     file = waves / "Waves_TEST.ts"
     assert cli.main(["classification", "predict", str(saved), "--input", str(file), "--json"]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -282,6 +345,7 @@ MISTAKES = [
     (["evaluate", "{saved}", "--baseline", "words"], "--baseline is for texts"),
     (["train", "--inputs", "series", "--output", "x"], "--inputs series requires --data"),
     (["train", "--monitor", "none", "--average-last", "2", "--output", "x"], "--average-last requires --monitor loss"),
+    (["train", "--train-on-validation", "--output", "x"], "--train-on-validation requires --monitor none"),
     (["train", "--pool-convolutions", "--output", "x"], "--pool-convolutions requires --convolutions"),
 ]
 

@@ -615,7 +615,9 @@ def series_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("series")
     arrays = Arrays(np.random.default_rng(0).normal(size=(4, 6, 2)).astype("float32"))
     examples = {split: Columns(arrays, Categories("abab")) for split in ("train", "validation")}
-    config = Config(inputs="series", data="x", convolutions=1, filters=4, pool_convolutions=True, units=4, segment=2)
+    config = Config(
+        inputs="series", data="x", convolutions=1, filters=4, pool_convolutions=True, units=4, segment=2, members=2
+    )
     classifier, _ = SeriesClassifier.of_examples(config, examples, ["a", "b"])
     classifier.save_assets(folder)
     classifier.model.save(folder / "model.keras")
