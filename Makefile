@@ -99,8 +99,9 @@ clean:
 	.venv-docs/$(PIP_INSTALL) "mkdocs-material>=9.7" "mkdocstrings[python]>=1" "mkdocs-jupyter>=0.25" ruff
 	touch $@
 
+# pyarrow 26, of other packages, needs NumPy 2 without saying so.
 .venv-oldest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/$(PIP_INSTALL) uv
-	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest --resolution lowest-direct --editable ".[test]"
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest --resolution lowest-direct --editable ".[test]" "pyarrow==25.*"
 	touch $@
