@@ -3,3 +3,7 @@
 
 class DataError(ValueError):
     """The data is missing or malformed; the message tells the user in one line what to fix."""
+
+
+class MissingSplitError(DataError):
+    """A data set does not have a split."""

@@ -237,7 +237,9 @@ def _read_wide(path: Path, names: Sequence[str], records: Iterator[_Record]) -> 
     columns = [name for name in names if name != "label"]
     for cells, line in records:
         origin = f"{path}, line {line}"
-        values = _record_numbers(cells, columns, origin)
+        values = _record_numbers(
+            cells, columns, origin, "; a table with one row per step has the columns unique_id and ds"
+        )
         yield values[:, np.newaxis], cells.get("label", ""), origin
 
 
@@ -265,15 +267,15 @@ def _read_long(path: Path, names: Sequence[str], records: Iterator[_Record]) -> 
         yield np.stack(arrays)[order], labels[0], origin
 
 
-def _record_numbers(cells: dict[str, str], columns: Sequence[str], origin: str) -> np.ndarray:
-    return _numbers([cells[name] for name in columns], origin, lambda index: f"column '{columns[index]}'")
+def _record_numbers(cells: dict[str, str], columns: Sequence[str], origin: str, hint: str = "") -> np.ndarray:
+    return _numbers([cells[name] for name in columns], origin, lambda index: f"column '{columns[index]}'", hint)
 
 
-def _numbers(cells: Sequence[str], origin: str, name_of: Callable[[int], str]) -> np.ndarray:
+def _numbers(cells: Sequence[str], origin: str, name_of: Callable[[int], str], hint: str = "") -> np.ndarray:
     """Converts cells to float32, NaN where a number is missing. `name_of` names the cell of an index in messages."""
     values, wrong = parse_numbers(["nan" if cell.strip() in _MISSING else cell for cell in cells])
     if wrong is not None:
-        raise DataError(f"{origin}, {name_of(wrong)}: {cells[wrong].strip()!r} is not a finite number")
+        raise DataError(f"{origin}, {name_of(wrong)}: {cells[wrong].strip()!r} is not a finite number{hint}")
     return values.astype("float32")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from .errors import DataError
+from .errors import MissingSplitError
 
 # The names that data sets use for the validation split, in order of preference.
 VALIDATION_NAMES = ("validation", "val", "valid", "dev")
@@ -21,7 +21,7 @@ def resolve_split(split: str, available: Collection[str], where: str | Path) -> 
         The first matching name in `available`.
 
     Raises:
-        DataError: If no available split matches.
+        MissingSplitError: If no available split matches.
 
     Example:
 
@@ -34,4 +34,4 @@ def resolve_split(split: str, available: Collection[str], where: str | Path) -> 
         if name in available:
             return name
     wanted = " or ".join(f"'{name}'" for name in names)
-    raise DataError(f"{where}: no split {wanted}; available splits: {', '.join(sorted(available)) or 'none'}")
+    raise MissingSplitError(f"{where}: no split {wanted}; available splits: {', '.join(sorted(available)) or 'none'}")

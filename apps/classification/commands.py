@@ -56,6 +56,8 @@ def evaluate(
     source, nouns = SOURCES[classifier.config.inputs], NOUNS[classifier.config.inputs]
     if baseline is not None and source is not SOURCES["text"]:
         raise UsageError("--baseline is for texts; this model classifies time series")
+    if split == "validation" and data is None and classifier.config.train_on_validation:
+        note("the model was trained on the validation data")
     rows = evaluated_split(source.read, classifier.config, split, data, source.iterate, kind=label_of)
     examples = Rereadable(lambda: with_known_labels(rows, classifier.labels, split))
     metrics = ClassificationMetrics(classifier.labels)
@@ -89,10 +91,9 @@ def evaluate(
 
 def _train_baseline(config: Config, ngrams: Ngrams) -> Callable[[Sequence[str]], list[str]]:
     """Trains an n-gram classifier on the training data of a model."""
-    from ..shared.training.splits import training_splits
-    from .data import label_of, read
+    from .data import read, training_examples
 
-    examples = training_splits(read, config, kind=label_of)["train"]
+    examples = training_examples(read, config)["train"]
     note(f"training a logistic regression on n-grams of {ngrams} from {len(examples):,} texts")
     with Stopwatch() as watch:
         texts, labels = zip(*examples, strict=True)

@@ -77,8 +77,8 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
             {split}.tsv or {split}.csv, or NAME_TRAIN.ts and NAME_TEST.ts; see docs/apps/classification.md.
         validation_split: Fraction of the split `train` to hold out for validation, in (0, 1). By default the data has
             a split for validation.
-        train_on_validation: Train on the validation data, too, if there are few examples. Choose the other options
-            without it. Requires monitor none.
+        train_on_validation: Also train on the validation data, which helps if there are few examples. Choose the other
+            options without it. Requires monitor none.
         max_length: Maximum number of tokens of a text, the end token included. Longer texts are cut.
         embedding_dim: Dimension of the token embeddings.
         units: Units of each recurrent layer, per direction.
@@ -88,7 +88,7 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
         class_weights: Weight the loss so that all labels have the same total weight. Use it if labels are imbalanced
             and all matter equally.
         members: Number of networks that are trained side by side from different initial weights. The mean of their
-            probabilities decides. Several networks are more accurate than one, in particular if there are few examples.
+            probabilities decides. Several networks are usually more accurate than one.
         monitor: Validation measure that selects the best epoch, or none to keep the last one. Choose none if the
             validation data has only a few examples.
         batch_size: Texts or series per batch.
@@ -133,7 +133,7 @@ class Config(TokenizerConfig, RecurrentConfig, SeriesConfig, TrainingConfig):
         if self.pool_convolutions and not self.convolutions:
             yield "--pool-convolutions requires --convolutions"
         if self.train_on_validation and self.monitor != "none":
-            yield "--train-on-validation requires --monitor none"
+            yield "--train-on-validation requires --monitor none; --no-train-on-validation turns it off"
         if self.monitor == "none" and self.average_last > 1:
             yield "--average-last requires --monitor loss or accuracy"
         yield from super().contradictions()

@@ -1,7 +1,7 @@
 """Texts with labels as batches of token ids, and what texts and time series share."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from ..shared.console import note
 from ..shared.text.batches import batches_by_length, encode_texts
 from ..shared.text.tokenizers import SpacedTexts, Tokenizer
 from ..shared.training.batches import EpochBatches
+from ..shared.training.splits import training_splits
 from .config import Config
 
 
@@ -52,6 +53,17 @@ def item_of(example: tuple[str, str]) -> str:
 def label_of(example: tuple[Any, str]) -> str:
     """Returns the label of a pair of a text or series and its label."""
     return example[1]
+
+
+def training_examples(read: Callable[[Config, str], Columns], config: Config) -> dict[str, Any]:
+    """Reads the splits `train` and `validation`; see `training_splits`.
+
+    With `config.train_on_validation`, `train` also has the examples of `validation`.
+    """
+    examples: dict[str, Any] = training_splits(read, config, kind=label_of)
+    if config.train_on_validation:
+        examples["train"] = examples["train"] + examples["validation"]
+    return examples
 
 
 def labels_of(examples: dict[str, Sequence[tuple[Any, str]]], inputs: str = "text") -> list[str]:

@@ -13,6 +13,7 @@ from ...layers import Memory, TextEncoder, gate_activations, gradient_flow, stat
 from ...layers.dropout import Dropout
 from ...layers.pooling import AttentionPooling, last_pooling, max_pooling, mean_pooling
 from ...layers.types import Tensor
+from ..shared.console import note
 from ..shared.models.compiled import compiled
 from ..shared.models.folders import read_config
 from ..shared.models.trained_model import IDS, TrainedModel
@@ -22,7 +23,7 @@ from ..shared.training.batches import EpochBatches
 from ..shared.training.fit import fit
 from ..shared.training.losses import TokenCrossentropy
 from ..shared.training.optimizers import build_optimizer
-from ..shared.training.splits import checksum, training_splits
+from ..shared.training.splits import checksum
 from . import data, series_data
 from .config import Config
 
@@ -349,10 +350,10 @@ def train(config: Config, folder: str | Path) -> Classifier:
     """
     keras.utils.set_random_seed(config.seed)
     build_optimizer(config, steps=1)  # wrong options fail before the data is read
-    examples: Any = training_splits(SOURCES[config.inputs].read, config, kind=data.label_of)
+    examples = data.training_examples(SOURCES[config.inputs].read, config)
     labels = data.labels_of(examples, config.inputs)
     if config.train_on_validation:
-        examples["train"] = examples["train"] + examples["validation"]
+        note("training on the validation data, too; its accuracy is not that of unseen data")
     checksum_of_data = checksum(*examples.values())
     classifier, batches = class_of(config.inputs).of_examples(config, examples, labels)
     classifier.save_assets(folder)

@@ -197,6 +197,7 @@ class Forecaster(TrainedModel):
             "means": {name: mean.tolist() for name, mean in self.means.items()},
             "microseconds": delta,
             "step": None if frequency is None else frequency_of(frequency).length,
+            "has_even_steps": frequency is None or frequency_of(frequency).delta is not None,
         }
 
     @property

@@ -96,13 +96,16 @@ def frequency_of(alias: str) -> Frequency:
 
 
 def has_similar_steps(alias: str, other: str) -> bool:
-    """Returns whether the steps of two frequencies differ in length by less than a quarter.
+    """Returns whether the steps of two frequencies have about the same length.
+
+    The longer ones are less than 1.25 times as long, and either both or none have all the same length.
 
     >>> from keras_recurrent.datasets.series.steps import has_similar_steps
-    >>> has_similar_steps("h", "15min"), has_similar_steps("MS", "ME")
-    (False, True)
+    >>> has_similar_steps("h", "15min"), has_similar_steps("D", "B"), has_similar_steps("MS", "ME")
+    (False, False, True)
     """
-    return 0.8 < frequency_of(alias).length / frequency_of(other).length < 1.25
+    one, two = frequency_of(alias), frequency_of(other)
+    return (one.delta is None) == (two.delta is None) and 0.8 < one.length / two.length < 1.25
 
 
 def _delta(offset: Any) -> int | None:

@@ -472,8 +472,11 @@ class Steps:
     def is_as_in_training(self, config):
         """Whether the steps have about the length of those of the training data, and the same part of the calendar."""
         step = config["step"]
-        is_as_long = step is None or self.unit == "integers" or 0.8 < self.length / step < 1.25
-        return is_as_long and (not config["calendar"] or self.cycles == config["calendar"])
+        is_even = self.unit == "fixed"
+        is_similar = step and is_even == config["has_even_steps"] and 0.8 < self.length / step < 1.25
+        return (step is None or self.unit == "integers" or is_similar) and (
+            not config["calendar"] or self.cycles == config["calendar"]
+        )
 
     def between(self, start, times):
         """The numbers of steps from a time to others.
@@ -883,8 +886,8 @@ def main():
         parser.add_argument("--top-p", type=float, default=1.0, help="total probability of the characters to draw from")
         parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers")
     # A series that begins with a negative number looks like an option.
-    separator = ["--"] if any(re.match(r"-\.?\d", argument) for argument in sys.argv[1:2]) else []
-    options = vars(parser.parse_args([*separator, *sys.argv[1:]]))
+    is_series = runner.config.get("inputs") == "series" and not {"-h", "--help"} & {*sys.argv}
+    options = vars(parser.parse_args([*(["--"] if is_series else []), *sys.argv[1:]]))
     arguments = options.pop("arguments")
     if not arguments and is_table:
         sys.stdin.reconfigure(encoding="utf-8-sig")

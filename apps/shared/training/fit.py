@@ -155,7 +155,7 @@ def _run_epochs(
         history.rows.append(row)
         if devices.is_chief():
             states.save(history.rows, best, history.write)
-        progress.end_epoch(row, is_best and history.monitor != "epoch")  # of which the last is always the best
+        progress.end_epoch(row, is_best and history.monitor != "epoch")  # by which each epoch is the best
     if best is None:
         raise NotANumberError("the loss is not finite in the first epoch; try a lower learning rate")
     return best

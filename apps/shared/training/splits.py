@@ -9,6 +9,7 @@ import numpy as np
 
 from ....datasets import DataError
 from ....datasets.columns import Columns
+from ....datasets.errors import MissingSplitError
 from .batches import slices
 
 Example = TypeVar("Example")
@@ -40,11 +41,16 @@ def training_splits(
         DataError: If a split cannot be read or has too few examples to be divided.
     """
     if config.validation_split is None:
-        return {split: read(config, split) for split in ("train", "validation")}
+        train = read(config, "train")
+        try:
+            return {"train": train, "validation": read(config, "validation")}
+        except MissingSplitError as error:
+            raise DataError(f"{error}; --validation-split 0.1 holds out a part of train") from error
     examples = read(config, "train")
     count = round(config.validation_split * len(examples))
-    if not 0 < count < len(examples):
-        raise DataError(f"train: {len(examples)} examples are too few to hold out {config.validation_split} of them")
+    too_few = DataError(f"train: {len(examples)} examples are too few to hold out {config.validation_split} of them")
+    if kind is None and not 0 < count < len(examples):
+        raise too_few
     if ordered:
         return {"train": examples[:-count], "validation": examples[-count:]}
     groups: dict[Hashable, list[int]] = {}
@@ -55,6 +61,8 @@ def training_splits(
         count = min(max(round(config.validation_split * len(indices)), 1), len(indices) - 1)
         parts["validation"] += indices[:count]
         parts["train"] += indices[count:]
+    if not parts["validation"]:
+        raise too_few
     return {split: _take(examples, np.sort(part)) for split, part in parts.items()}
 
 

@@ -161,8 +161,9 @@ def test_members_decide_together(classifier, waves):
 
 
 def test_the_loss_is_the_mean_of_the_members_and_the_accuracy_that_of_their_mean():
-    logits = np.array([[[3.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 2.0]]], "float32")  # the first members disagree
-    targets, weights = np.array([0, 0]), np.array([1.0, 3.0])
+    # Of the first example, the mean of the probabilities favors label 1, unlike the first member and the mean logits.
+    logits = np.array([[[9, 0], [0, 2], [0, 2]], [[1, 0], [1, 0], [1, 0]]], "float32")
+    targets, weights = np.array([1, 1]), np.array([1.0, 3.0])
     crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
     losses = np.mean([crossentropy(targets, member) for member in logits.swapaxes(0, 1)], axis=0)
     loss = model.LabelCrossentropy(reduction="sum_over_batch_size")
@@ -295,7 +296,7 @@ def test_resumed_training_gives_the_same_weights(config, tmp_path, killed_after)
 @pytest.mark.deploy
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 def test_exports_classify_as_the_python_object(format, saved, classifier, tmp_path):
-    texts = ["-1,2,?:1,2,3", "99,101,-.5,3:0,?,2,1"]
+    texts = ["99,101,-.5,3:0,?,2,1", "-1,2,?:1,2,3"]
     assert cli.main(["classification", "export", str(saved), "--format", format, "--to", str(tmp_path / "export")]) == 0
     command = [sys.executable, tmp_path / "export" / "runner.py", *texts]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

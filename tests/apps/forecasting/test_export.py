@@ -186,6 +186,7 @@ def test_smaller_weights(format, quantize, tmp_path):
 HEADER = "unique_id,ds,y,promotion,event,kind,visitors\n"
 ROWS = "".join(f"a,2024-01-{day:02},{day},0,none,small,1\n" for day in range(1, 11))
 EVERY_OTHER_DAY = "".join(f"a,2024-01-{day:02},{day},0,none,small,1\n" for day in range(1, 30, 2))
+BUSINESS_DAYS = "".join(f"a,2024-01-{day:02},{day},0,none,small,1\n" for day in range(1, 20) if (day - 1) % 7 < 5)
 AHEAD = "".join(f"a,2024-01-{day},,0,none,small,\n" for day in range(11, 15))
 MISTAKES = [
     ("", "no column 'y'; the columns are "),
@@ -208,6 +209,7 @@ MISTAKES = [
     (HEADER + ROWS.replace("-03,3,0", "-03,3,0,0,0,0"), "line 4: more than 7 values"),
     (HEADER + ROWS.replace("a,2024-01-", "a,"), "the times have another frequency than in training"),
     (HEADER + ROWS.replace("2024-01-", "2024-01-01 "), "the times have another frequency than in training"),
+    (HEADER + BUSINESS_DAYS, "the times have another frequency than in training"),
     (HEADER + EVERY_OTHER_DAY, "the times have another frequency than in training"),
     (HEADER + ROWS, "the series 'a': the columns known ahead end 0 steps after its last value; a forecast needs 4"),
     (HEADER + ROWS + AHEAD[:-30], "the columns known ahead end 3 steps after its last value"),

@@ -452,6 +452,7 @@ def test_negative_values_are_no_counts(tmp_path, capsys):
             lambda day: np.datetime64("2024-01-01") + 2 * day,
             "has times of the frequency '2D', the training data of 'D'",
         ),
+        (lambda day: np.busday_offset("2024-01-01", day), "has times of the frequency 'B', the training data of 'D'"),
         (lambda day: day, "has no timestamps, unlike the training data"),
     ],
 )

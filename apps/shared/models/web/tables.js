@@ -210,10 +210,10 @@ export class Steps {
   }
 
   /** Whether the steps have about the length of those of the training data, and the same part of the calendar. */
-  isAsInTraining({ step, calendar }) {
+  isAsInTraining({ step, has_even_steps: hasEvenSteps, calendar }) {
     const ratio = (1000 * this.length) / step;
-    const isAsLong = step === null || this.isInteger || (ratio > 0.8 && ratio < 1.25);
-    return isAsLong && (!calendar.length || String(this.cycles) === String(calendar));
+    const isSimilar = !this.unit === hasEvenSteps && ratio > 0.8 && ratio < 1.25;
+    return (step === null || this.isInteger || isSimilar) && (!calendar.length || String(this.cycles) === String(calendar));
   }
 
   /** The number of steps from a time to another one. Throws an `InputError` if it is no whole number. */

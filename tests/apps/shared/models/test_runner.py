@@ -177,6 +177,7 @@ def read_in_training(config):
         "means": {name: own.tolist() for name, own in means.items()},
         "microseconds": None,
         "step": None if panel.frequency is None else frequency_of(panel.frequency).length,
+        "has_even_steps": panel.frequency is None or frequency_of(panel.frequency).delta is not None,
     }
     times = panel.times(ends.series, ends.steps, config.horizon)[:: len(config.target)]
     return data.WindowReader(panel, config, means).inputs(ends), times, options, panel

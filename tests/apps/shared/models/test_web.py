@@ -299,8 +299,10 @@ def test_times_of_a_table_are_those_of_training(kind, open_page, tmp_path):
     expected = panel.times(np.zeros(1, int), window[:1], len(window))[0]
     features, names = calendar_features(expected, panel.frequency)
     config = {"target": ["y"], "static": [], "past": [], "known": [], "categories": {}, "id": "unique_id", "time": "ds"}
-    step = None if panel.frequency is None else frequency_of(panel.frequency).length
-    script = """async ([text, window, cycles, config, step]) => {
+    is_integer = panel.frequency is None
+    step = None if is_integer else frequency_of(panel.frequency).length
+    even = is_integer or frequency_of(panel.frequency).delta is not None
+    script = """async ([text, window, cycles, config, step, even]) => {
         const { Steps, calendar, readTable } = await import("./tables.js");
         const { series, isInteger } = readTable(text, config);
         const times = series[0].rows.map((row) => row.time);
@@ -308,15 +310,15 @@ def test_times_of_a_table_are_those_of_training(kind, open_page, tmp_path):
         const after = window.map((step) => steps.after(times[0], step));
         const count = steps.between(times[0], times.at(-1)) + 1;
         return [count, after, steps.shown(after), after.map((time) => calendar(time, cycles)), steps.cycles,
-            [1, 2].map((factor) => steps.isAsInTraining({ step: step && factor * step, calendar: cycles }))];
+            [[1, even], [2, even], [1, !even]].map(([factor, has_even_steps]) =>
+                steps.isAsInTraining({ step: step && factor * step, has_even_steps, calendar: cycles }))];
     }"""
     page = open_page(MODELS / "forecasting")
     cycles = [name.removesuffix("_sin") for name in names[::2]]
     count, after, shown, waves, own, as_in_training = page.evaluate(
-        script, [text, window.tolist(), cycles, config, step]
+        script, [text, window.tolist(), cycles, config, step, even]
     )
-    is_integer = panel.frequency is None
-    assert (count, own, as_in_training) == (panel.lengths[0], cycles, [True, is_integer])
+    assert (count, own, as_in_training) == (panel.lengths[0], cycles, [True, is_integer, is_integer])
     np.testing.assert_array_equal(after, expected if is_integer else expected.astype("M8[ms]").astype("int64"))
     assert shown == runner.shown(expected)
     np.testing.assert_allclose(waves, features, atol=1e-6)

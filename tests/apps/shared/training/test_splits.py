@@ -2,6 +2,7 @@ import pytest
 from keras_recurrent.apps.captioning.config import Config
 from keras_recurrent.apps.shared.training.splits import evaluated_split, training_splits
 from keras_recurrent.datasets import DataError
+from keras_recurrent.datasets.splits import resolve_split
 
 
 def test_what_is_held_out_is_the_same_for_every_seed():
@@ -32,5 +33,17 @@ def test_a_share_of_each_kind_is_held_out():
 
     parts = training_splits(read, Config(validation_split=0.2), kind=lambda example: example[0])
     assert sorted(parts["train"] + parts["validation"]) == sorted(read(None, "train"))
+    assert len(training_splits(read, Config(validation_split=0.01), kind=lambda example: example[0])["validation"]) == 2
+    with pytest.raises(DataError, match="23 examples are too few to hold out"):
+        training_splits(read, Config(validation_split=0.2), kind=lambda example: example)
     kinds = {split: "".join(sorted(example[0] for example in part)) for split, part in parts.items()}
     assert kinds == {"train": 16 * "a" + "bc", "validation": 4 * "a" + "b"}
+
+
+def test_data_without_a_split_for_validation():
+    def read(config, split):
+        resolve_split(split, {"train", "test"}, "data")
+        return ["example"]
+
+    with pytest.raises(DataError, match="available splits: test, train; --validation-split"):
+        training_splits(read, Config())
