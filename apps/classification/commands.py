@@ -56,7 +56,7 @@ def evaluate(
     source, nouns = SOURCES[classifier.config.inputs], NOUNS[classifier.config.inputs]
     if baseline is not None and source is not SOURCES["text"]:
         raise UsageError("--baseline is for texts; this model classifies time series")
-    if split == "validation" and data is None and classifier.config.train_on_validation:
+    if split == "validation" and data in (None, classifier.config.data) and classifier.config.train_on_validation:
         note("the model was trained on the validation data")
     rows = evaluated_split(source.read, classifier.config, split, data, source.iterate, kind=label_of)
     examples = Rereadable(lambda: with_known_labels(rows, classifier.labels, split))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -139,6 +139,12 @@ class Forecaster(TrainedModel):
         self.median = config.levels.index(0.5)
         self._quantiles = NETWORKS[config.network].forecaster(config, model)
         self._compiled_core = compiled(self.core, model, self.core_inputs)
+
+    @classmethod
+    def of_panel(cls, config: Config, model: keras.Model, panel: Panel) -> Self:
+        """Returns a forecaster whose categories and frequency are those of a panel, its training data."""
+        categories = [f"{column}\t{value}" for column, values in panel.categories.items() for value in values]
+        return cls(config, model, categories, [] if panel.frequency is None else [panel.frequency])
 
     @staticmethod
     def sizes(model: keras.Model, assets: dict[str, Any]) -> dict[str, int]:
@@ -281,8 +287,7 @@ def train(config: Config, folder: str | Path) -> Forecaster:
     statistics = data.statistics(panel, config, split, series)
     reader = data.WindowReader(panel, config, {name: mean for name, (mean, _) in statistics.items()})
     model = build(config, data.input_specs(reader), statistics)
-    categories = [f"{column}\t{value}" for column, values in panel.categories.items() for value in values]
-    forecaster = Forecaster(config, model, categories, [panel.frequency] if panel.frequency else [])
+    forecaster = Forecaster.of_panel(config, model, panel)
     forecaster.save_assets(folder)
     fit(
         model,

@@ -65,8 +65,7 @@ def untrained(folder, path, **options):
     statistics = data.statistics(panel, config, split, np.arange(len(panel)))
     reader = data.WindowReader(panel, config, {name: mean for name, (mean, _) in statistics.items()})
     network = model.build(config, data.input_specs(reader), statistics)
-    categories = [f"{column}\t{value}" for column, values in panel.categories.items() for value in values]
-    forecaster = model.Forecaster(config, network, categories, [panel.frequency] if panel.frequency else [])
+    forecaster = model.Forecaster.of_panel(config, network, panel)
     forecaster.save_assets(folder)
     network.save(folder / "model.keras")
     return forecaster

@@ -389,7 +389,12 @@ TRAIN = ["train", "--output", "model"]
     [
         ([["a", "2024-01-01", "1"], ["a", "2024-01-02", "two"]], [], "line 3, column 'y': 'two' is not a number"),
         ([["a", "2024-01-01", "1"], ["a", "2024-01-01", "2"]], [], "2024-01-01"),
-        ([["a", f"2024-01-{day:02}", "1"] for day in range(1, 21)], [], "multiples of --segment 7, or --short pad"),
+        (
+            [["a", f"2024-01-{day:02}", "1"] for day in range(1, 21)],
+            [],
+            "no series has 140 steps to train on; the longest has 0 before its validation and test. Choose a shorter "
+            "--context or --horizon, multiples of --segment 7, or --short pad",
+        ),
         ([["a", f"2024-01-{day:02}", "1"] for day in range(1, 21)], ["--known", "promotion"], "no column 'promotion'"),
     ],
 )
